@@ -1,0 +1,1 @@
+"""The methods, one file each; `benchmark.methods` finds them here."""

@@ -1,0 +1,45 @@
+"""NFT: Neural Functional Transformer, classifying the weights directly (Zhou et al., arXiv:2305.13546).
+
+The layers are in `nft/layers.py`, the model in `nft/transformer.py`; this file is how the benchmark runs it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from benchmark.methods import Method, Problem
+from nft.transformer import NFTClassifier, NFTEncoder
+
+
+@dataclass(frozen=True)
+class NFT(Method):
+    """NFT blocks over all weights, cross-attention pooling, and an MLP head."""
+
+    name = "nft"
+    title = "NFT"
+    paper = "arXiv:2305.13546"
+
+    channels: int = 256
+    blocks: int = 4
+    heads: int = 4
+    ff_factor: int = 4
+    fourier_scale: float = 3.0
+    queries: int = 16
+    hidden: int = 1000
+    dropout: float = 0.1
+
+    def build(self, problem: Problem) -> nn.Module:
+        encoder = NFTEncoder(
+            problem.spec,
+            problem.mean,
+            problem.std,
+            channels=self.channels,
+            blocks=self.blocks,
+            heads=self.heads,
+            ff_factor=self.ff_factor,
+            fourier_scale=self.fourier_scale,
+            dropout=self.dropout,
+        )
+        return NFTClassifier(encoder, problem.outputs, queries=self.queries, hidden=self.hidden, dropout=self.dropout)

@@ -1,0 +1,27 @@
+"""Arms: exact changes of a stored dataset, made by seed when it is read.
+
+Each leaves what every network computes as it is, so the distance between a method's results on two arms is what it
+loses to that symmetry.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from benchmark.datasets.storage import WeightDataset
+from benchmark.errors import UserError
+from benchmark.seeds import generator
+
+ARMS = ("permuted", "aligned")
+"""`permuted`: the hidden neurons of every network reordered at random. `aligned`: as fitted."""
+
+
+def apply(arm: str, dataset: WeightDataset, split: str) -> Tensor:
+    """The weights `[networks, parameters]` of a split in the given arm."""
+    weights = dataset.splits[split].weights
+    if arm == "aligned":
+        return weights
+    if arm == "permuted":
+        random = generator(dataset.name, arm, split)
+        return dataset.spec.permute(weights, dataset.spec.random_permutations(len(weights), random))
+    raise UserError(f"unknown arm {arm!r}; known: {', '.join(ARMS)}")

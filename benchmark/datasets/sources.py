@@ -1,0 +1,61 @@
+"""Source images: from a folder laid out like the Hub, or from the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from benchmark.errors import UserError
+
+
+class ImageSource(BaseModel):
+    """Where a labelled image dataset lies on the Hub: `<repository>/<config>/<split>-00000-of-00001.parquet`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    repository: str
+    config: str
+    revision: str
+    licence: str
+    classes: tuple[str, ...]
+
+
+def images(source: ImageSource, split: str, rows: Sequence[int], mirror: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """The given rows of a split: images `[rows, height, width]` uint8 (grey) and labels `[rows]` int64.
+
+    `mirror` is a folder that holds `datasets/<repository>/...`; without it the Hub is asked, at the pinned revision.
+    """
+    path = _locate(source, f"{source.config}/{split}-00000-of-00001.parquet", mirror)
+    try:
+        table = pq.read_table(path, columns=["image", "label"])
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: not a parquet file of images ({error})") from None
+    if max(rows) >= table.num_rows:
+        raise UserError(f"{path}: {table.num_rows} images, but the recipe asks for number {max(rows)}")
+    from PIL import Image
+
+    table = table.take(list(rows))
+    encoded = [row["bytes"] for row in table["image"].to_pylist()]
+    pixels = np.stack([np.asarray(Image.open(io.BytesIO(data)).convert("L")) for data in encoded])
+    return pixels, table["label"].to_numpy()
+
+
+def _locate(source: ImageSource, file: str, mirror: Path | None) -> Path:
+    if mirror is not None:
+        path = mirror / "datasets" / source.repository / file
+        if not path.is_file():
+            raise UserError(f"{path}: not found; --hub-mirror names the folder that holds datasets/{source.repository}")
+        return path
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(source.repository, file, repo_type="dataset", revision=source.revision))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{source.repository}: cannot be had from the Hub ({reason}); --hub-mirror DIR reads a copy") from None

@@ -1,0 +1,120 @@
+"""The contract a method fulfils, and the registry that finds every method under `baselines/`.
+
+A method is a frozen dataclass: its fields are its hyper-parameters (the defaults are its paper's, a suite overrides
+them), its class attributes describe it, and `build` makes the module. Data, loss, steps, schedule and selection are
+the task's, so that no method can be trained on kinder terms than another.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+import baselines
+from benchmark.errors import UserError
+from nft.network import NetworkSpec
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a method may know before it is trained.
+
+    spec: the networks that are read. outputs: numbers to predict per network. mean, std: `[2 * layers]`, the training
+    networks' statistics per weight and bias tensor (`NetworkSpec.statistics`).
+    """
+
+    spec: NetworkSpec
+    outputs: int
+    mean: Tensor
+    std: Tensor
+
+
+@dataclass(frozen=True)
+class Method(ABC):
+    """A model that reads weights: subclass it in one file under `baselines/`, and the benchmark has it.
+
+    Class attributes, which are the method's documentation:
+    name: how the command line and the records call it. title: how tables do. paper: where it is from ("arXiv:...").
+    invariant: whether its output is meant not to change when hidden neurons are permuted; tests hold it to that.
+    augment: permute the hidden neurons of every training network anew each time it is seen.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    paper: ClassVar[str]
+    invariant: ClassVar[bool] = True
+    augment: ClassVar[bool] = False
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+
+    @abstractmethod
+    def build(self, problem: Problem) -> nn.Module:
+        """A module from flat weights `[batch, parameters]` to `[batch, outputs]`, initialised by torch's global generator."""
+
+    def skip(self, problem: Problem) -> str | None:
+        """Why this method cannot read these networks, or None where it can."""
+        return None
+
+
+@cache
+def registry() -> Mapping[str, type[Method]]:
+    """Every method, by name: the subclasses of `Method` that the modules of `baselines/` define."""
+    found: dict[str, type[Method]] = {}
+    for module_info in pkgutil.iter_modules(baselines.__path__):
+        module = importlib.import_module(f"baselines.{module_info.name}")
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__:
+                if value.name in found:
+                    raise UserError(f"two methods are called {value.name!r}: rename one in {module.__file__}")
+                found[value.name] = value
+    return dict(sorted(found.items()))
+
+
+def make(name: str, hyperparameters: Mapping[str, Any]) -> Method:
+    """The method of that name with a suite's hyper-parameters. Raises UserError for an unknown name or hyper-parameter."""
+    methods = registry()
+    if name not in methods:
+        raise UserError(f"unknown method {name!r}; known: {', '.join(methods)}")
+    known = {field.name for field in fields(methods[name])}
+    if unknown := set(hyperparameters) - known:
+        raise UserError(
+            f"method {name!r} has no hyper-parameter {sorted(unknown)[0]!r}; it has {', '.join(sorted(known))}"
+        )
+    return methods[name](**hyperparameters)
+
+
+@cache
+def code_sha256(method: type[Method]) -> str:
+    """SHA-256 over the method's file and every file of `nft/` and `baselines/` that it imports, directly or not."""
+    digest = hashlib.sha256()
+    for path in sorted(_sources(method.__module__)):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _sources(module: str) -> set[Path]:
+    found: set[Path] = set()
+    waiting = [module]
+    while waiting:
+        path = ROOT / (waiting.pop().replace(".", "/") + ".py")
+        if path in found or not path.exists():
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ("nft", "baselines"):
+                # `from nft import siren` names a module, `from nft.siren import fit` something inside one.
+                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found

@@ -1,0 +1,221 @@
+"""The one training loop: schedule, selection on validation, one look at the test set, checkpoints and resuming.
+
+Every random number comes from a named seed or from torch's global generator, whose state is part of the checkpoint, and
+the metrics of a run that was killed and resumed are bit for bit those of one that was not.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import pickle
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from benchmark.seeds import generator
+from leaderboard.record import write_atomically
+from nft.network import NetworkSpec
+
+
+class Protocol(BaseModel):
+    """How a suite trains every method: AdamW, linear warm-up, then half a cosine to zero.
+
+    evaluations: how often the validation split is scored, evenly spaced; the best of these checkpoints is kept, and a
+    checkpoint for resuming is written each time. clip: the largest norm of a step's gradient.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    steps: int = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    warmup_steps: int = Field(ge=0)
+    evaluations: int = Field(gt=0)
+    clip: float = Field(gt=0)
+
+
+class Diverged(Exception):
+    """The training loss stopped being a number."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"the training loss was NaN or infinite at step {step}")
+        self.step = step
+
+
+@dataclass(frozen=True)
+class Data:
+    """One split on the device: weights `[networks, parameters]` and targets `[networks]`."""
+
+    weights: Tensor
+    targets: Tensor
+
+
+@dataclass
+class Progress:
+    """Where a run stands: everything but the module, the optimizer and the generators that a checkpoint holds."""
+
+    step: int = 0
+    curve: list[dict[str, float]] = field(default_factory=list)
+    best: float = -math.inf
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+    training_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training made: the selected checkpoint's metrics, the learning curve, and what it cost."""
+
+    test: float
+    validation: float
+    curve: list[dict[str, float]]
+    training_seconds: float
+    evaluation_seconds: float
+    networks_per_second: float
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """One run. `key` names it: it seeds the order of the data and is what a checkpoint must match.
+
+    `loss(predictions, targets)` is minimised; `score` of a whole split's predictions is maximised. `augment`: permute
+    the hidden neurons of every training network anew. `report(step)` is called now and then, to show progress.
+    """
+
+    key: tuple[str | int, ...]
+    spec: NetworkSpec
+    module: nn.Module
+    loss: Callable[[Tensor, Tensor], Tensor]
+    score: Callable[[Tensor, Tensor], float]
+    protocol: Protocol
+    learning_rate: float
+    weight_decay: float
+    augment: bool
+    checkpoint: Path
+    report: Callable[[int], None]
+
+    def run(self, train: Data, validation: Data, test: Data) -> Outcome:
+        """Train, select on validation, look at the test split once. Raises Diverged."""
+        optimizer = torch.optim.AdamW(
+            self.module.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+        )
+        progress = self._resume(optimizer) or Progress()
+        steps, evaluations = self.protocol.steps, self.protocol.evaluations
+        marks = sorted({max(1, steps * (i + 1) // evaluations) for i in range(evaluations)})
+        for mark in marks:
+            if mark <= progress.step:
+                continue
+            loss = self._train(train, optimizer, progress, mark)
+            started = time.perf_counter()
+            validation_score = self.score(self.predict(validation.weights), validation.targets)
+            progress.evaluation_seconds += time.perf_counter() - started
+            progress.curve.append({"step": mark, "loss": loss, "validation": validation_score})
+            if validation_score > progress.best:
+                progress.best = validation_score
+                progress.best_state = {name: value.clone() for name, value in self.module.state_dict().items()}
+            self._save(optimizer, progress)
+        self.module.load_state_dict(progress.best_state)
+        started = time.perf_counter()
+        test_score = self.score(self.predict(test.weights), test.targets)
+        seconds = time.perf_counter() - started
+        return Outcome(
+            test=test_score,
+            validation=progress.best,
+            curve=progress.curve,
+            training_seconds=progress.training_seconds,
+            evaluation_seconds=progress.evaluation_seconds + seconds,
+            networks_per_second=len(test.targets) / seconds,
+        )
+
+    def predict(self, weights: Tensor, batch_size: int = 1000) -> Tensor:
+        """Predictions for every network, none left out, in evaluation mode."""
+        self.module.eval()
+        with torch.inference_mode():
+            return torch.cat([self.module(batch) for batch in weights.split(batch_size)])
+
+    def _train(self, data: Data, optimizer: torch.optim.Optimizer, progress: Progress, until: int) -> float:
+        """Train up to step `until`; returns the mean loss."""
+        self.module.train()
+        started, first = time.perf_counter(), progress.step
+        device = data.weights.device
+        total = torch.zeros((), dtype=torch.float64, device=device)
+        diverged_at = torch.zeros((), dtype=torch.long, device=device)  # 0 while all is well: no synchronisation in the loop
+        order, order_epoch = torch.empty(0), -1
+        per_epoch = max(1, len(data.targets) // self.protocol.batch_size)
+        while progress.step < until:
+            epoch, place = divmod(progress.step, per_epoch)
+            if epoch != order_epoch:
+                random = generator(*self.key, "order", epoch)
+                order, order_epoch = torch.randperm(len(data.targets), generator=random).to(device), epoch
+            rows = order[place * self.protocol.batch_size : (place + 1) * self.protocol.batch_size]
+            weights = data.weights[rows]
+            if self.augment:
+                weights = self.spec.permute(weights, self.spec.random_permutations(len(rows)))
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rate * self._schedule(progress.step)
+            loss = self.loss(self.module(weights), data.targets[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.module.parameters(), self.protocol.clip)
+            optimizer.step()
+            progress.step += 1
+            total += loss.detach()
+            diverged_at += torch.where((diverged_at == 0) & ~torch.isfinite(loss.detach()), progress.step, 0)
+            if progress.step % 20 == 0:
+                self.report(progress.step)
+        if step := int(diverged_at):
+            raise Diverged(step)
+        progress.training_seconds += time.perf_counter() - started
+        return total.item() / (until - first)
+
+    def _schedule(self, step: int) -> float:
+        warmup, steps = self.protocol.warmup_steps, self.protocol.steps
+        if step < warmup:
+            return (step + 1) / warmup
+        return (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))) / 2
+
+    def _save(self, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+        state: dict[str, Any] = {
+            "key": list(self.key),
+            "module": self.module.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "progress": vars(progress),
+            "generator": torch.get_rng_state(),
+        }
+        if torch.cuda.is_available():
+            state["cuda_generator"] = torch.cuda.get_rng_state()
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.checkpoint, buffer.getvalue())
+
+    def _resume(self, optimizer: torch.optim.Optimizer) -> Progress | None:
+        """Load the checkpoint, or return None where there is none that fits this run."""
+        if not self.checkpoint.exists():
+            return None
+        device = next(self.module.parameters()).device
+        try:
+            state = torch.load(self.checkpoint, map_location=device, weights_only=True)
+            if state["key"] != list(self.key):
+                return None
+            self.module.load_state_dict(state["module"])
+            optimizer.load_state_dict(state["optimizer"])
+            torch.set_rng_state(state["generator"].cpu())
+            if "cuda_generator" in state and torch.cuda.is_available():
+                torch.cuda.set_rng_state(state["cuda_generator"].cpu())
+            return Progress(**state["progress"])
+        except (RuntimeError, ValueError, KeyError, TypeError, EOFError, OSError, pickle.UnpicklingError):
+            # A damaged checkpoint costs the time it stood for, never the run.
+            return None
+
+
+def discard(checkpoint: Path) -> None:
+    """Remove a checkpoint that its record has made needless."""
+    if checkpoint.exists():
+        os.unlink(checkpoint)

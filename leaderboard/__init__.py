@@ -1,0 +1,1 @@
+"""What became of the runs. Reads records; never imports torch."""

@@ -1,0 +1,153 @@
+"""The record of one run: its schema, and reading and writing it.
+
+A record says who ran (method, its code and hyper-parameters), on what (dataset, arm, fingerprint), how (suite, protocol,
+seed, commit, versions, device), what came out (metrics, curve, cost), and the command that makes it again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+NAME = "^[a-z0-9][a-z0-9-]*$"
+SHA256 = "^[0-9a-f]{64}$"
+
+
+class RecordError(Exception):
+    """A record that cannot be read: says which file, what is wrong, and how to mend it."""
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class MethodPart(Part):
+    name: str = Field(pattern=NAME)
+    title: str = Field(min_length=1, max_length=80)
+    paper: str = Field(max_length=80)
+    code_sha256: str = Field(pattern=SHA256)
+    hyperparameters: dict[str, int | float | str | bool]
+    parameters: int | None = Field(ge=0)  # trainable numbers; None where the module could not be built
+
+
+class DatasetPart(Part):
+    name: str = Field(pattern=NAME)
+    arm: str = Field(pattern=NAME)
+    origin: str  # "embedded", or the repository and revision it was pulled from
+    fingerprint: str = Field(pattern=SHA256)
+
+
+class CurvePoint(Part):
+    step: int = Field(gt=0)
+    loss: float  # mean training loss since the point before
+    validation: float
+
+
+class CostPart(Part):
+    training_seconds: float = Field(ge=0)  # forward and backward passes; validation apart
+    evaluation_seconds: float = Field(ge=0)
+    networks_per_second: float = Field(gt=0)  # of the test split, at evaluation
+    peak_memory_mib: float | None = Field(ge=0)  # of the device, or of the process on a CPU; None where it cannot be read
+
+
+class EnvironmentPart(Part):
+    commit: str | None  # None outside a git checkout
+    clean: bool  # the checkout held no uncommitted change
+    python: str
+    torch: str
+    system: str
+    processor: str
+    device: str
+    threads: int = Field(gt=0)
+
+
+class Record(Part):
+    """One run of one method on one dataset with one seed."""
+
+    schema_version: Literal[1] = 1
+    task: str = Field(pattern=NAME)
+    metric: str = Field(pattern="^[a-z0-9_]+$")
+    suite: str = Field(pattern=NAME)
+    seed: int = Field(ge=0)
+    method: MethodPart
+    dataset: DatasetPart
+    protocol: dict[str, int | float | str | bool]
+    status: Literal["finished", "diverged", "failed", "skipped"]
+    reason: str | None = Field(max_length=500)  # why it did not finish
+    metrics: dict[str, float]  # "test", "validation": the selected checkpoint's; fractions of 1
+    curve: list[CurvePoint]
+    cost: CostPart | None
+    environment: EnvironmentPart
+    command: str
+    finished_at: str  # UTC, ISO 8601
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Record:
+        if self.status == "finished":
+            if not {"test", "validation"} <= set(self.metrics) or self.cost is None:
+                raise ValueError("a finished run has test and validation metrics and its cost")
+        elif not self.reason:
+            raise ValueError(f"a run that {self.status} says why")
+        return self
+
+    @property
+    def path(self) -> Path:
+        """Where the record lies under a results folder: its path says what it is."""
+        arm = "" if self.dataset.arm == "permuted" else f"@{self.dataset.arm}"
+        dataset = f"{self.dataset.name}{arm}"
+        return Path(self.suite) / self.task / dataset / self.method.name / f"seed-{self.seed}.json"
+
+
+def write(record: Record, folder: Path) -> Path:
+    """Write a record under `folder`, whole or not at all."""
+    path = folder / record.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, (record.model_dump_json(indent=2) + "\n").encode())
+    return path
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a file so that a reader, or a crash, meets the old one or the new one and nothing between."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read(path: Path) -> Record:
+    """Read one record. Raises RecordError naming the file and the field that is wrong."""
+    try:
+        data = json.loads(path.read_bytes(), parse_constant=_refuse)
+        return Record.model_validate(data)
+    except OSError as error:
+        raise RecordError(f"{path}: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the record"
+        raise RecordError(f"{path}: {where}: {first['msg']}; delete the file to run it again") from None
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path}: not a record ({error}); delete the file to run it again") from None
+
+
+def read_all(folder: Path) -> list[Record]:
+    """Every record under a folder, in the order of their paths. Raises RecordError for one that lies where another belongs."""
+    return list(_read_all(folder))
+
+
+def _read_all(folder: Path) -> Iterator[Record]:
+    for path in sorted(folder.glob("*/*/*/*/seed-*.json")):
+        record = read(path)
+        if path.relative_to(folder) != record.path:
+            raise RecordError(f"{path}: holds the record of {record.path}; move it there")
+        yield record
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number in JSON")

@@ -1,0 +1,266 @@
+"""The layers of the Neural Functional Transformer (Zhou et al., NeurIPS 2023, arXiv:2305.13546).
+
+Feature maps are `[batch, tokens, channels]`, channels last, one token per weight and per bias in the order of the flat
+vector (`nft.network`). Every layer here is equivariant to permutations of hidden neurons.
+"""
+
+from __future__ import annotations
+
+from math import pi, sqrt
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nft.network import NetworkSpec
+
+
+def group_index(spec: NetworkSpec) -> Tensor:
+    """`[tokens]`: which of W1, b1, W2, b2, ... each token belongs to."""
+    return torch.arange(len(spec.group_sizes)).repeat_interleave(torch.tensor(spec.group_sizes))
+
+
+class Standardize(nn.Module):
+    """Flat weights to tokens of mean 0 and variance 1 per weight and bias tensor: `[batch, parameters]` to `[batch, tokens, positions]`.
+
+    `mean` and `std` are `[2 * layers]`, from `NetworkSpec.statistics` over the training networks.
+    """
+
+    def __init__(self, spec: NetworkSpec, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.spec = spec
+        index = group_index(spec)
+        self.register_buffer("mean", mean[index].unsqueeze(-1))
+        self.register_buffer("scale", 1 / std.clamp_min(1e-6)[index].unsqueeze(-1))
+
+    def forward(self, flat: Tensor) -> Tensor:
+        return (self.spec.to_tokens(flat) - self.mean) * self.scale
+
+
+class FourierFeatures(nn.Module):
+    """Gaussian Fourier features of each token: `[..., inputs]` to `[..., 2 * frequencies]`.
+
+    sin(2 pi B x) and cos(2 pi B x) with a fixed B, normal with standard deviation `scale` (paper, section 3.4).
+    """
+
+    def __init__(self, inputs: int, frequencies: int, scale: float) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", 2 * pi * scale * torch.randn(inputs, frequencies))
+
+    def forward(self, x: Tensor) -> Tensor:
+        phase = x @ self.frequencies
+        return torch.cat((phase.sin(), phase.cos()), dim=-1)
+
+
+class PositionEmbedding(nn.Module):
+    """Add a learned embedding of the layer and, at the network's two ends, of the input or output neuron.
+
+    Weights and biases of a layer have embeddings of their own. Tells input and output neurons apart, whose
+    permutation changes what the network computes (paper, section 3.3), and leaves hidden neurons alike.
+    """
+
+    def __init__(self, spec: NetworkSpec, channels: int) -> None:
+        super().__init__()
+        inputs, outputs = spec.neurons[0], spec.neurons[-1]
+        self.layer = nn.Parameter(torch.randn(2 * len(spec.layers), channels))
+        # Row 0 is the zero of tokens that touch neither inputs nor outputs.
+        self.neuron = nn.Parameter(torch.randn(inputs + outputs, channels))
+        first, last = spec.layers[0], spec.layers[-1]
+        sizes = spec.group_sizes
+        input_of = torch.arange(first.inputs).repeat(first.outputs) + 1
+        output_of = torch.arange(outputs) + inputs + 1
+        none = torch.zeros(sum(sizes[1:-2]), dtype=torch.long)
+        neuron_index = torch.cat((input_of, none, output_of.repeat_interleave(last.inputs), output_of))
+        self.register_buffer("group_index", group_index(spec), persistent=False)
+        self.register_buffer("neuron_index", neuron_index, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        neuron = functional.pad(self.neuron, (0, 0, 1, 0))
+        return x + (self.layer[self.group_index] + neuron[self.neuron_index])
+
+
+class GroupLinear(nn.Module):
+    """A linear map of channels with parameters of its own for each weight and bias tensor.
+
+    `[batch, tokens, inputs]` to `[batch, tokens, outputs]`. It acts pointwise, so it is equivariant (NFN, section 3.1).
+    """
+
+    def __init__(self, spec: NetworkSpec, inputs: int, outputs: int) -> None:
+        super().__init__()
+        groups = len(spec.group_sizes)
+        self.sizes = spec.group_sizes
+        bound = 1 / sqrt(inputs)
+        self.weight = nn.Parameter(torch.empty(groups, outputs, inputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(groups, outputs).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.one(i, part) for i, part in enumerate(x.split(self.sizes, dim=-2))], dim=-2)
+
+    def one(self, group: int, x: Tensor) -> Tensor:
+        """Map the tokens of one weight or bias tensor alone."""
+        return functional.linear(x, self.weight[group], self.bias[group])
+
+
+class GroupFeedForward(nn.Module):
+    """Two `GroupLinear` maps with GELU between them: `[batch, tokens, channels]` to the same."""
+
+    def __init__(self, spec: NetworkSpec, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.expand = GroupLinear(spec, channels, hidden)
+        self.contract = GroupLinear(spec, hidden, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Group by group, so that the wide hidden features are never put together.
+        groups = x.split(self.expand.sizes, dim=-2)
+        parts = [self.contract.one(i, functional.gelu(self.expand.one(i, part))) for i, part in enumerate(groups)]
+        return torch.cat(parts, dim=-2)
+
+
+class GroupNorm(nn.Module):
+    """Layer norm over the channels of each token, with gain and bias of its own for each weight and bias tensor."""
+
+    def __init__(self, spec: NetworkSpec, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(len(spec.group_sizes), channels))
+        self.bias = nn.Parameter(torch.zeros(len(spec.group_sizes), channels))
+        self.register_buffer("group_index", group_index(spec), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        normal = functional.layer_norm(x, x.shape[-1:])
+        return torch.addcmul(self.bias[self.group_index], normal, self.gain[self.group_index])
+
+
+class WeightSpaceAttention(nn.Module):
+    """Weight-space self-attention, `[batch, tokens, channels]` to the same (paper, section 3.1).
+
+    Two terms are added:
+
+    - the cross term (equations 4 and 5): the weights that meet at one layer of neurons attend to each other as whole
+      vectors over those neurons. The sequence of neuron layer i is the columns of W(i), the bias b(i) and the rows of
+      W(i+1); a token's feature is the concatenation of its entries over the layer's neurons, so that permuting them
+      changes no inner product. Every weight is in two sequences, its row's and its column's.
+    - the averaged term (equation 6, made tractable as in section 3.1): every weight and bias tensor attends to the
+      others through the means of their queries, keys and values, and the result is broadcast over the tensor.
+
+    `per_layer` gives every weight and bias tensor projections of its own, and an output projection, which networks
+    whose layers differ in kind need (CNNs); else one projection is shared by all tokens. `cross` and `average` ablate.
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        channels: int,
+        heads: int,
+        *,
+        per_layer: bool = False,
+        cross: bool = True,
+        average: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if channels % heads:
+            raise ValueError(f"{channels} channels do not divide into {heads} heads")
+        if not (cross or average):
+            raise ValueError("an attention layer without its cross and its averaged term does nothing")
+        self.spec, self.heads, self.dropout = spec, heads, dropout
+        self.cross, self.average = cross, average
+        self.qkv = GroupLinear(spec, channels, 3 * channels) if per_layer else nn.Linear(channels, 3 * channels)
+        self.out = GroupLinear(spec, channels, channels) if per_layer else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        terms = []
+        if self.cross:
+            terms.append(self._cross(x))
+        if self.average:
+            terms.append(self._average(x))
+        return self.out(sum(terms[1:], terms[0]))
+
+    def _cross(self, x: Tensor) -> Tensor:
+        # Layer by layer [3, batch, heads, outputs, inputs, channels / heads], and the biases without inputs.
+        layers = [
+            (weight.permute(3, 0, 4, 1, 2, 5), bias.permute(2, 0, 3, 1, 4))
+            for weight, bias in self.spec.views(self.qkv(x).unflatten(-1, (3, self.heads, -1)))
+        ]
+        weights: list[list[Tensor]] = [[] for _ in layers]
+        biases: list[Tensor] = []
+        for index in range(len(layers) + 1):
+            sequence = []  # what meets at this neuron layer, each [3, batch, heads, members, neurons, ...]
+            if index > 0:
+                weight, bias = layers[index - 1]
+                sequence += [weight.transpose(3, 4), bias.unsqueeze(3)]
+            if index < len(layers):
+                sequence.append(layers[index][0])
+            tokens = torch.cat(sequence, dim=3)
+            query, key, value = tokens.flatten(-2)  # [batch, heads, members, neurons * channels / heads] each
+            dropout = self.dropout if self.training else 0.0
+            mixed = functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+            mixed = mixed.unflatten(-1, tokens.shape[-2:]).permute(0, 2, 3, 1, 4)
+            parts = list(mixed.split([part.shape[3] for part in sequence], dim=1))  # [batch, members, neurons, ...]
+            if index > 0:
+                weights[index - 1].append(parts.pop(0).transpose(1, 2))
+                biases.append(parts.pop(0).squeeze(1))
+            if index < len(layers):
+                weights[index].append(parts.pop(0))
+        sums = [(rows + columns, bias) for (rows, columns), bias in zip(weights, biases, strict=True)]
+        return self.spec.from_views(sums).flatten(-2)
+
+    def _average(self, x: Tensor) -> Tensor:
+        groups = x.split(self.spec.group_sizes, dim=1)
+        # Projections are affine, so the mean of the projections is the projection of the mean.
+        means = torch.stack([group.mean(dim=1) for group in groups], dim=1)
+        if isinstance(self.qkv, GroupLinear):
+            projected = torch.einsum("bgc,goc->bgo", means, self.qkv.weight) + self.qkv.bias
+        else:
+            projected = self.qkv(means)
+        query, key, value = projected.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(-2)
+        parts = [mixed[:, i : i + 1].expand(-1, size, -1) for i, size in enumerate(self.spec.group_sizes)]
+        return torch.cat(parts, dim=1)
+
+
+class CrossAttentionPooling(nn.Module):
+    """Tokens `[batch, tokens, channels]` to a permutation-invariant array `[batch, queries, channels]` (paper, section 3.2).
+
+    Learned queries attend to all tokens, which are keys and values themselves.
+    """
+
+    def __init__(self, channels: int, queries: int) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(queries, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        queries = self.queries.expand(x.shape[0], -1, -1)
+        return functional.scaled_dot_product_attention(queries, x, x)
+
+
+class NFTBlock(nn.Module):
+    """Pre-norm residual block: weight-space self-attention, then a feed-forward network per token (paper, section 3.3).
+
+    The feed-forward network has parameters of its own for each weight and bias tensor, GELU, and `ff_factor * channels`
+    hidden channels. Further options are those of `WeightSpaceAttention`.
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        channels: int,
+        heads: int,
+        ff_factor: int = 4,
+        *,
+        dropout: float = 0.0,
+        per_layer: bool = False,
+        cross: bool = True,
+        average: bool = True,
+    ) -> None:
+        super().__init__()
+        self.attention_norm = GroupNorm(spec, channels)
+        self.attention = WeightSpaceAttention(
+            spec, channels, heads, per_layer=per_layer, cross=cross, average=average, dropout=dropout
+        )
+        self.feed_forward_norm = GroupNorm(spec, channels)
+        self.feed_forward = GroupFeedForward(spec, channels, ff_factor * channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.dropout(self.attention(self.attention_norm(x)))
+        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))

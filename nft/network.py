@@ -1,0 +1,245 @@
+"""What a network's weights look like: one flat vector, its layers, its tokens, and its neuron permutations.
+
+A network is a row of numbers in PyTorch `state_dict` order (W1, b1, W2, b2, ...). `NetworkSpec` says how to read it.
+Three views of the same numbers are used everywhere:
+
+- flat:   `[..., parameters]`, what is stored and what every method receives;
+- layers: a list of `(weight, bias)`, weight `[..., outputs, inputs, *kernel]`, bias `[..., outputs]`;
+- tokens: `[..., tokens, positions]`, one token per weight and per bias; the positions of a convolution's kernel are
+  channels of their weight's token, since a permutation of neurons moves them together (NFN, arXiv:2302.14040, section 2.2).
+
+Feature maps inside the models are `[batch, tokens, channels]`, tokens in the order of the flat vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+ACTIVATIONS = ("sine", "relu", "tanh", "gelu", "sigmoid", "identity")
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """One linear or convolutional layer: weight `[outputs, inputs, *kernel]` and bias `[outputs]`.
+
+    A dense layer after a flattened feature map is `LayerSpec(outputs, channels, (height * width,))`: the positions that
+    belong to one channel move with it.
+    """
+
+    outputs: int
+    inputs: int
+    kernel: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        sizes = (self.outputs, self.inputs, *self.kernel)
+        if not all(isinstance(size, int) and size > 0 for size in sizes):
+            raise ValueError(f"a layer's sizes are positive integers, not {sizes}")
+
+    @property
+    def positions(self) -> int:
+        """Weights between one input and one output neuron: 1, or the kernel's size."""
+        return prod(self.kernel)
+
+    @property
+    def parameters(self) -> int:
+        return self.outputs * (self.inputs * self.positions + 1)
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """The shapes of a feed-forward network's layers, and the activation between them.
+
+    `activation` is one of `ACTIVATIONS`; `omega` is the factor inside a SIREN's sines (0 for other activations).
+    Raises ValueError where a layer does not fit the one before it.
+    """
+
+    layers: tuple[LayerSpec, ...]
+    activation: str = "relu"
+    omega: float = 0.0
+
+    def __post_init__(self) -> None:
+        if len(self.layers) < 2:
+            raise ValueError("a network needs at least two layers, since only hidden neurons can be permuted")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"unknown activation {self.activation!r}; known: {', '.join(ACTIVATIONS)}")
+        for index, (before, after) in enumerate(zip(self.layers, self.layers[1:], strict=False), start=1):
+            if before.outputs != after.inputs:
+                raise ValueError(
+                    f"layer {index} has {before.outputs} outputs, but layer {index + 1} has {after.inputs} inputs"
+                )
+
+    @classmethod
+    def mlp(cls, *sizes: int, activation: str = "relu", omega: float = 0.0) -> NetworkSpec:
+        """`NetworkSpec.mlp(2, 32, 32, 1, activation="sine", omega=30.0)`: a fully connected network."""
+        layers = tuple(LayerSpec(outputs, inputs) for inputs, outputs in zip(sizes, sizes[1:], strict=False))
+        return cls(layers, activation, omega)
+
+    @classmethod
+    def from_state_dict(
+        cls, state_dict: Mapping[str, Tensor], activation: str = "relu", omega: float = 0.0
+    ) -> NetworkSpec:
+        """Read the shapes off a `state_dict` whose entries alternate weight, bias.
+
+        A dense layer that follows a flattened feature map is recognised by its inputs being a multiple of the channels
+        before it. Raises ValueError for anything else than alternating weights and biases (a batch norm, say).
+        """
+        tensors = list(state_dict.items())
+        if len(tensors) % 2:
+            raise ValueError("a network's tensors come in pairs, a weight and its bias; one has no partner")
+        layers: list[LayerSpec] = []
+        for (weight_name, weight), (bias_name, bias) in zip(tensors[::2], tensors[1::2], strict=True):
+            if weight.ndim < 2 or bias.shape != weight.shape[:1]:
+                shapes = f"{tuple(weight.shape)} and {tuple(bias.shape)}"
+                raise ValueError(f"{weight_name} and {bias_name} are no weight and its bias: shapes {shapes}")
+            outputs, inputs, *kernel = weight.shape
+            if layers and not kernel and inputs != layers[-1].outputs and inputs % layers[-1].outputs == 0:
+                inputs, kernel = layers[-1].outputs, [inputs // layers[-1].outputs]
+            layers.append(LayerSpec(outputs, inputs, tuple(kernel)))
+        return cls(tuple(layers), activation, omega)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> NetworkSpec:
+        """The inverse of `to_json`. Raises ValueError or KeyError where the data is no network spec."""
+        layers = tuple(
+            LayerSpec(layer["outputs"], layer["inputs"], tuple(layer.get("kernel", ()))) for layer in data["layers"]
+        )
+        return cls(layers, data["activation"], float(data.get("omega", 0.0)))
+
+    def to_json(self) -> dict[str, Any]:
+        layers = [{"outputs": la.outputs, "inputs": la.inputs, "kernel": list(la.kernel)} for la in self.layers]
+        return {"layers": layers, "activation": self.activation, "omega": self.omega}
+
+    @property
+    def neurons(self) -> tuple[int, ...]:
+        """Neurons (or channels) of every neuron layer, the input's first and the output's last."""
+        return (self.layers[0].inputs, *(layer.outputs for layer in self.layers))
+
+    @cached_property
+    def parameters(self) -> int:
+        return sum(layer.parameters for layer in self.layers)
+
+    @cached_property
+    def tokens(self) -> int:
+        return sum(self.group_sizes)
+
+    @cached_property
+    def positions(self) -> int:
+        """Channels of the token view: the largest kernel's size, 1 for an MLP."""
+        return max(layer.positions for layer in self.layers)
+
+    @cached_property
+    def group_sizes(self) -> tuple[int, ...]:
+        """Tokens of W1, b1, W2, b2, ...: the groups whose tokens share their meaning."""
+        return tuple(size for layer in self.layers for size in (layer.outputs * layer.inputs, layer.outputs))
+
+    def check(self, flat: Tensor) -> None:
+        """Raise ValueError unless the last axis of `flat` holds one network's parameters."""
+        if flat.shape[-1] != self.parameters:
+            raise ValueError(f"this network has {self.parameters} parameters, but the vector holds {flat.shape[-1]}")
+
+    def to_layers(self, flat: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Flat `[..., parameters]` to a list of `(weight [..., outputs, inputs, *kernel], bias [..., outputs])`."""
+        self.check(flat)
+        layers, start = [], 0
+        for layer in self.layers:
+            middle, stop = start + layer.parameters - layer.outputs, start + layer.parameters
+            shape = (layer.outputs, layer.inputs, *layer.kernel)
+            layers.append((flat[..., start:middle].unflatten(-1, shape), flat[..., middle:stop]))
+            start = stop
+        return layers
+
+    def to_flat(self, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """The inverse of `to_layers`."""
+        parts = []
+        for layer, (weight, bias) in zip(self.layers, layers, strict=True):
+            parts += [weight.flatten(-2 - len(layer.kernel)), bias]
+        return torch.cat(parts, dim=-1)
+
+    def to_tokens(self, flat: Tensor) -> Tensor:
+        """Flat `[..., parameters]` to tokens `[..., tokens, positions]`; positions that a token lacks are zero."""
+        if self.positions == 1:
+            self.check(flat)
+            return flat.unsqueeze(-1)
+        parts = []
+        for layer, (weight, bias) in zip(self.layers, self.to_layers(flat), strict=True):
+            weight = weight.reshape(*flat.shape[:-1], layer.outputs * layer.inputs, layer.positions)
+            parts.append(functional.pad(weight, (0, self.positions - layer.positions)))
+            parts.append(functional.pad(bias.unsqueeze(-1), (0, self.positions - 1)))
+        return torch.cat(parts, dim=-2)
+
+    def from_tokens(self, tokens: Tensor) -> Tensor:
+        """Tokens `[..., tokens, positions]` to flat `[..., parameters]`: the inverse of `to_tokens`."""
+        if self.positions == 1:
+            return tokens.squeeze(-1)
+        parts = []
+        for index, group in enumerate(tokens.split(self.group_sizes, dim=-2)):
+            positions = 1 if index % 2 else self.layers[index // 2].positions
+            parts.append(group[..., :positions].flatten(-2))
+        return torch.cat(parts, dim=-1)
+
+    def views(self, features: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Features `[batch, tokens, *rest]` by layer: `(weight [batch, outputs, inputs, *rest], bias [batch, outputs, *rest])`."""
+        groups = features.split(self.group_sizes, dim=1)
+        return [
+            (groups[2 * index].unflatten(1, (layer.outputs, layer.inputs)), groups[2 * index + 1])
+            for index, layer in enumerate(self.layers)
+        ]
+
+    def from_views(self, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """The inverse of `views`."""
+        return torch.cat([part for weight, bias in layers for part in (weight.flatten(1, 2), bias)], dim=1)
+
+    def random_permutations(self, count: int | None = None, generator: torch.Generator | None = None) -> list[Tensor]:
+        """One uniform permutation per hidden neuron layer: `[neurons]` each, or `[count, neurons]`."""
+        shape = () if count is None else (count,)
+        hidden = self.neurons[1:-1]
+        return [torch.rand(*shape, size, generator=generator).argsort(dim=-1) for size in hidden]
+
+    def permute(self, flat: Tensor, permutations: Sequence[Tensor]) -> Tensor:
+        """Reorder hidden neurons; the network's function stays as it is.
+
+        Neuron j of a layer becomes what neuron `permutation[j]` was. `flat` is `[..., parameters]`; each permutation
+        is `[neurons]`, or `[batch, neurons]` to treat every network of a `[batch, parameters]` differently.
+        """
+        return self.from_tokens(self.permute_tokens(self.to_tokens(flat), permutations))
+
+    def permute_tokens(self, tokens: Tensor, permutations: Sequence[Tensor]) -> Tensor:
+        """The same action on tokens or feature maps `[..., tokens, channels]`."""
+        index = self._token_order(permutations).to(tokens.device)
+        if index.ndim == 1:
+            return tokens.index_select(-2, index)
+        return tokens.gather(-2, index.unsqueeze(-1).expand(*index.shape, tokens.shape[-1]))
+
+    def _token_order(self, permutations: Sequence[Tensor]) -> Tensor:
+        """Where each token comes from, `[tokens]` or `[batch, tokens]`."""
+        hidden = self.neurons[1:-1]
+        if [permutation.shape[-1] for permutation in permutations] != list(hidden):
+            sizes = [permutation.shape[-1] for permutation in permutations]
+            raise ValueError(f"permutations of {sizes} neurons do not fit hidden layers of {list(hidden)}")
+        batch = torch.broadcast_shapes(*(permutation.shape[:-1] for permutation in permutations))
+        ends = [torch.arange(self.neurons[0]), *permutations, torch.arange(self.neurons[-1])]
+        parts, start = [], 0
+        for layer, columns, rows in zip(self.layers, ends, ends[1:], strict=False):
+            weights = (rows.unsqueeze(-1) * layer.inputs + columns.unsqueeze(-2)).flatten(-2)
+            parts += [start + weights, start + layer.outputs * layer.inputs + rows]
+            start += layer.outputs * (layer.inputs + 1)
+        return torch.cat([part.expand(*batch, part.shape[-1]) for part in parts], dim=-1)
+
+    def statistics(self, flat: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each weight and bias tensor over a population `[networks, parameters]`.
+
+        Returns two `[2 * layers]` tensors in the order of `group_sizes`. One pair per tensor, not per parameter, so
+        that standardising by them commutes with permutations of hidden neurons.
+        """
+        parts = [part for layer in self.to_layers(flat) for part in layer]
+        mean = torch.stack([part.mean() for part in parts])
+        std = torch.stack([part.std(correction=0) for part in parts])
+        return mean, std

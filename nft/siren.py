@@ -1,0 +1,94 @@
+"""Batches of SIRENs (Sitzmann et al. 2020, arXiv:2006.09661): initialise, render and fit many at once.
+
+A SIREN is an MLP whose hidden layers end in sin(omega * (W x + b)); its last layer is linear. All functions take flat
+weights `[batch, parameters]` and a `NetworkSpec` with `activation="sine"`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import cos, pi, sqrt
+
+import torch
+from torch import Tensor
+
+from nft.network import NetworkSpec
+
+
+def initialise(
+    spec: NetworkSpec, count: int, generator: torch.Generator | None = None, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """`[count, parameters]` fresh SIRENs.
+
+    First layer's weights uniform in +-1/inputs, later ones in +-sqrt(6/inputs)/omega (SIREN paper, section 3.2); biases
+    uniform in +-1/sqrt(inputs), PyTorch's default. Drawn in float64 and rounded, so that every dtype starts alike.
+    """
+    _check(spec)
+    layers = []
+    for index, layer in enumerate(spec.layers):
+        bound = 1 / layer.inputs if index == 0 else sqrt(6 / layer.inputs) / spec.omega
+        weight = torch.rand(count, layer.outputs, layer.inputs, generator=generator, dtype=torch.float64)
+        bias = torch.rand(count, layer.outputs, generator=generator, dtype=torch.float64)
+        layers.append(((2 * weight - 1) * bound, (2 * bias - 1) / sqrt(layer.inputs)))
+    return spec.to_flat(layers).to(dtype)
+
+
+def grid(height: int, width: int, dtype: torch.dtype = torch.float32, device: torch.device | None = None) -> Tensor:
+    """`[height * width, 2]` coordinates (row, column) that span [-1, 1]^2, in the order of an image's pixels."""
+    rows = torch.linspace(-1, 1, height, dtype=dtype, device=device)
+    columns = torch.linspace(-1, 1, width, dtype=dtype, device=device)
+    return torch.cartesian_prod(rows, columns)
+
+
+def render(spec: NetworkSpec, flat: Tensor, coordinates: Tensor) -> Tensor:
+    """Evaluate every SIREN of `flat [batch, parameters]` at `coordinates [points, inputs]` or `[batch, points, inputs]`.
+
+    Returns `[batch, points, outputs]`.
+    """
+    values = coordinates.expand(flat.shape[0], -1, -1)
+    layers = spec.to_layers(flat)
+    for index, (weight, bias) in enumerate(layers):
+        values = torch.baddbmm(bias.unsqueeze(-2), values, weight.transpose(-1, -2))
+        if index < len(layers) - 1:
+            values = torch.sin(spec.omega * values)
+    return values
+
+
+def fit(
+    spec: NetworkSpec,
+    start: Tensor,
+    targets: Tensor,
+    coordinates: Tensor,
+    steps: int,
+    learning_rate: float,
+    progress: Callable[[], None] = lambda: None,
+) -> tuple[Tensor, Tensor]:
+    """Fit every SIREN of `start [batch, parameters]` to its row of `targets [batch, points, outputs]`.
+
+    Adam (betas 0.9 and 0.999) on the mean squared error, the learning rate following half a cosine to zero. Each
+    network sees its own error alone, so the result does not depend on what else is in the batch. `progress` is called
+    after every step. Returns the weights and their mean squared errors `[batch]`.
+    """
+    weights = start.clone().requires_grad_(True)
+    optimizer = torch.optim.Adam([weights], lr=learning_rate)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = learning_rate * (1 + cos(pi * step / steps)) / 2
+        # A sum over networks: the gradient of each is that of its own mean squared error.
+        loss = (render(spec, weights, coordinates) - targets).square().mean(dim=(1, 2)).sum()
+        (weights.grad,) = torch.autograd.grad(loss, weights)
+        optimizer.step()
+        progress()
+    fitted = weights.detach()
+    with torch.no_grad():
+        errors = (render(spec, fitted, coordinates) - targets).square().mean(dim=(1, 2))
+    return fitted, errors
+
+
+def psnr(mean_squared_error: Tensor, value_range: float = 2.0) -> Tensor:
+    """Peak signal-to-noise ratio in dB, for values that span `value_range` (2 for images scaled to [-1, 1])."""
+    return 10 * torch.log10(value_range**2 / mean_squared_error)
+
+
+def _check(spec: NetworkSpec) -> None:
+    if spec.activation != "sine" or spec.omega <= 0:
+        raise ValueError("a SIREN's spec has activation 'sine' and a positive omega")
