@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from torch import nn
 
 from benchmark.methods import Method, Problem
-from nft.layers import Standardize
 
 
 @dataclass(frozen=True)
 class MLP(Method):
-    """Three linear layers with ReLU over the standardised weights."""
+    """Three linear layers with ReLU; each weight is standardised by itself, by a batch norm without parameters."""
 
     name = "mlp"
     title = "MLP"
@@ -24,9 +23,8 @@ class MLP(Method):
 
     def build(self, problem: Problem) -> nn.Module:
         return nn.Sequential(
-            Standardize(problem.spec, problem.mean, problem.std),
-            nn.Flatten(),
-            nn.Linear(problem.spec.tokens * problem.spec.positions, self.hidden),
+            nn.BatchNorm1d(problem.spec.parameters, affine=False),
+            nn.Linear(problem.spec.parameters, self.hidden),
             nn.ReLU(),
             nn.Dropout(self.dropout),
             nn.Linear(self.hidden, self.hidden),

@@ -104,7 +104,7 @@ class EquivariantLinear(nn.Module):
         """Uniform in +-1/sqrt(fan-in), the fan-in of a tensor counting every term that is added up in it."""
         everywhere = self.broadcast.in_features
         vector_bounds: list[float] = []
-        matrix_bounds = {la: 1 / sqrt(inputs + received[la - 1] + received[la] + everywhere) for la in self.pointwise_layers}
+        matrix_bounds = {la: 1 / sqrt(inputs + received[la - 1] + received[la] + everywhere) for la in self.layout.matrices}
         with torch.no_grad():
             for layer in self.layout.neuron_layers:
                 vectors = [1 / sqrt(received[layer] + everywhere)] * len(self.layout.vectors[layer])
@@ -120,10 +120,6 @@ class EquivariantLinear(nn.Module):
             for weight, bias, bound in zip(weights, biases, bounds, strict=True):
                 weight.uniform_(-bound, bound)
                 bias.uniform_(-bound, bound)
-
-    @property
-    def pointwise_layers(self) -> range:
-        return self.layout.matrices
 
     def forward(self, x: Tensor) -> Tensor:
         matrices, vectors, constants = self.layout.gather(x)

@@ -42,7 +42,6 @@ class InrRecipe(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    images: ImageSource
     side: int = Field(gt=1)
     hidden: tuple[int, ...]
     omega: float = Field(gt=0)
@@ -58,15 +57,16 @@ class InrRecipe(BaseModel):
 
     def build(
         self,
+        source: ImageSource,
         split: str,
         mirror: Path | None = None,
         limit: int | None = None,
         progress: Callable[[int], None] = lambda _: None,
     ) -> Split:
-        """Fit the networks of a split, or only its first `limit`; `progress` is told how many more are done."""
+        """Fit the networks of a split of `source`, or only its first `limit`; `progress` is told how many more are done."""
         part = self.splits[split]
         rows = range(part.start, part.start + min(part.rows, limit or part.rows))
-        pixels, labels = images(self.images, part.source, rows, mirror)
+        pixels, labels = images(source, part.source, rows, mirror)
         targets = self.targets(pixels)
         coordinates = siren.grid(self.side, self.side, torch.float64)
         start = siren.initialise(self.spec, 1, generator("recipe", "initialisation", self.seed), torch.float64)

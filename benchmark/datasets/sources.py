@@ -22,6 +22,7 @@ class ImageSource(BaseModel):
     config: str
     revision: str
     licence: str
+    citation: str
     classes: tuple[str, ...]
 
 
