@@ -17,6 +17,7 @@ class MLP(Method):
     title = "MLP"
     paper = "arXiv:2302.14040"
     invariant = False
+    suites = {"mini": {"hidden": 512, "learning_rate": 3e-4}}
 
     hidden: int = 1000
     dropout: float = 0.0

@@ -9,6 +9,7 @@ exchangeable like the hidden ones, and an encoding of the input tells them apart
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import sqrt
 
 import torch
@@ -104,7 +105,9 @@ class EquivariantLinear(nn.Module):
         """Uniform in +-1/sqrt(fan-in), the fan-in of a tensor counting every term that is added up in it."""
         everywhere = self.broadcast.in_features
         vector_bounds: list[float] = []
-        matrix_bounds = {la: 1 / sqrt(inputs + received[la - 1] + received[la] + everywhere) for la in self.layout.matrices}
+        matrix_bounds = {
+            la: 1 / sqrt(inputs + received[la - 1] + received[la] + everywhere) for la in self.layout.matrices
+        }
         with torch.no_grad():
             for layer in self.layout.neuron_layers:
                 vectors = [1 / sqrt(received[layer] + everywhere)] * len(self.layout.vectors[layer])
@@ -203,6 +206,16 @@ class HNP(Method):
     name = "nfn-hnp"
     title = "NFN (HNP)"
     paper = "arXiv:2302.14040"
+    suites = {
+        "mini": {
+            "channels": 32,
+            "frequencies": 32,
+            "fourier_scale": 0.3,
+            "hidden": 256,
+            "dropout": 0.0,
+            "learning_rate": 4e-3,
+        }
+    }
 
     channels: int = 512
     layers: int = 3
@@ -218,7 +231,7 @@ class HNP(Method):
         sizes = [features.channels] + [self.channels] * self.layers
         layers = [
             EquivariantLinear(problem.spec, inputs, outputs, hidden_only=self.hidden_only)
-            for inputs, outputs in zip(sizes, sizes[1:], strict=False)
+            for inputs, outputs in pairwise(sizes)
         ]
         head = nn.Sequential(
             nn.Linear(layers[-1].layout.pooled * self.channels, self.hidden),

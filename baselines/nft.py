@@ -20,6 +20,18 @@ class NFT(Method):
     name = "nft"
     title = "NFT"
     paper = "arXiv:2305.13546"
+    suites = {
+        "mini": {
+            "channels": 32,
+            "blocks": 2,
+            "ff_factor": 2,
+            "fourier_scale": 0.3,
+            "queries": 4,
+            "hidden": 256,
+            "dropout": 0.0,
+            "learning_rate": 4e-3,
+        }
+    }
 
     channels: int = 256
     blocks: int = 4

@@ -1,7 +1,7 @@
 """The contract a method fulfils, and the registry that finds every method under `baselines/`.
 
-A method is a frozen dataclass: its fields are its hyper-parameters (the defaults are its paper's, a suite overrides
-them), its class attributes describe it, and `build` makes the module. Data, loss, steps, schedule and selection are
+A method is a frozen dataclass: its fields are its hyper-parameters (the defaults are its paper's, `suites` says what it
+changes where), its class attributes describe it, and `build` makes the module. Data, loss, steps, schedule and selection are
 the task's, so that no method can be trained on kinder terms than another.
 """
 
@@ -13,7 +13,7 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -49,6 +49,7 @@ class Method(ABC):
     name: how the command line and the records call it. title: how tables do. paper: where it is from ("arXiv:...").
     invariant: whether its output is meant not to change when hidden neurons are permuted; tests hold it to that.
     augment: permute the hidden neurons of every training network anew each time it is seen.
+    suites: the suites it takes part in, each with the hyper-parameters that differ from the defaults there.
     """
 
     name: ClassVar[str]
@@ -56,6 +57,7 @@ class Method(ABC):
     paper: ClassVar[str]
     invariant: ClassVar[bool] = True
     augment: ClassVar[bool] = False
+    suites: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
@@ -64,7 +66,7 @@ class Method(ABC):
     def build(self, problem: Problem) -> nn.Module:
         """A module from flat weights `[batch, parameters]` to `[batch, outputs]`, initialised by torch's global generator."""
 
-    def skip(self, problem: Problem) -> str | None:
+    def skip(self, problem: Problem) -> str | None:  # noqa: ARG002
         """Why this method cannot read these networks, or None where it can."""
         return None
 
@@ -83,17 +85,12 @@ def registry() -> Mapping[str, type[Method]]:
     return dict(sorted(found.items()))
 
 
-def make(name: str, hyperparameters: Mapping[str, Any]) -> Method:
-    """The method of that name with a suite's hyper-parameters. Raises UserError for an unknown name or hyper-parameter."""
+def make(name: str, suite: str) -> Method:
+    """The method of that name with its hyper-parameters in a suite. Raises UserError for an unknown name."""
     methods = registry()
     if name not in methods:
         raise UserError(f"unknown method {name!r}; known: {', '.join(methods)}")
-    known = {field.name for field in fields(methods[name])}
-    if unknown := set(hyperparameters) - known:
-        raise UserError(
-            f"method {name!r} has no hyper-parameter {sorted(unknown)[0]!r}; it has {', '.join(sorted(known))}"
-        )
-    return methods[name](**hyperparameters)
+    return methods[name](**methods[name].suites.get(suite, {}))
 
 
 @cache

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import pickle
 import time
 from collections.abc import Callable
@@ -82,13 +81,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Trainer:
-    """One run. `key` names it: it seeds the order of the data and is what a checkpoint must match.
+    """One run. `key` names it and seeds the order of the data; a checkpoint is taken up where its `identity` is the same.
 
     `loss(predictions, targets)` is minimised; `score` of a whole split's predictions is maximised. `augment`: permute
     the hidden neurons of every training network anew. `report(step)` is called now and then, to show progress.
     """
 
     key: tuple[str | int, ...]
+    identity: str
     spec: NetworkSpec
     module: nn.Module
     loss: Callable[[Tensor, Tensor], Tensor]
@@ -145,7 +145,9 @@ class Trainer:
         started, first = time.perf_counter(), progress.step
         device = data.weights.device
         total = torch.zeros((), dtype=torch.float64, device=device)
-        diverged_at = torch.zeros((), dtype=torch.long, device=device)  # 0 while all is well: no synchronisation in the loop
+        diverged_at = torch.zeros(
+            (), dtype=torch.long, device=device
+        )  # 0 while all is well: no synchronisation in the loop
         order, order_epoch = torch.empty(0), -1
         per_epoch = max(1, len(data.targets) // self.protocol.batch_size)
         while progress.step < until:
@@ -182,7 +184,7 @@ class Trainer:
 
     def _save(self, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
         state: dict[str, Any] = {
-            "key": list(self.key),
+            "identity": self.identity,
             "module": self.module.state_dict(),
             "optimizer": optimizer.state_dict(),
             "progress": vars(progress),
@@ -202,7 +204,7 @@ class Trainer:
         device = next(self.module.parameters()).device
         try:
             state = torch.load(self.checkpoint, map_location=device, weights_only=True)
-            if state["key"] != list(self.key):
+            if state["identity"] != self.identity:
                 return None
             self.module.load_state_dict(state["module"])
             optimizer.load_state_dict(state["optimizer"])
@@ -213,9 +215,3 @@ class Trainer:
         except (RuntimeError, ValueError, KeyError, TypeError, EOFError, OSError, pickle.UnpicklingError):
             # A damaged checkpoint costs the time it stood for, never the run.
             return None
-
-
-def discard(checkpoint: Path) -> None:
-    """Remove a checkpoint that its record has made needless."""
-    if checkpoint.exists():
-        os.unlink(checkpoint)

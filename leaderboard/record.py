@@ -52,7 +52,9 @@ class CostPart(Part):
     training_seconds: float = Field(ge=0)  # forward and backward passes; validation apart
     evaluation_seconds: float = Field(ge=0)
     networks_per_second: float = Field(gt=0)  # of the test split, at evaluation
-    peak_memory_mib: float | None = Field(ge=0)  # of the device, or of the process on a CPU; None where it cannot be read
+    peak_memory_mib: float | None = Field(
+        ge=0
+    )  # of the device, or of the process on a CPU; None where it cannot be read
 
 
 class EnvironmentPart(Part):
@@ -64,6 +66,7 @@ class EnvironmentPart(Part):
     processor: str
     device: str
     threads: int = Field(gt=0)
+    workers: int = Field(gt=0)  # runs at the same time on the machine, which its timings share
 
 
 class Record(Part):
@@ -73,6 +76,7 @@ class Record(Part):
     task: str = Field(pattern=NAME)
     metric: str = Field(pattern="^[a-z0-9_]+$")
     suite: str = Field(pattern=NAME)
+    setting: str = Field(max_length=300)  # what the suite says of itself: a reduced setting is named as one
     seed: int = Field(ge=0)
     method: MethodPart
     dataset: DatasetPart
@@ -98,9 +102,14 @@ class Record(Part):
     @property
     def path(self) -> Path:
         """Where the record lies under a results folder: its path says what it is."""
-        arm = "" if self.dataset.arm == "permuted" else f"@{self.dataset.arm}"
-        dataset = f"{self.dataset.name}{arm}"
-        return Path(self.suite) / self.task / dataset / self.method.name / f"seed-{self.seed}.json"
+        return record_path(
+            self.suite, self.task, self.dataset.name, f"{self.method.name}@{self.dataset.arm}", self.seed
+        )
+
+
+def record_path(suite: str, task: str, dataset: str, entrant: str, seed: int) -> Path:
+    """Where a record lies under a results folder; `entrant` is a method and its arm, as in "mlp@aligned"."""
+    return Path(suite) / task / dataset / entrant.removesuffix("@permuted") / f"seed-{seed}.json"
 
 
 def write(record: Record, folder: Path) -> Path:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -79,7 +80,7 @@ class NetworkSpec:
     @classmethod
     def mlp(cls, *sizes: int, activation: str = "relu", omega: float = 0.0) -> NetworkSpec:
         """`NetworkSpec.mlp(2, 32, 32, 1, activation="sine", omega=30.0)`: a fully connected network."""
-        layers = tuple(LayerSpec(outputs, inputs) for inputs, outputs in zip(sizes, sizes[1:], strict=False))
+        layers = tuple(LayerSpec(outputs, inputs) for inputs, outputs in pairwise(sizes))
         return cls(layers, activation, omega)
 
     @classmethod

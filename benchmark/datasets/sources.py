@@ -59,4 +59,6 @@ def _locate(source: ImageSource, file: str, mirror: Path | None) -> Path:
         return Path(hf_hub_download(source.repository, file, repo_type="dataset", revision=source.revision))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{source.repository}: cannot be had from the Hub ({reason}); --hub-mirror DIR reads a copy") from None
+        raise UserError(
+            f"{source.repository}: cannot be had from the Hub ({reason}); --hub-mirror DIR reads a copy"
+        ) from None

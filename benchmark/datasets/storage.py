@@ -225,7 +225,9 @@ def _read_split(folder: Path, file: StoredFile, spec: NetworkSpec, classes: int)
         found = table.schema.field(column).type
         # Field names inside list types differ between writers; the types themselves must not.
         same = found == column_type or (
-            pa.types.is_fixed_size_list(found) and found.list_size == spec.parameters and found.value_type == pa.float32()
+            pa.types.is_fixed_size_list(found)
+            and found.list_size == spec.parameters
+            and found.value_type == pa.float32()
         )
         if not same or table[column].null_count:
             raise UserError(f"{path}: column {column!r} must be {column_type} without gaps, not {found}; {mend}")

@@ -1,0 +1,157 @@
+"""The command line: `python -m benchmark run`, `list`, `datasets`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from tabulate import tabulate
+
+from benchmark.errors import UserError
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="Run models that read the weights of other neural networks, and compare them.",
+)
+datasets_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Weight-space datasets.")
+app.add_typer(datasets_app, name="datasets")
+
+
+@app.callback()
+def _root() -> None:
+    pass
+
+
+@app.command()
+def run(
+    task: Annotated[str, typer.Argument(help="The task: inr-classification.")],
+    suite: Annotated[str, typer.Option(help="Datasets, methods, seeds and training budget to use.")] = "mini",
+    datasets: Annotated[str | None, typer.Option(metavar="A,B", help="Only these datasets.")] = None,
+    methods: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Only these methods; mlp@aligned is mlp on unpermuted weights.")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="0,1", help="These seeds.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
+    results: Annotated[Path, typer.Option(help="Folder for records, checkpoints and tables.")] = Path("results"),
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Runs at a time; by default one per core, or one on a GPU.")
+    ] = None,
+    rerun: Annotated[bool, typer.Option("--rerun", help="Run again what has a record already.")] = False,
+) -> None:
+    """Run a suite's task and print its table.
+
+    Every run leaves a record under the results folder. What has a record is not run again, and a run that was killed goes
+    on from its last checkpoint: to go on, give the same command.
+    """
+    from benchmark import executor, runner
+    from benchmark.datasets import catalog
+    from benchmark.display import Display
+    from benchmark.environment import resolve_device
+    from leaderboard import record, render
+
+    runs = runner.plan(suite, task, _names(datasets), _names(methods), _seeds(seeds))
+    where = resolve_device(device)
+    for name in dict.fromkeys(run.dataset for run in runs):
+        catalog.load(name)  # damaged data is found now, not an hour from now
+    with executor.claim(results):
+        todo, done, stale = executor.outstanding(runs, results, rerun)
+        count = min(workers or executor.default_workers(where), max(1, len(todo)))
+        typer.echo(
+            f"{len(todo)} runs to make, {len(done)} done already in {results}; {where.type}, {count} at a time",
+            err=True,
+        )
+        if stale:
+            typer.echo(f"{len(stale)} are made again: their method, settings or data have changed since", err=True)
+        try:
+            with Display(todo) as display:
+                made = executor.execute_all(todo, results, where, count, display)
+        except KeyboardInterrupt:
+            typer.echo("stopped; the same command goes on from here", err=True)
+            raise typer.Exit(130) from None
+        everything = record.read_all(results)
+        (results / "LEADERBOARD.md").write_text(render.markdown(everything), encoding="utf-8")
+    typer.echo(render.text([*done.values(), *made]))
+    typer.echo(f"\nrecords and table: {results / 'LEADERBOARD.md'}", err=True)
+    if failed := sum(found.status == "failed" for found in made):
+        typer.echo(f"{failed} runs failed; their tracebacks lie beside their records", err=True)
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_all() -> None:
+    """Print the tasks, suites, datasets and methods there are."""
+    from benchmark import methods, suites, tasks
+    from benchmark.datasets import catalog
+
+    def show(heading: str, rows: list[tuple[str, str]]) -> None:
+        typer.echo(f"{heading}:\n{tabulate([('  ' + name, what) for name, what in rows], tablefmt='plain')}\n")
+
+    show("tasks", [(name, task.title) for name, task in tasks.registry().items()])
+    show("suites", [(name, suite.note) for name, suite in suites.registry().items()])
+    show("datasets", [(name, entry.title) for name, entry in catalog.catalog().items()])
+    show("methods", [(name, f"{method.title} [{method.paper}]") for name, method in methods.registry().items()])
+
+
+@datasets_app.command()
+def build(
+    name: Annotated[str, typer.Argument(help="A dataset of the catalogue.")],
+    output: Annotated[Path, typer.Option(help="Folder to write, which must not exist yet.")],
+    hub_mirror: Annotated[
+        Path | None, typer.Option(help="Folder laid out like the Hub to read source images from, instead of the Hub.")
+    ] = None,
+) -> None:
+    """Make a dataset anew from its source images, and compare it with the catalogue's fingerprint."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from benchmark.datasets import catalog
+    from benchmark.datasets.build import build as build_dataset
+
+    entry = catalog.entry(name)
+    if output.exists():
+        raise UserError(f"{output} exists already; choose another --output or remove it")
+    with Progress(console=Console(stderr=True)) as progress:
+        total = sum(part.rows for part in entry.recipe.splits.values())
+        bar = progress.add_task("fitting networks", total=total)
+        manifest = build_dataset(entry, output, hub_mirror, lambda done: progress.advance(bar, done))
+    typer.echo(f"{output}: fingerprint {manifest.fingerprint}")
+    if manifest.fingerprint != entry.fingerprint:
+        raise UserError(f"the catalogue's {name} has fingerprint {entry.fingerprint}: these are other weights")
+
+
+def _names(given: str | None) -> list[str] | None:
+    if given is None:
+        return None
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    if not names:
+        raise UserError("a list of names is empty; give names with commas between them, or leave the option out")
+    return names
+
+
+def _seeds(given: str | None) -> list[int] | None:
+    names = _names(given)
+    try:
+        return None if names is None else [int(name) for name in names]
+    except ValueError:
+        raise UserError(f"seeds are whole numbers with commas between them, not {given!r}") from None
+
+
+def main() -> None:
+    """Run the command line. Exits with 0, 1 for failed runs, 2 for a mistake, 130 for Ctrl-C."""
+    from benchmark.executor import WorkerDied
+    from leaderboard.record import RecordError
+
+    try:
+        app()
+    except (UserError, RecordError, WorkerDied) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1 if isinstance(error, WorkerDied) else 2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""What a run ran on: commit, versions, processor, and how much memory it took."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from benchmark.errors import UserError
+from leaderboard.record import EnvironmentPart
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of that name; "auto" is a GPU where there is one. Raises UserError for one that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise UserError(f"device {name!r} is not to be had here; use cpu, cuda (an NVIDIA GPU) or auto") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"runs are made on cpu or cuda, not on {name!r}")
+    return device
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe(device: torch.device, workers: int) -> EnvironmentPart:
+    """The environment as a record tells it."""
+    commit, clean = checkout()
+    gpu = device.type == "cuda"
+    return EnvironmentPart(
+        commit=commit,
+        clean=clean,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        system=platform.platform(terse=True),
+        processor=torch.cuda.get_device_name(device) if gpu else _processor(),
+        device=device.type,
+        threads=torch.get_num_threads(),
+        workers=workers,
+    )
+
+
+@cache
+def checkout() -> tuple[str | None, bool]:
+    """The git commit of the code, and whether nothing in it was changed; (None, False) outside a checkout."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(ROOT), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD"), not git("status", "--porcelain")
+    except (OSError, subprocess.CalledProcessError):
+        return None, False
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+class PeakMemory:
+    """The most memory taken since it was made: of the GPU, or of this process (Linux; elsewhere unknown)."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._marked = False
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            try:
+                Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak so far
+                self._marked = True
+            except OSError:
+                pass  # not Linux, or not allowed: the peak would be an earlier run's
+
+    def mebibytes(self) -> float | None:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 2**20
+        if not self._marked:
+            return None
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))

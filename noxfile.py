@@ -1,0 +1,67 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["nox>=2025.2.9", "virtualenv"]
+# ///
+"""The front door: every thing a person does with this project is a session. `nox -l` lists them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["lint", "tests"]
+
+ROOT = Path(__file__).resolve().parent
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+
+
+@nox.session(name="benchmark-inr", venv_backend="none")
+def benchmark_inr(session: nox.Session) -> None:
+    """Train every method to tell images from the weights that encode them, and print the table."""
+    run_python(session, "-m", "benchmark", "run", "inr-classification", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """Run the tests."""
+    run_python(session, "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting; `-- --fix` mends what can be mended."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", *([] if "--fix" in session.posargs else ["--check"]))
+
+
+@nox.session
+def leaderboard(session: nox.Session) -> None:
+    """Write leaderboard/LEADERBOARD.md from the committed records; `-- --check` only compares."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "leaderboard"))
+    session.run("python", "-m", "leaderboard", *session.posargs)
+
+
+def run_python(session: nox.Session, *arguments: str) -> None:
+    """Run Python in the one environment of all sessions that need torch, which is several GB installed."""
+    folder = Path(os.environ.get("NOX_ENVDIR", ROOT / ".nox")) / "torch"
+    python = str(folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
+    uv = shutil.which("uv")
+    if not Path(python).exists():
+        create = (uv, "venv", "--python", sys.executable) if uv else (sys.executable, "-m", "virtualenv")
+        session.run(*create, str(folder), external=True, silent=True)
+    install = (uv, "pip", "install", "--python", python) if uv else (python, "-m", "pip", "install")
+    dependencies = [*PYPROJECT["project"]["dependencies"], *nox.project.dependency_groups(PYPROJECT, "test")]
+    session.log("installing what pyproject.toml lists; the first time this fetches torch")
+    session.run(*install, "-q", *dependencies, external=True)
+    session.run(python, *arguments, external=True)
+
+
+if __name__ == "__main__":
+    nox.main()
