@@ -148,9 +148,12 @@ def main() -> None:
 
     try:
         app()
-    except (UserError, RecordError, WorkerDied) as error:
+    except (UserError, RecordError) as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1 if isinstance(error, WorkerDied) else 2)
+        sys.exit(2)
+    except (WorkerDied, OSError) as error:  # a killed worker, a full disk: the machine's doing
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

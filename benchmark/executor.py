@@ -30,16 +30,16 @@ class WorkerDied(Exception):
 @contextmanager
 def claim(results: Path) -> Iterator[None]:
     """Hold a results folder for one process. Raises UserError where it is held already or cannot be written to."""
+    lock = FileLock(results / ".lock", timeout=0)
     try:
         results.mkdir(parents=True, exist_ok=True)
-        with FileLock(results / ".lock", timeout=0):
-            yield
+        lock.acquire()
     except Timeout:
         raise UserError(f"{results} is in use by another run; wait for it, or choose another --results") from None
     except OSError as error:
-        if error.filename is None or not str(error.filename).startswith(str(results)):
-            raise
         raise UserError(f"cannot write to {results}: {error.strerror}; choose another --results") from None
+    with lock:
+        yield
 
 
 def outstanding(runs: Sequence[Run], results: Path, rerun: bool) -> tuple[list[Run], dict[Run, Record], list[Run]]:
