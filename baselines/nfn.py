@@ -81,6 +81,7 @@ class EquivariantLinear(nn.Module):
     """The linear maps that commute with permuting neurons, `[batch, tokens, inputs]` to `[batch, tokens, outputs]`.
 
     With `hidden_only` the paper's HNP layer (appendix B), else its NP layer (section 3.1, equation 3).
+    It holds every such map. (The paper's published code leaves one out of HNP, from the last hidden biases to the last weights.)
     """
 
     def __init__(self, spec: NetworkSpec, inputs: int, outputs: int, *, hidden_only: bool) -> None:
