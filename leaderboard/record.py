@@ -43,6 +43,8 @@ class DatasetPart(Part):
 
 
 class CurvePoint(Part):
+    """One scoring of the validation split."""
+
     step: int = Field(gt=0)
     loss: float  # mean training loss since the point before
     validation: float

@@ -122,7 +122,8 @@ def test_the_encoder_compiles_whole(spec: NetworkSpec) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"heads": 3}, "do not divide"), ({"heads": 2, "cross": False, "average": False}, "nothing")]
+    ("options", "message"),
+    [({"heads": 3}, "do not divide"), ({"heads": 2, "cross": False, "average": False}, "nothing")],
 )
 def test_attention_refuses_what_makes_no_sense(options: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):

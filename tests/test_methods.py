@@ -1,0 +1,92 @@
+"""The contract, held against every method that the registry finds."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, asdict, dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from benchmark import methods
+from benchmark.errors import UserError
+from nft.network import NetworkSpec
+
+METHODS = methods.registry()
+
+
+def build(name: str, spec: NetworkSpec, outputs: int = 4) -> nn.Module:
+    flat = torch.randn(20, spec.parameters)
+    problem = methods.Problem(spec, outputs, *spec.statistics(flat))
+    return methods.make(name, "mini").build(problem)
+
+
+def test_the_expected_methods_are_there() -> None:
+    assert {"mlp", "mlp-augmented", "nfn-hnp", "nfn-np", "nft"} <= set(METHODS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_invariance_is_what_the_method_says(name: str, spec: NetworkSpec) -> None:
+    module = build(name, spec).double().eval()
+    flat = torch.randn(3, spec.parameters, dtype=torch.float64)
+    predictions = module(flat)
+    assert predictions.shape == (3, 4)
+    permuted = module(spec.permute(flat, spec.random_permutations(3)))
+    assert torch.allclose(permuted, predictions, atol=1e-5, rtol=0) == METHODS[name].invariant
+    torch.testing.assert_close(module(flat[:1]), predictions[:1])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_parameter_learns(name: str, spec: NetworkSpec) -> None:
+    module = build(name, spec)
+    flat = torch.randn(8, spec.parameters)
+    nn.functional.cross_entropy(module(flat), torch.arange(8) % 4).backward()
+    idle = [key for key, parameter in module.named_parameters() if parameter.grad is None]
+    assert not idle
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_modules_compile_whole(name: str, spec: NetworkSpec) -> None:
+    torch._dynamo.reset()
+    module, flat = build(name, spec).eval(), torch.randn(2, spec.parameters)
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(flat), module(flat))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_describe_themselves(name: str) -> None:
+    method = METHODS[name]
+    assert method.title
+    assert method.paper
+    assert method.__doc__
+    for suite in method.suites:
+        made = methods.make(name, suite)
+        assert asdict(made).items() >= method.suites[suite].items()
+        with pytest.raises(FrozenInstanceError):
+            made.learning_rate = 1.0
+
+
+def test_an_unknown_method_is_named() -> None:
+    with pytest.raises(UserError, match=r"unknown method 'nfd'; known: .*nft"):
+        methods.make("nfd", "mini")
+
+
+def test_the_code_hash_follows_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def digest(files: dict[str, str]) -> str:
+        methods.code_sha256.cache_clear()
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+        return methods.code_sha256(Mine)
+
+    @dataclass(frozen=True)
+    class Mine(METHODS["mlp"]):
+        pass
+
+    Mine.__module__ = "baselines.mine"
+    monkeypatch.setattr(methods, "ROOT", tmp_path)
+    first = digest({"baselines/mine.py": "from nft.layers import x", "nft/layers.py": "x = 1", "nft/other.py": "y = 1"})
+    assert digest({"nft/other.py": "y = 2"}) == first
+    assert digest({"nft/layers.py": "x = 2"}) != first
+    methods.code_sha256.cache_clear()

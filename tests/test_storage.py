@@ -1,0 +1,194 @@
+"""The one format: what is read is what was written, or an error that names the file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from benchmark.datasets import catalog, storage
+from benchmark.datasets.arms import apply
+from benchmark.datasets.storage import SPLITS, Split
+from benchmark.errors import UserError
+from nft import siren
+from nft.network import NetworkSpec
+
+SPEC = NetworkSpec.mlp(2, 3, 1, activation="sine", omega=15.0)
+EMBEDDED = ["mnist-inr-mini", "fashion-inr-mini"]
+
+
+def splits(weights: float = 1.0) -> dict[str, Split]:
+    rows = 6
+    return {
+        name: Split(
+            weights * torch.randn(rows, SPEC.parameters),
+            torch.arange(rows) % 2,
+            torch.arange(rows, dtype=torch.int32),
+            torch.zeros(rows, dtype=torch.int32),
+            torch.full((rows,), 20.0),
+        )
+        for name in SPLITS
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    storage.write(tmp_path / "small", "small", SPEC, ["a", "b"], {}, splits(), "# card\n")
+    return tmp_path / "small"
+
+
+def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
+    written = splits()
+    manifest = storage.write(tmp_path / "small", "small", SPEC, ["a", "b"], {"seed": 0}, written, "# card\n")
+    dataset = storage.read(tmp_path / "small")
+    assert dataset.manifest == manifest
+    assert dataset.spec == SPEC
+    for name, split in dataset.splits.items():
+        for column, tensor in vars(split).items():
+            assert torch.equal(tensor, getattr(written[name], column))
+        assert split.weights.is_contiguous()
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_embedded_datasets_open_with_the_datasets_library(name: str, tmp_path: Path) -> None:
+    from datasets import ClassLabel, load_dataset
+
+    opened = load_dataset(str(catalog.EMBEDDED / name), cache_dir=str(tmp_path))
+    dataset = catalog.load(name)
+    assert {split: rows.num_rows for split, rows in opened.items()} == {"train": 8000, "validation": 1000, "test": 2000}
+    assert isinstance(opened["test"].features["label"], ClassLabel)
+    row = opened["test"].with_format("torch")[5]
+    assert torch.equal(row["weights"], dataset.splits["test"].weights[5])
+    assert int(row["label"]) == int(dataset.splits["test"].labels[5])
+
+
+def test_embedded_datasets_are_small() -> None:
+    files = [path for path in catalog.EMBEDDED.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 6e6
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_splits_share_no_image(name: str) -> None:
+    dataset = catalog.load(name)
+    train, validation = (set(dataset.splits[split].source_index.tolist()) for split in ("train", "validation"))
+    assert not train & validation
+    assert dataset.manifest.recipe["splits"]["test"]["source"] == "test"
+
+
+def test_the_recipe_rebuilds_the_embedded_networks() -> None:
+    """Real images, the whole recipe, and the very bits of the stored weights."""
+    entry, stored = catalog.entry("fashion-inr-mini"), catalog.load("fashion-inr-mini").splits["train"]
+    rebuilt = entry.recipe.build(entry.images, "train", Path(__file__).parent / "data", limit=16)
+    for column, tensor in vars(rebuilt).items():
+        if column == "psnr":
+            torch.testing.assert_close(tensor, stored.psnr[:16])
+        else:
+            assert torch.equal(tensor, getattr(stored, column)[:16]), column
+    # The stored PSNR is that of the stored weights against the images.
+    from benchmark.datasets.sources import images
+
+    pixels, _ = images(entry.images, "train", range(16), Path(__file__).parent / "data")
+    drawn = siren.render(entry.recipe.spec, stored.weights[:16].double(), siren.grid(14, 14, torch.float64))
+    errors = (drawn - entry.recipe.targets(pixels)).square().mean(dim=(1, 2))
+    torch.testing.assert_close(siren.psnr(errors).float(), stored.psnr[:16])
+
+
+def test_arms_change_the_weights_and_not_the_functions() -> None:
+    dataset = catalog.load("mnist-inr-mini")
+    points = siren.grid(5, 5)
+    aligned, permuted = (apply(arm, dataset, "validation") for arm in ("aligned", "permuted"))
+    assert torch.equal(permuted, apply("permuted", dataset, "validation"))
+    assert (aligned != permuted).any(dim=1).float().mean() > 0.99
+    images = [siren.render(dataset.spec, weights, points) for weights in (aligned, permuted)]
+    torch.testing.assert_close(*images, atol=1e-5, rtol=0)
+    with pytest.raises(UserError, match="unknown arm 'scrambled'"):
+        apply("scrambled", dataset, "test")
+
+
+def damage(path: Path, how: str) -> None:
+    data = path.read_bytes()
+    middle = len(data) // 2
+    path.write_bytes(data[:middle] if how == "cut" else data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+
+
+@pytest.mark.parametrize("how", ["cut", "changed"])
+@pytest.mark.parametrize("file", ["data/train.parquet", "data/test.parquet"])
+def test_a_damaged_file_is_named(folder: Path, file: str, how: str) -> None:
+    damage(folder / file, how)
+    with pytest.raises(UserError, match=f"{file}: damaged or changed"):
+        storage.read(folder)
+
+
+def replace_test_split(folder: Path, table: pa.Table) -> None:
+    """Put a table in the test split's place, with a manifest that vouches for its bytes."""
+    path = folder / "data/test.parquet"
+    pq.write_table(table, path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["test"]["sha256"] = storage._sha256(path)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("weights", "labels", "message"),
+    [
+        ([[float("nan")] + [0.0] * 12] * 6, [0] * 6, "network 0 has a weight that is NaN or infinite"),
+        ([[0.0] * 13] * 6, [7] * 6, "a label lies outside 0 to 1"),
+        ([[0.0] * 12] * 6, [0] * 6, "column 'weights' must be"),
+        ([[0.0] * 13] * 5, [0] * 5, "5 networks where the manifest says 6"),
+        ([[0.0] * 13] * 6, [0] * 6, "fingerprint is not that of the data"),
+    ],
+)
+def test_malformed_data_is_named(folder: Path, weights: list[list[float]], labels: list[int], message: str) -> None:
+    rows = len(labels)
+    columns = {
+        "weights": pa.array(weights, pa.list_(pa.float32(), len(weights[0]))),
+        "label": pa.array(labels, pa.int64()),
+        "source_index": pa.array([0] * rows, pa.int32()),
+        "copy": pa.array([0] * rows, pa.int32()),
+        "psnr": pa.array([20.0] * rows, pa.float32()),
+    }
+    replace_test_split(folder, pa.table(columns))
+    with pytest.raises(UserError, match=message):
+        storage.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        (
+            "files",
+            {"train": {"path": "../../etc/passwd", "rows": 1, "sha256": "0" * 64}},
+            "inside the dataset's folder",
+        ),
+        ("fingerprint", "zz", "fingerprint"),
+        ("spec", {"layers": []}, "spec"),
+        ("format", 9, "format"),
+        ("surprise", 1, "surprise"),
+    ],
+)
+def test_a_hostile_manifest_is_refused(folder: Path, field: str, value: object, message: str) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    with pytest.raises(UserError, match=message):
+        storage.read(folder)
+
+
+def test_missing_files_are_named(folder: Path, tmp_path: Path) -> None:
+    (folder / "data/validation.parquet").unlink()
+    with pytest.raises(UserError, match=r"validation\.parquet: No such file"):
+        storage.read(folder)
+    with pytest.raises(UserError, match="no dataset in"):
+        storage.read(tmp_path / "nowhere")
+
+
+def test_another_dataset_under_the_name_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(catalog.EMBEDDED / "fashion-inr-mini", tmp_path / "mnist-inr-mini")
+    with pytest.raises(UserError, match="not the catalogue's mnist-inr-mini"):
+        catalog.load("mnist-inr-mini", tmp_path)
+    with pytest.raises(UserError, match="unknown dataset 'imagenet'"):
+        catalog.load("imagenet")

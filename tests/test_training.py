@@ -1,0 +1,113 @@
+"""The training loop: the same numbers again, also after a kill; divergence is told with its step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmark.seeds import named_seed
+from benchmark.tasks import inr_classification as task
+from benchmark.training import Data, Diverged, Outcome, Protocol, Trainer
+from nft.network import NetworkSpec
+
+SPEC = NetworkSpec.mlp(2, 4, 1)
+PROTOCOL = Protocol(steps=60, batch_size=8, warmup_steps=5, evaluations=4, clip=1.0)
+
+
+class Killed(Exception):
+    pass
+
+
+def data() -> list[Data]:
+    random = torch.Generator().manual_seed(1)
+    weights = torch.randn(100, SPEC.parameters, generator=random)
+    labels = (weights[:, -1] > 0).long()  # the output bias, which no permutation moves
+    return [Data(weights[part], labels[part]) for part in (slice(60), slice(60, 80), slice(80, 100))]
+
+
+def trainer(folder: Path, kill_at: int | None = None, module: nn.Module | None = None, identity: str = "x") -> Trainer:
+    torch.manual_seed(named_seed("test"))
+    default = nn.Sequential(nn.Linear(SPEC.parameters, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 2))
+
+    def report(step: int) -> None:
+        if kill_at is not None and step >= kill_at:
+            raise Killed
+
+    return Trainer(
+        key=("test", 0),
+        identity=identity,
+        spec=SPEC,
+        module=module or default,
+        loss=task.loss,
+        score=task.score,
+        protocol=PROTOCOL,
+        learning_rate=1e-2,
+        weight_decay=0.0,
+        augment=True,
+        checkpoint=folder / "run.checkpoint",
+        report=report,
+    )
+
+
+def numbers(outcome: Outcome) -> tuple[object, ...]:
+    return outcome.test, outcome.validation, outcome.curve
+
+
+def test_the_loop_learns(tmp_path: Path) -> None:
+    outcome = trainer(tmp_path).run(*data())
+    assert outcome.test > 0.8
+    assert [point["step"] for point in outcome.curve] == [15, 30, 45, 60]
+    assert outcome.validation == max(point["validation"] for point in outcome.curve)
+
+
+def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
+    whole = numbers(trainer(tmp_path / "whole").run(*data()))
+    with pytest.raises(Killed):
+        trainer(tmp_path / "killed", kill_at=40).run(*data())
+    torch.manual_seed(99)  # whatever the new process starts with
+    assert (tmp_path / "killed/run.checkpoint").exists()
+    assert numbers(trainer(tmp_path / "killed").run(*data())) == whole
+    assert numbers(trainer(tmp_path / "again").run(*data())) == whole
+
+
+@pytest.mark.parametrize("how", ["cut", "garbage", "other run"])
+def test_an_unusable_checkpoint_costs_only_time(tmp_path: Path, how: str) -> None:
+    whole = numbers(trainer(tmp_path / "whole").run(*data()))
+    with pytest.raises(Killed):
+        trainer(tmp_path / "killed", kill_at=40, identity="y" if how == "other run" else "x").run(*data())
+    path = tmp_path / "killed/run.checkpoint"
+    if how == "cut":
+        path.write_bytes(path.read_bytes()[:500])
+    elif how == "garbage":
+        path.write_bytes(b"\x80\x04 not a checkpoint")
+    assert numbers(trainer(tmp_path / "killed").run(*data())) == whole
+
+
+def test_divergence_names_its_step(tmp_path: Path) -> None:
+    class Explodes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.calls = nn.Linear(SPEC.parameters, 2), 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls += self.training
+            return self.linear(x) * (float("nan") if self.calls == 7 else 1.0)
+
+    with pytest.raises(Diverged, match="step 7") as caught:
+        trainer(tmp_path, module=Explodes()).run(*data())
+    assert caught.value.step == 7
+
+
+def test_every_network_is_scored_once(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    weights = torch.randn(23, SPEC.parameters)
+    torch.testing.assert_close(run.predict(weights, batch_size=5), run.predict(weights, batch_size=23))
+
+
+def test_seeds_depend_on_their_names_alone() -> None:
+    assert named_seed("a", 0) == named_seed("a", 0)
+    assert len({named_seed("a", 0), named_seed("a", 1), named_seed("b", 0), named_seed("a0")}) == 4
+    assert 0 <= named_seed("a") < 2**63
