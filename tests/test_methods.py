@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,13 @@ def test_the_code_hash_follows_imports(tmp_path: Path, monkeypatch: pytest.Monke
     assert digest({"nft/other.py": "y = 2"}) == first
     assert digest({"nft/layers.py": "x = 2"}) != first
     methods.code_sha256.cache_clear()
+
+
+def test_the_method_in_contributing_works(spec: NetworkSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).resolve().parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (tmp_path / "mean.py").write_text(text.split("```python\n")[1].split("```")[0], encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    mean = import_module("mean").Mean
+    flat = torch.randn(3, spec.parameters, dtype=torch.float64)
+    module = mean().build(methods.Problem(spec, 4, *spec.statistics(flat))).double().eval()
+    torch.testing.assert_close(module(spec.permute(flat, spec.random_permutations(3))), module(flat))

@@ -14,7 +14,7 @@ from benchmark.training import Data, Diverged, Outcome, Protocol, Trainer
 from nft.network import NetworkSpec
 
 SPEC = NetworkSpec.mlp(2, 4, 1)
-PROTOCOL = Protocol(steps=60, batch_size=8, warmup_steps=5, evaluations=4, clip=1.0)
+PROTOCOL = Protocol(steps=200, batch_size=16, warmup_steps=5, evaluations=4, clip=1.0)
 
 
 class Killed(Exception):
@@ -23,9 +23,9 @@ class Killed(Exception):
 
 def data() -> list[Data]:
     random = torch.Generator().manual_seed(1)
-    weights = torch.randn(100, SPEC.parameters, generator=random)
+    weights = torch.randn(500, SPEC.parameters, generator=random)
     labels = (weights[:, -1] > 0).long()  # the output bias, which no permutation moves
-    return [Data(weights[part], labels[part]) for part in (slice(60), slice(60, 80), slice(80, 100))]
+    return [Data(weights[part], labels[part]) for part in (slice(300), slice(300, 400), slice(400, 500))]
 
 
 def trainer(folder: Path, kill_at: int | None = None, module: nn.Module | None = None, identity: str = "x") -> Trainer:
@@ -59,14 +59,14 @@ def numbers(outcome: Outcome) -> tuple[object, ...]:
 def test_the_loop_learns(tmp_path: Path) -> None:
     outcome = trainer(tmp_path).run(*data())
     assert outcome.test > 0.8
-    assert [point["step"] for point in outcome.curve] == [15, 30, 45, 60]
+    assert [point["step"] for point in outcome.curve] == [50, 100, 150, 200]
     assert outcome.validation == max(point["validation"] for point in outcome.curve)
 
 
 def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
     whole = numbers(trainer(tmp_path / "whole").run(*data()))
     with pytest.raises(Killed):
-        trainer(tmp_path / "killed", kill_at=40).run(*data())
+        trainer(tmp_path / "killed", kill_at=120).run(*data())
     torch.manual_seed(99)  # whatever the new process starts with
     assert (tmp_path / "killed/run.checkpoint").exists()
     assert numbers(trainer(tmp_path / "killed").run(*data())) == whole
@@ -77,7 +77,7 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
 def test_an_unusable_checkpoint_costs_only_time(tmp_path: Path, how: str) -> None:
     whole = numbers(trainer(tmp_path / "whole").run(*data()))
     with pytest.raises(Killed):
-        trainer(tmp_path / "killed", kill_at=40, identity="y" if how == "other run" else "x").run(*data())
+        trainer(tmp_path / "killed", kill_at=120, identity="y" if how == "other run" else "x").run(*data())
     path = tmp_path / "killed/run.checkpoint"
     if how == "cut":
         path.write_bytes(path.read_bytes()[:500])
