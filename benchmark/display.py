@@ -48,7 +48,7 @@ class Display:
     def update(self, run: Run, step: int) -> None:
         if run not in self.bars:
             name = f"{run.dataset} {run.entrant} seed {run.seed}"
-            self.bars[run] = self.progress.add_task(name, total=run.protocol.steps, unit="steps")
+            self.bars[run] = self.progress.add_task(name, total=run.steps, unit="steps")
         self.progress.update(self.bars[run], completed=step)
 
     def finish(self, run: Run, record: Record) -> None:

@@ -32,13 +32,14 @@ class Problem:
     """What a method may know before it is trained.
 
     spec: the networks that are read. outputs: numbers to predict per network. mean, std: `[2 * layers]`, the training
-    networks' statistics per weight and bias tensor (`NetworkSpec.statistics`).
+    networks' statistics per weight and bias tensor (`NetworkSpec.statistics`). image: height and width of what INRs draw.
     """
 
     spec: NetworkSpec
     outputs: int
     mean: Tensor
     std: Tensor
+    image: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,23 @@ class Method(ABC):
         return None
 
 
+@dataclass(frozen=True)
+class TwoStageMethod(Method):
+    """A method that first learns to encode networks without labels, and then predicts from what it encodes.
+
+    The suite gives each stage its budget. The first is trained on the squared error between `forward(flat)`, `[batch, height * width,
+    outputs]`, and what the INRs draw themselves; `encode(flat)` then makes the arrays `[batch, ...]`, once, that
+    the module of `build` reads.
+    """
+
+    encoder_learning_rate: float = 1e-4
+    encoder_weight_decay: float = 0.01
+
+    @abstractmethod
+    def build_encoder(self, problem: Problem) -> nn.Module:
+        """The module of the first stage, with `forward` and `encode`."""
+
+
 @cache
 def registry() -> Mapping[str, type[Method]]:
     """Every method, by name: the subclasses of `Method` that the modules of `baselines/` define."""
@@ -78,7 +96,12 @@ def registry() -> Mapping[str, type[Method]]:
     for module_info in pkgutil.iter_modules(baselines.__path__):
         module = importlib.import_module(f"baselines.{module_info.name}")
         for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__:
+            if (
+                isinstance(value, type)
+                and issubclass(value, Method)
+                and value.__module__ == module.__name__
+                and "name" in vars(value)
+            ):
                 if value.name in found:
                     raise UserError(f"two methods are called {value.name!r}: rename one in {module.__file__}")
                 found[value.name] = value

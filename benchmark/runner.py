@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmark import methods, suites, tasks
+from benchmark import encoding, methods, suites, tasks
 from benchmark.datasets import arms, catalog
 from benchmark.datasets.storage import SPLITS, WeightDataset
 from benchmark.environment import PeakMemory, describe
@@ -36,6 +36,13 @@ class Run:
     method: str
     seed: int
     protocol: Protocol
+    encoder_protocol: Protocol
+
+    @property
+    def steps(self) -> int:
+        """Of all its stages."""
+        two_stages = isinstance(self.instance, methods.TwoStageMethod)
+        return self.protocol.steps + two_stages * self.encoder_protocol.steps
 
     @property
     def entrant(self) -> str:
@@ -92,7 +99,16 @@ def plan(
             catalog.entry(dataset)
             for entrant in dict.fromkeys(entrants or [*members, *settings.controls]):
                 method, _, arm = entrant.partition("@")
-                run = Run(suite_name, task, dataset, arm or arms.DEFAULT, method, seed, settings.protocol)
+                run = Run(
+                    suite_name,
+                    task,
+                    dataset,
+                    arm or arms.DEFAULT,
+                    method,
+                    seed,
+                    settings.protocol,
+                    settings.encoder_protocol,
+                )
                 arms.check(run.arm)
                 _ = run.instance  # names an unknown method before anything is run
                 runs.append(run)
@@ -105,6 +121,7 @@ def is_current(run: Run, record: Record) -> bool:
         record.status != "failed"
         and record.method.model_dump(exclude={"parameters"}) == run.method_part(None).model_dump(exclude={"parameters"})
         and record.protocol == run.protocol.model_dump()
+        and (record.encoder is None or record.encoder.protocol == run.encoder_protocol.model_dump())
         and record.dataset.fingerprint == catalog.entry(run.dataset).fingerprint
     )
 
@@ -117,13 +134,10 @@ def execute(run: Run, results: Path, device: torch.device, workers: int, report:
     """
     dataset = catalog.load(run.dataset)
     memory = PeakMemory(device)
-    checkpoint = results / run.path.with_suffix(".checkpoint")
     log = results / run.path.with_suffix(".traceback.txt")
-    parameters, outcome, status, reason = None, None, "finished", None
+    made, status, reason = None, "finished", None
     try:
-        trainer, data = _prepare(run, dataset, device, checkpoint, report)
-        parameters = sum(p.numel() for p in trainer.module.parameters() if p.requires_grad)
-        outcome = trainer.run(*data)
+        made = _make(run, dataset, results, device, report)
     except _Skipped as skipped:
         status, reason = "skipped", str(skipped)
     except Diverged as diverged:
@@ -138,18 +152,26 @@ def execute(run: Run, results: Path, device: torch.device, workers: int, report:
         suite=run.suite,
         setting=suites.get(run.suite).note,
         seed=run.seed,
-        method=run.method_part(parameters),
+        method=run.method_part(made and made.parameters),
         dataset=DatasetPart(name=run.dataset, arm=run.arm, origin="embedded", fingerprint=dataset.manifest.fingerprint),
         protocol=run.protocol.model_dump(),
         status=status,
         reason=reason,
-        **_results(outcome, memory),
+        **_results(made, memory),
         environment=describe(device, workers),
         command=run.command,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    if made and made.encoding:
+        drawings = encoding.draw(
+            dataset.spec, dataset.splits["test"].weights[: len(dataset.examples)], dataset.manifest.image
+        )
+        picture = encoding.sheet(dataset.examples, drawings, made.encoding.reconstructions)
+        path = results / run.path.with_suffix(".png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)
     records.write(record, results)
-    checkpoint.unlink(missing_ok=True)
+    _checkpoint(run, results).unlink(missing_ok=True)
     if status != "failed":
         log.unlink(missing_ok=True)
     return record
@@ -159,22 +181,57 @@ class _Skipped(Exception):
     pass
 
 
-def _prepare(
-    run: Run, dataset: WeightDataset, device: torch.device, checkpoint: Path, report: Callable[[int], None]
-) -> tuple[Trainer, list[Data]]:
+@dataclass(frozen=True)
+class _Made:
+    outcome: Outcome
+    parameters: int
+    encoding: encoding.Encoding | None
+
+
+def _make(
+    run: Run, dataset: WeightDataset, results: Path, device: torch.device, report: Callable[[int], None]
+) -> _Made:
     task, method, spec = tasks.registry()[run.task], run.instance, dataset.spec
     weights = {split: arms.apply(run.arm, dataset, split) for split in SPLITS}
-    data = [Data(weights[split].to(device), task.targets(dataset.splits[split]).to(device)) for split in SPLITS]
-    problem = methods.Problem(spec, task.outputs(dataset), *spec.statistics(weights["train"]))
+    targets = {split: task.targets(dataset.splits[split]).to(device) for split in SPLITS}
+    image = dataset.manifest.image
+    problem = methods.Problem(spec, task.outputs(dataset), *spec.statistics(weights["train"]), image)
     if (reason := method.skip(problem)) is not None:
         raise _Skipped(reason)
+    inputs = {split: rows.to(device) for split, rows in weights.items()}
+    few = {split: rows[:2] for split, rows in inputs.items()}
     key = (run.suite, run.task, run.dataset, run.arm, run.method, run.seed)
+    done, parameters, encoded = 0, 0, None
+    if isinstance(method, methods.TwoStageMethod):
+        torch.manual_seed(named_seed(*key, "encoder"))
+        autoencoder = method.build_encoder(problem).to(device)
+        with torch.no_grad():
+            few = {split: autoencoder.eval().encode(rows) for split, rows in few.items()}
+        _check(
+            method.build(problem).to(device), few["train"], problem.outputs
+        )  # before the first stage's hours, not after
+        trainer = Trainer(
+            key=(*key, "encoder"),
+            identity=_identity(run, dataset, run.encoder_protocol),
+            spec=spec,
+            module=autoencoder,
+            loss=encoding.squared_error,
+            score=lambda made, wanted: -encoding.squared_error(made, wanted).item(),
+            protocol=run.encoder_protocol,
+            learning_rate=method.encoder_learning_rate,
+            weight_decay=method.encoder_weight_decay,
+            augment=method.augment,
+            checkpoint=_checkpoint(run, results).with_suffix(".encoder-checkpoint"),
+            report=report,
+        )
+        encoded = encoding.encode(trainer, inputs, image, len(dataset.examples), results / "cache")
+        inputs, done, parameters = encoded.arrays, run.encoder_protocol.steps, encoded.part.parameters
     torch.manual_seed(named_seed(*key, "parameters"))
     module = method.build(problem).to(device)
-    _check_output(module, data[0].weights[:2], problem.outputs)
+    _check(module, few["train"], problem.outputs)
     trainer = Trainer(
         key=key,
-        identity=_identity(run, dataset.manifest.fingerprint),
+        identity=_identity(run, dataset, run.protocol),
         spec=spec,
         module=module,
         loss=task.loss,
@@ -182,43 +239,57 @@ def _prepare(
         protocol=run.protocol,
         learning_rate=method.learning_rate,
         weight_decay=method.weight_decay,
-        augment=method.augment,
-        checkpoint=checkpoint,
-        report=report,
+        augment=method.augment and encoded is None,
+        checkpoint=_checkpoint(run, results),
+        report=lambda step: report(done + step),
     )
-    return trainer, data
+    outcome = trainer.run(*(Data(inputs[split], targets[split]) for split in SPLITS))
+    return _Made(outcome, parameters + encoding.count_parameters(module), encoded)
 
 
-def _check_output(module: torch.nn.Module, weights: torch.Tensor, outputs: int) -> None:
+def _checkpoint(run: Run, results: Path) -> Path:
+    return results / run.path.with_suffix(".checkpoint")
+
+
+def _check(module: torch.nn.Module, inputs: torch.Tensor, outputs: int) -> None:
     with torch.no_grad():
-        predictions = module.eval()(weights)
-    if predictions.shape != (len(weights), outputs):
-        wanted, found = (len(weights), outputs), tuple(predictions.shape)
-        raise ValueError(f"the module's output for {len(weights)} networks has shape {found}, not {wanted}")
+        predictions = module.eval()(inputs)
+    if predictions.shape != (len(inputs), outputs):
+        wanted, found = (len(inputs), outputs), tuple(predictions.shape)
+        raise ValueError(f"the module's output for {len(inputs)} networks has shape {found}, not {wanted}")
 
 
-def _identity(run: Run, fingerprint: str) -> str:
+def _identity(run: Run, dataset: WeightDataset, protocol: Protocol) -> str:
     """A digest of everything that a checkpoint depends on."""
     parts = [
         str(run.path),
-        fingerprint,
-        run.protocol.model_dump(),
+        dataset.manifest.fingerprint,
+        protocol.model_dump(),
+        run.encoder_protocol.model_dump(),
         run.method_part(None).model_dump(),
         torch.__version__,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _results(outcome: Outcome | None, memory: PeakMemory) -> dict[str, Any]:
-    if outcome is None:
-        return {"metrics": {}, "curve": [], "cost": None}
+def _results(made: _Made | None, memory: PeakMemory) -> dict[str, Any]:
+    if made is None:
+        return {"metrics": {}, "curve": [], "encoder": None, "cost": None}
+    outcome, part = made.outcome, made.encoding and made.encoding.part
+    training, evaluation = outcome.training_seconds, outcome.evaluation_seconds
+    seconds_per_network = 1 / outcome.networks_per_second
+    if part:
+        training += part.training_seconds
+        evaluation += part.evaluation_seconds + part.encoding_seconds
+        seconds_per_network += part.encoding_seconds / sum(map(len, made.encoding.arrays.values()))
     return {
         "metrics": {"test": outcome.test, "validation": outcome.validation},
         "curve": [CurvePoint(**point) for point in outcome.curve],
+        "encoder": part,
         "cost": CostPart(
-            training_seconds=outcome.training_seconds,
-            evaluation_seconds=outcome.evaluation_seconds,
-            networks_per_second=outcome.networks_per_second,
+            training_seconds=training,
+            evaluation_seconds=evaluation,
+            networks_per_second=1 / seconds_per_network,
             peak_memory_mib=memory.mebibytes(),
         ),
     }

@@ -32,7 +32,9 @@ class MethodPart(Part):
     paper: str = Field(max_length=80)
     code_sha256: str = Field(pattern=SHA256)
     hyperparameters: dict[str, int | float | str | bool]
-    parameters: int | None = Field(ge=0)  # trainable numbers; None where the module could not be built
+    parameters: int | None = Field(
+        ge=0
+    )  # trainable numbers, of both stages where there are two; None where the run did not finish
 
 
 class DatasetPart(Part):
@@ -50,10 +52,25 @@ class CurvePoint(Part):
     validation: float
 
 
+class EncoderPart(Part):
+    """The first stage of a two-stage method: what was learned without labels, and at what cost."""
+
+    sha256: str = Field(pattern=SHA256)  # of all that determines it; a cached encoding is found by it
+    parameters: int = Field(ge=0)
+    protocol: dict[str, int | float | str | bool]
+    curve: list[CurvePoint]  # validation: negative mean squared error
+    test_psnr: float  # dB, of test reconstructions against what the INRs draw
+    mean_image_psnr: float  # dB, of the training INRs' mean drawing instead
+    training_seconds: float = Field(ge=0)
+    evaluation_seconds: float = Field(ge=0)
+    encoding_seconds: float = Field(ge=0)
+    from_cache: bool  # made by an earlier run, whose seconds these are
+
+
 class CostPart(Part):
     training_seconds: float = Field(ge=0)  # forward and backward passes; validation apart
     evaluation_seconds: float = Field(ge=0)
-    networks_per_second: float = Field(gt=0)  # of the test split, at evaluation
+    networks_per_second: float = Field(gt=0)  # of the test split, at evaluation, from weights to predictions
     peak_memory_mib: float | None = Field(
         ge=0
     )  # of the device, or of the process on a CPU; None where it cannot be read
@@ -87,7 +104,8 @@ class Record(Part):
     reason: str | None = Field(max_length=500)  # why it did not finish
     metrics: dict[str, float]  # "test", "validation": the selected checkpoint's; fractions of 1
     curve: list[CurvePoint]
-    cost: CostPart | None
+    encoder: EncoderPart | None
+    cost: CostPart | None  # both stages together, where there are two
     environment: EnvironmentPart
     command: str
     finished_at: str  # UTC, ISO 8601

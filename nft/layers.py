@@ -48,8 +48,10 @@ class FourierFeatures(nn.Module):
         self.register_buffer("frequencies", 2 * pi * scale * torch.randn(inputs, frequencies))
 
     def forward(self, x: Tensor) -> Tensor:
-        phase = x @ self.frequencies
-        return torch.cat((phase.sin(), phase.cos()), dim=-1)
+        # The phases span many turns, of which bfloat16 would keep no fraction, so they are never autocast.
+        with torch.autocast(x.device.type, enabled=False):
+            phase = x @ self.frequencies
+            return torch.cat((phase.sin(), phase.cos()), dim=-1)
 
 
 class PositionEmbedding(nn.Module):

@@ -41,17 +41,20 @@ def grid(height: int, width: int, dtype: torch.dtype = torch.float32, device: to
 
 
 def render(spec: NetworkSpec, flat: Tensor, coordinates: Tensor) -> Tensor:
-    """Evaluate every SIREN of `flat [batch, parameters]` at `coordinates [points, inputs]` or `[batch, points, inputs]`.
+    """Draw with every SIREN of `flat [batch, parameters]`, in the coordinates' precision.
 
-    Returns `[batch, points, outputs]`.
+    coordinates: `[points, inputs]`, or `[batch, points, inputs]` for points of their own. Returns `[batch, points, outputs]`.
     """
-    values = coordinates.expand(flat.shape[0], -1, -1)
-    layers = spec.to_layers(flat)
-    for index, (weight, bias) in enumerate(layers):
-        values = torch.baddbmm(bias.unsqueeze(-2), values, weight.transpose(-1, -2))
-        if index < len(layers) - 1:
-            values = torch.sin(spec.omega * values)
-    return values
+    # A phase of omega times a number loses its fraction in bfloat16, so this is never autocast.
+    with torch.autocast(flat.device.type, enabled=False):
+        flat = flat.to(coordinates.dtype)
+        values = coordinates.expand(flat.shape[0], -1, -1)
+        layers = spec.to_layers(flat)
+        for index, (weight, bias) in enumerate(layers):
+            values = torch.baddbmm(bias.unsqueeze(-2), values, weight.transpose(-1, -2))
+            if index < len(layers) - 1:
+                values = torch.sin(spec.omega * values)
+        return values
 
 
 def fit(

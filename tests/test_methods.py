@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmark import methods
 from benchmark.errors import UserError
@@ -17,10 +17,26 @@ from nft.network import NetworkSpec
 METHODS = methods.registry()
 
 
+class BothStages(nn.Module):
+    """From weights to predictions through the array of a two-stage method."""
+
+    def __init__(self, encoder: nn.Module, classifier: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.classifier = encoder, classifier
+
+    def forward(self, flat: Tensor) -> Tensor:
+        return self.classifier(self.encoder.encode(flat))
+
+
 def build(name: str, spec: NetworkSpec, outputs: int = 4) -> nn.Module:
-    flat = torch.randn(20, spec.parameters)
-    problem = methods.Problem(spec, outputs, *spec.statistics(flat))
-    return methods.make(name, "mini").build(problem)
+    problem = methods.Problem(spec, outputs, *spec.statistics(torch.randn(20, spec.parameters)), (8, 8))
+    method = methods.make(name, next(iter(METHODS[name].suites)))
+    if (reason := method.skip(problem)) is not None:
+        pytest.skip(reason)
+    module = method.build(problem)
+    if isinstance(method, methods.TwoStageMethod):
+        return BothStages(method.build_encoder(problem), module)
+    return module
 
 
 def test_the_expected_methods_are_there() -> None:
@@ -42,7 +58,10 @@ def test_invariance_is_what_the_method_says(name: str, spec: NetworkSpec) -> Non
 def test_every_parameter_learns(name: str, spec: NetworkSpec) -> None:
     module = build(name, spec)
     flat = torch.randn(8, spec.parameters)
-    nn.functional.cross_entropy(module(flat), torch.arange(8) % 4).backward()
+    loss = nn.functional.cross_entropy(module(flat), torch.arange(8) % 4)
+    if isinstance(module, BothStages):
+        loss = loss + module.encoder(flat).square().mean()
+    loss.backward()
     idle = [key for key, parameter in module.named_parameters() if parameter.grad is None]
     assert not idle
 
@@ -99,5 +118,5 @@ def test_the_method_in_contributing_works(spec: NetworkSpec, tmp_path: Path, mon
     monkeypatch.syspath_prepend(tmp_path)
     mean = import_module("mean").Mean
     flat = torch.randn(3, spec.parameters, dtype=torch.float64)
-    module = mean().build(methods.Problem(spec, 4, *spec.statistics(flat))).double().eval()
+    module = mean().build(methods.Problem(spec, 4, *spec.statistics(flat), (6, 6))).double().eval()
     torch.testing.assert_close(module(spec.permute(flat, spec.random_permutations(3))), module(flat))

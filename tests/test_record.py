@@ -35,6 +35,7 @@ def example(**changes: Any) -> dict[str, Any]:
         "reason": None,
         "metrics": {"test": 0.7, "validation": 0.72},
         "curve": [{"step": 10, "loss": 1.0, "validation": 0.72}],
+        "encoder": None,
         "cost": {
             "training_seconds": 10.0,
             "evaluation_seconds": 1.0,

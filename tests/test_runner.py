@@ -54,7 +54,7 @@ def odd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[object]:
     def run(deed: str, seed: int = 0) -> Record:
         monkeypatch.setattr(methods, "registry", lambda: {"odd": Odd})
         monkeypatch.setattr(Odd, "suites", {"mini": {"deed": deed}})
-        made = runner.Run("mini", "inr-classification", "fashion-inr-mini", "permuted", "odd", seed, PROTOCOL)
+        made = runner.Run("mini", "inr-classification", "fashion-inr-mini", "permuted", "odd", seed, PROTOCOL, PROTOCOL)
         record = runner.execute(made, tmp_path, torch.device("cpu"), 1, lambda _: None)
         assert records.read(tmp_path / made.path) == record
         return record

@@ -28,6 +28,8 @@ configs:
 
 # {title}
 
+![the first test images](examples.png)
+
 Every row is a neural network: a SIREN that draws one image of [{repository}](https://huggingface.co/datasets/{repository}),
 and the class of that image. The task is to tell the class from the weights.
 
@@ -65,6 +67,7 @@ def build(
         list(entry.images.classes),
         {"images": entry.images.model_dump(mode="json"), **recipe.model_dump(mode="json")},
         splits,
+        recipe.examples(entry.images, mirror),
         card(entry, splits),
     )
 

@@ -87,6 +87,13 @@ class InrRecipe(BaseModel):
             psnr=siren.psnr(torch.cat(errors)).float(),
         )
 
+    def examples(self, source: ImageSource, mirror: Path | None = None, count: int = 16) -> np.ndarray:
+        """What the first test networks are fitted to: `[count, side, side]` uint8."""
+        part = self.splits["test"]
+        pixels, _ = images(source, part.source, range(part.start, part.start + count), mirror)
+        scaled = (self.targets(pixels) + 1) * 127.5
+        return scaled.round().to(torch.uint8).reshape(-1, self.side, self.side).numpy()
+
     def targets(self, pixels: np.ndarray) -> Tensor:
         """Grey images `[n, height, width]` in 0 to 255, averaged down: `[n, side * side, 1]` float64 in [-1, 1]."""
         count, height, width = pixels.shape

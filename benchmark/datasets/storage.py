@@ -3,6 +3,7 @@
     README.md       the card; its YAML head lets `datasets.load_dataset` and the Hub's viewer open the folder
     manifest.json   network spec, recipe, every file's SHA-256, and the fingerprint
     data/train.parquet, data/validation.parquet, data/test.parquet
+    examples.png    what the first test networks were fitted to, one image under the other
 
 A row is a network: its flat weights (fixed-size float32), label, index of its source image, copy number, and PSNR.
 """
@@ -21,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from torch import Tensor
 
@@ -28,6 +30,7 @@ from benchmark.errors import UserError
 from nft.network import NetworkSpec
 
 SPLITS = ("train", "validation", "test")
+MEND = "restore the file or rebuild the dataset"
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Split:
 
 
 class StoredFile(BaseModel):
-    """A split's file: where it lies under the dataset's folder, its rows, its SHA-256."""
+    """A file: where it lies under the dataset's folder, its rows (networks, or images), its SHA-256."""
 
     model_config = ConfigDict(extra="forbid")
     path: str
@@ -72,6 +75,8 @@ class Manifest(BaseModel):
     classes: list[str] = Field(min_length=2)
     recipe: dict[str, Any]
     files: dict[str, StoredFile]
+    examples: StoredFile
+    image: tuple[int, int]  # height and width of what the networks draw
     fingerprint: str = Field(pattern="^[0-9a-f]{64}$")
 
     @field_validator("spec")
@@ -93,10 +98,11 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class WeightDataset:
-    """A verified dataset in memory."""
+    """A verified dataset in memory. examples: `[rows, height, width]` uint8, what the first test networks were fitted to."""
 
     manifest: Manifest
     splits: Mapping[str, Split]
+    examples: np.ndarray
 
     @property
     def name(self) -> str:
@@ -129,9 +135,13 @@ def write(
     classes: list[str],
     recipe: Mapping[str, Any],
     splits: Mapping[str, Split],
+    examples: np.ndarray,
     card: str,
 ) -> Manifest:
-    """Write a dataset's files into `folder`, which is created; `card` is the README's text."""
+    """Write a dataset's files into `folder`, which is created.
+
+    examples: `[rows, height, width]` uint8, what the first test networks were fitted to. card: the README's text.
+    """
     (folder / "data").mkdir(parents=True, exist_ok=True)
     files = {}
     for split_name in SPLITS:
@@ -140,6 +150,9 @@ def write(
         files[split_name] = StoredFile(
             path=f"data/{path.name}", rows=len(splits[split_name].labels), sha256=_sha256(path)
         )
+    rows, height, width = examples.shape
+    path = folder / "examples.png"
+    Image.fromarray(examples.reshape(rows * height, width)).save(path, optimize=True)
     manifest = Manifest(
         format=1,
         name=name,
@@ -147,6 +160,8 @@ def write(
         classes=classes,
         recipe=dict(recipe),
         files=files,
+        examples=StoredFile(path=path.name, rows=rows, sha256=_sha256(path)),
+        image=(height, width),
         fingerprint=fingerprint(spec, splits),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
@@ -193,25 +208,40 @@ def read(folder: Path) -> WeightDataset:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise UserError(f"{path}: {where}: {first['msg']}; restore the file or rebuild the dataset") from None
+        raise UserError(f"{path}: {where}: {first['msg']}; {MEND}") from None
     spec = NetworkSpec.from_json(manifest.spec)
     splits = {name: _read_split(folder, file, spec, len(manifest.classes)) for name, file in manifest.files.items()}
     if fingerprint(spec, splits) != manifest.fingerprint:
         raise UserError(f"{path}: the fingerprint is not that of the data; restore the folder or rebuild the dataset")
-    return WeightDataset(manifest, splits)
+    return WeightDataset(manifest, splits, _read_examples(folder, manifest))
+
+
+def _read_examples(folder: Path, manifest: Manifest) -> np.ndarray:
+    path = _verified(folder, manifest.examples)
+    try:
+        pixels = np.asarray(Image.open(path).convert("L"))
+        return pixels.reshape(manifest.examples.rows, *manifest.image)
+    except (UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
+        raise UserError(f"{path}: not the images the manifest tells of ({error}); {MEND}") from None
+
+
+def _verified(folder: Path, file: StoredFile) -> Path:
+    """The path of a file that is what the manifest says."""
+    path = folder / file.path
+    try:
+        if _sha256(path) != file.sha256:
+            raise UserError(f"{path}: damaged or changed, its SHA-256 is not the manifest's; {MEND}")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}; {MEND}") from None
+    return path
 
 
 def _read_split(folder: Path, file: StoredFile, spec: NetworkSpec, classes: int) -> Split:
-    path = folder / file.path
-    mend = "restore the file or rebuild the dataset"
+    path = _verified(folder, file)
     try:
-        if _sha256(path) != file.sha256:
-            raise UserError(f"{path}: damaged or changed, its SHA-256 is not the manifest's; {mend}")
         table = pq.read_table(path)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}; {mend}") from None
     except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: not a parquet file ({error}); {mend}") from None
+        raise UserError(f"{path}: not a parquet file ({error}); {MEND}") from None
     wanted = {
         "weights": pa.list_(pa.float32(), spec.parameters),
         "label": pa.int64(),
@@ -221,7 +251,7 @@ def _read_split(folder: Path, file: StoredFile, spec: NetworkSpec, classes: int)
     }
     for column, column_type in wanted.items():
         if column not in table.column_names:
-            raise UserError(f"{path}: no column {column!r}; {mend}")
+            raise UserError(f"{path}: no column {column!r}; {MEND}")
         found = table.schema.field(column).type
         # Field names inside list types differ between writers; the types themselves must not.
         same = found == column_type or (
@@ -230,9 +260,9 @@ def _read_split(folder: Path, file: StoredFile, spec: NetworkSpec, classes: int)
             and found.value_type == pa.float32()
         )
         if not same or table[column].null_count:
-            raise UserError(f"{path}: column {column!r} must be {column_type} without gaps, not {found}; {mend}")
+            raise UserError(f"{path}: column {column!r} must be {column_type} without gaps, not {found}; {MEND}")
     if table.num_rows != file.rows:
-        raise UserError(f"{path}: {table.num_rows} networks where the manifest says {file.rows}; {mend}")
+        raise UserError(f"{path}: {table.num_rows} networks where the manifest says {file.rows}; {MEND}")
     values = table["weights"].combine_chunks().flatten()
     weights = torch.from_numpy(np.array(values, dtype=np.float32)).reshape(-1, spec.parameters)
     labels, source_index, copy, psnr = (
@@ -240,9 +270,9 @@ def _read_split(folder: Path, file: StoredFile, spec: NetworkSpec, classes: int)
     )
     if not bool(torch.isfinite(weights).all()):
         row = int((~torch.isfinite(weights)).any(dim=1).nonzero()[0])
-        raise UserError(f"{path}: network {row} has a weight that is NaN or infinite; {mend}")
+        raise UserError(f"{path}: network {row} has a weight that is NaN or infinite; {MEND}")
     if int(labels.min()) < 0 or int(labels.max()) >= classes:
-        raise UserError(f"{path}: a label lies outside 0 to {classes - 1}; {mend}")
+        raise UserError(f"{path}: a label lies outside 0 to {classes - 1}; {MEND}")
     return Split(weights, labels, source_index, copy, psnr)
 
 

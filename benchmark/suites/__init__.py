@@ -15,13 +15,18 @@ HERE = Path(__file__).resolve().parent
 
 
 class TaskSettings(BaseModel):
-    """How a suite runs one task. `controls`: entrants, as in "mlp@aligned", beside the methods that name the suite."""
+    """How a suite runs one task.
+
+    controls: entrants, as in "mlp@aligned", beside the methods that name the suite. encoder_protocol: of the first stage of
+    two-stage methods, which is trained before the `protocol` of all methods begins.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     datasets: tuple[str, ...]
     seeds: tuple[int, ...]
     controls: tuple[str, ...] = ()
     protocol: Protocol
+    encoder_protocol: Protocol
 
 
 class Suite(BaseModel):
