@@ -24,8 +24,9 @@ MINI = {
     "decoder_hidden": 64,
     "encoder_learning_rate": 4e-3,
     "width": 64,
-    "classifier_blocks": 2,
+    "classifier_blocks": 1,
     "classifier_feed_forward": 128,
+    "classifier_dropout": 0.0,
     "learning_rate": 2e-3,
 }
 
@@ -36,6 +37,7 @@ class Inr2ArrayNFT(TwoStageMethod):
 
     name = "inr2array"
     title = "Inr2Array (NFT)"
+    encoder = "inr2array"
     paper = "arXiv:2305.13546"
     suites = {"mini": MINI, "mini-ablations": MINI}
 
@@ -99,6 +101,25 @@ class Inr2ArrayNFT(TwoStageMethod):
         return None if problem.spec.activation == "sine" else "Inr2Array reads SIRENs, which these networks are not"
 
 
+@dataclass(frozen=True)
+class Inr2ArrayMLP(Inr2ArrayNFT):
+    """The same arrays read by an MLP, which needs fewer steps than a Transformer: how much of a result is the classifier's."""
+
+    name = "inr2array-mlp"
+    title = "Inr2Array (NFT), MLP on the arrays"
+    suites = {"mini": MINI | {"learning_rate": 1e-3, "weight_decay": 0.01, "width": 256}}
+
+    def build(self, problem: Problem) -> nn.Module:
+        size = self.side**2 * self.channels
+        return nn.Sequential(
+            nn.Flatten(),
+            nn.BatchNorm1d(size, affine=False),
+            nn.Linear(size, self.width),
+            nn.ReLU(),
+            nn.Linear(self.width, problem.outputs),
+        )
+
+
 class NFNBlock(nn.Module):
     """Pre-norm residual block of an HNP layer and ReLU, `[batch, tokens, channels]` to the same."""
 
@@ -130,6 +151,7 @@ class Inr2ArrayNFN(Inr2ArrayNFT):
 
     name = "inr2array-nfn"
     title = "Inr2Array (NFN)"
+    encoder = "inr2array-nfn"
 
     def features(self, problem: Problem) -> nn.Module:
         return NFNEncoder(problem, self.channels, self.blocks, self.fourier_scale)
@@ -140,6 +162,7 @@ class Inr2ArrayWithoutCross(Inr2ArrayNFT):
     """Ablation: weight-space attention without its cross term."""
 
     name = "inr2array-no-cross"
+    encoder = name
     title = "Inr2Array without the cross term"
     suites = {"mini-ablations": MINI}
     cross = False
@@ -150,6 +173,7 @@ class Inr2ArrayWithoutAverage(Inr2ArrayNFT):
     """Ablation: weight-space attention without its averaged term."""
 
     name = "inr2array-no-average"
+    encoder = name
     title = "Inr2Array without the averaged term"
     suites = {"mini-ablations": MINI}
     average = False
@@ -160,6 +184,7 @@ class Inr2Array2x2(Inr2ArrayNFT):
     """Ablation: a 2x2 array."""
 
     name = "inr2array-2x2"
+    encoder = name
     title = "Inr2Array, 2x2"
     suites = {"mini-ablations": MINI | {"side": 2}}
 
@@ -171,6 +196,7 @@ class Inr2Array8x8(Inr2ArrayNFT):
     """Ablation: an 8x8 array."""
 
     name = "inr2array-8x8"
+    encoder = name
     title = "Inr2Array, 8x8"
     suites = {"mini-ablations": MINI | {"side": 8}}
 

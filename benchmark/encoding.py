@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import pickle
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from PIL import Image, ImageDraw
 from pydantic import ValidationError
 from torch import Tensor, nn
@@ -37,6 +40,14 @@ class Encoding:
     reconstructions: Tensor
 
 
+def identity(module: nn.Module, parts: list[object]) -> str:
+    """A digest of a freshly initialised first stage, and of the further `parts` that its training depends on."""
+    digest = hashlib.sha256(json.dumps([repr(module), parts], sort_keys=True).encode())
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def squared_error(reconstructions: Tensor, drawings: Tensor) -> Tensor:
     """Mean over everything, of values that span 2."""
     return (reconstructions - drawings).square().mean()
@@ -50,6 +61,14 @@ def encode(
     `trainer` holds the module, its budget and its identity; `shown` reconstructions are kept. Raises Diverged.
     """
     path = cache / f"{trainer.identity}.arrays"
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # another run that shares this stage waits for it
+        return _encode(trainer, weights, image, shown, path)
+
+
+def _encode(
+    trainer: Trainer, weights: Mapping[str, Tensor], image: tuple[int, int], shown: int, path: Path
+) -> Encoding:
     device = next(iter(weights.values())).device
     if (kept := _read(path, device)) is not None:
         return kept
@@ -129,7 +148,6 @@ def _write(path: Path, encoding: Encoding) -> None:
         "reconstructions": encoding.reconstructions,
     }
     torch.save(state, buffer)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, buffer.getvalue())
 
 

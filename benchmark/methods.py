@@ -78,8 +78,10 @@ class TwoStageMethod(Method):
 
     The suite gives each stage its budget. The first is trained on the squared error between `forward(flat)`, `[batch, height * width,
     outputs]`, and what the INRs draw themselves; `encode(flat)` then makes the arrays `[batch, ...]`, once, that
-    the module of `build` reads.
+    the module of `build` reads. encoder: a name for the first stage; methods that share it, and its settings, share its arrays.
     """
+
+    encoder: ClassVar[str]
 
     encoder_learning_rate: float = 1e-4
     encoder_weight_decay: float = 0.01

@@ -24,6 +24,8 @@ from benchmark.training import Data, Diverged, Outcome, Protocol, Trainer
 from leaderboard import record as records
 from leaderboard.record import CostPart, CurvePoint, DatasetPart, MethodPart, Record
 
+VERSION = str(torch.__version__)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -63,13 +65,18 @@ class Run:
     def instance(self) -> methods.Method:
         return methods.make(self.method, self.suite)
 
+    @property
+    def code(self) -> str:
+        """Digest of the method's source files."""
+        return methods.code_sha256(type(self.instance))
+
     def method_part(self, parameters: int | None) -> MethodPart:
         method = self.instance
         return MethodPart(
             name=method.name,
             title=method.title,
             paper=method.paper,
-            code_sha256=methods.code_sha256(type(method)),
+            code_sha256=self.code,
             hyperparameters=asdict(method),
             parameters=parameters,
         )
@@ -95,8 +102,10 @@ def plan(
         raise UserError(f"seed {min(seeds)} is negative; seeds are 0, 1, 2, ...")
     runs = []
     for seed in seeds:
+        first, later = [], []
         for dataset in dict.fromkeys(datasets or settings.datasets):
             catalog.entry(dataset)
+            encoders = set()
             for entrant in dict.fromkeys(entrants or [*members, *settings.controls]):
                 method, _, arm = entrant.partition("@")
                 run = Run(
@@ -110,8 +119,11 @@ def plan(
                     settings.encoder_protocol,
                 )
                 arms.check(run.arm)
-                _ = run.instance  # names an unknown method before anything is run
-                runs.append(run)
+                encoder = getattr(run.instance, "encoder", None)
+                # Who shares another's first stage comes when that is most likely done, rather than wait for it.
+                (later if encoder in encoders else first).append(run)
+                encoders.update([encoder] if encoder else [])
+        runs += first + later
     return runs
 
 
@@ -203,16 +215,21 @@ def _make(
     key = (run.suite, run.task, run.dataset, run.arm, run.method, run.seed)
     done, parameters, encoded = 0, 0, None
     if isinstance(method, methods.TwoStageMethod):
-        torch.manual_seed(named_seed(*key, "encoder"))
+        encoder_key = (run.suite, run.task, run.dataset, run.arm, method.encoder, run.seed, "encoder")
+        torch.manual_seed(named_seed(*encoder_key))
         autoencoder = method.build_encoder(problem).to(device)
         with torch.no_grad():
             few = {split: autoencoder.eval().encode(rows) for split, rows in few.items()}
         _check(
             method.build(problem).to(device), few["train"], problem.outputs
         )  # before the first stage's hours, not after
+        settings = [run.encoder_protocol.model_dump(), method.encoder_learning_rate, method.encoder_weight_decay]
+        identity = encoding.identity(
+            autoencoder, [encoder_key, dataset.manifest.fingerprint, settings, run.code, VERSION]
+        )
         trainer = Trainer(
-            key=(*key, "encoder"),
-            identity=_identity(run, dataset, run.encoder_protocol),
+            key=encoder_key,
+            identity=identity,
             spec=spec,
             module=autoencoder,
             loss=encoding.squared_error,
@@ -221,7 +238,7 @@ def _make(
             learning_rate=method.encoder_learning_rate,
             weight_decay=method.encoder_weight_decay,
             augment=method.augment,
-            checkpoint=_checkpoint(run, results).with_suffix(".encoder-checkpoint"),
+            checkpoint=results / "cache" / f"{identity}.checkpoint",
             report=report,
         )
         encoded = encoding.encode(trainer, inputs, image, len(dataset.examples), results / "cache")
@@ -231,7 +248,7 @@ def _make(
     _check(module, few["train"], problem.outputs)
     trainer = Trainer(
         key=key,
-        identity=_identity(run, dataset, run.protocol),
+        identity=_identity(run, dataset),
         spec=spec,
         module=module,
         loss=task.loss,
@@ -259,16 +276,10 @@ def _check(module: torch.nn.Module, inputs: torch.Tensor, outputs: int) -> None:
         raise ValueError(f"the module's output for {len(inputs)} networks has shape {found}, not {wanted}")
 
 
-def _identity(run: Run, dataset: WeightDataset, protocol: Protocol) -> str:
+def _identity(run: Run, dataset: WeightDataset) -> str:
     """A digest of everything that a checkpoint depends on."""
-    parts = [
-        str(run.path),
-        dataset.manifest.fingerprint,
-        protocol.model_dump(),
-        run.encoder_protocol.model_dump(),
-        run.method_part(None).model_dump(),
-        torch.__version__,
-    ]
+    budget = [run.protocol.model_dump(), run.encoder_protocol.model_dump()]
+    parts = [str(run.path), dataset.manifest.fingerprint, budget, run.method_part(None).model_dump(), VERSION]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 from tabulate import tabulate
 
-from leaderboard.record import Record
+from leaderboard.record import EncoderPart, Record
 
 INTRODUCTION = """\
 # Leaderboard
@@ -23,7 +23,7 @@ def text(records: Sequence[Record]) -> str:
     for (suite, task), group in _groups(records):
         parts.append(f"{task}, suite {suite}: test {_unit(group)}, mean ± standard deviation over seeds")
         parts.append(tabulate(table(group), headers="keys", tablefmt="simple", **_layout(group)))
-        parts += [f"* {note}" for note in troubles(group)]
+        parts += [f"* {note}" for note in reconstructions(group) + troubles(group)]
     return "\n".join(parts)
 
 
@@ -39,7 +39,7 @@ def markdown(records: Sequence[Record]) -> str:
         shown = table(group).map(_escape)
         shown.columns = [_escape(column) for column in shown.columns]
         parts.append(tabulate(shown, headers="keys", tablefmt="pipe", **_layout(group)) + "\n")
-        notes = troubles(group) + provenance(group)
+        notes = reconstructions(group) + troubles(group) + provenance(group)
         parts.append("\n".join(f"- {_escape(note)}" for note in notes) + "\n")
     return "\n".join(parts)
 
@@ -78,6 +78,21 @@ def table(records: Sequence[Record]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def reconstructions(records: Sequence[Record]) -> list[str]:
+    """One line for each two-stage method and dataset: how well its arrays let unseen networks be redrawn."""
+    found: dict[tuple[str, str], list[EncoderPart]] = {}
+    for record in records:
+        if record.encoder:
+            found.setdefault((record.method.title, record.dataset.name), []).append(record.encoder)
+    lines = []
+    for (title, dataset), parts in sorted(found.items()):
+        made = pd.Series([part.test_psnr for part in parts])
+        spread = f" ± {made.std():.1f}" if len(made) > 1 else ""
+        drawn = f"redraws unseen networks at {made.mean():.1f}{spread} dB"
+        lines.append(f"{title} on {dataset} {drawn}; their mean image is at {parts[0].mean_image_psnr:.1f} dB")
+    return lines
+
+
 def troubles(records: Sequence[Record]) -> list[str]:
     """One line for every run that did not finish."""
     return [
@@ -89,16 +104,22 @@ def troubles(records: Sequence[Record]) -> list[str]:
 
 def provenance(records: Sequence[Record]) -> list[str]:
     """What the runs shared: protocol, seeds, data, and where they were made."""
-    protocols = {", ".join(f"{name} {value}" for name, value in record.protocol.items()) for record in records}
+    protocols = {_settings(record.protocol) for record in records}
+    encoders = {_settings(record.encoder.protocol) for record in records if record.encoder}
     seeds = sorted({record.seed for record in records})
     data = sorted({f"{record.dataset.name} {record.dataset.fingerprint[:12]}" for record in records})
     environments = sorted({_environment(record) for record in records})
     return [
         *(f"Protocol: {protocol}" for protocol in sorted(protocols)),
+        *(f"Protocol of the first of two stages: {protocol}" for protocol in sorted(encoders)),
         f"Seeds: {', '.join(map(str, seeds))}",
         f"Datasets, with their fingerprints: {', '.join(data)}",
         *(f"Made with {environment}" for environment in environments),
     ]
+
+
+def _settings(protocol: dict[str, int | float | str | bool]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in protocol.items())
 
 
 def _environment(record: Record) -> str:

@@ -158,7 +158,7 @@ class ArrayClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.project = nn.Linear(channels, width)
-        self.place = nn.Parameter(torch.randn(places, width))
+        self.place = nn.Parameter(0.02 * torch.randn(places, width))  # as in ViT: not to drown the array itself
         block = nn.TransformerEncoderLayer(
             width, heads, feed_forward, dropout, activation="gelu", batch_first=True, norm_first=True
         )

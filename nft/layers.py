@@ -169,6 +169,9 @@ class WeightSpaceAttention(nn.Module):
         self.qkv = GroupLinear(spec, channels, 3 * channels) if per_layer else nn.Linear(channels, 3 * channels)
         self.out = GroupLinear(spec, channels, channels) if per_layer else nn.Identity()
 
+    def extra_repr(self) -> str:
+        return f"heads={self.heads}, cross={self.cross}, average={self.average}, dropout={self.dropout}"
+
     def forward(self, x: Tensor) -> Tensor:
         terms = []
         if self.cross:

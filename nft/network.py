@@ -118,6 +118,15 @@ class NetworkSpec:
         layers = [{"outputs": la.outputs, "inputs": la.inputs, "kernel": list(la.kernel)} for la in self.layers]
         return {"layers": layers, "activation": self.activation, "omega": self.omega}
 
+    def flatten(self, state_dicts: Sequence[Mapping[str, Tensor]]) -> Tensor:
+        """`state_dict`s of networks of this spec to flat weights `[networks, parameters]`. Raises ValueError for another's."""
+        wanted = [size for layer in self.layers for size in (layer.parameters - layer.outputs, layer.outputs)]
+        for number, tensors in enumerate(state_dicts):
+            if [tensor.numel() for tensor in tensors.values()] != wanted:
+                shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
+                raise ValueError(f"network {number} does not fit the spec: {shapes}")
+        return torch.stack([torch.cat([tensor.flatten() for tensor in one.values()]) for one in state_dicts])
+
     @property
     def neurons(self) -> tuple[int, ...]:
         """Neurons (or channels) of every neuron layer, the input's first and the output's last."""

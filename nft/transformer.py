@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from nft.layers import CrossAttentionPooling, FourierFeatures, NFTBlock, PositionEmbedding, Standardize
+from nft.layers import (
+    CrossAttentionPooling,
+    FourierFeatures,
+    GroupLinear,
+    NFTBlock,
+    PositionEmbedding,
+    Standardize,
+    group_index,
+)
 from nft.network import NetworkSpec
 
 
@@ -62,3 +71,22 @@ class NFTClassifier(nn.Module):
 
     def forward(self, flat: Tensor) -> Tensor:
         return self.head(self.pool(self.encoder(flat)))
+
+
+class NFTEditor(nn.Module):
+    """Flat weights `[batch, parameters]` to edited ones, equivariant to hidden neurons.
+
+    The encoder, a map of each token's features to a change of its weights, and for each weight and bias tensor a learned
+    factor that starts at 0.01, so that training starts near the identity (NFN, arXiv:2302.14040, section 4.3).
+    """
+
+    def __init__(self, spec: NetworkSpec, encoder: NFTEncoder) -> None:
+        super().__init__()
+        self.spec, self.encoder = spec, encoder
+        self.change = GroupLinear(spec, encoder.channels, spec.positions)
+        self.scale = nn.Parameter(torch.full((len(spec.group_sizes),), 0.01))
+        self.register_buffer("group_index", group_index(spec), persistent=False)
+
+    def forward(self, flat: Tensor) -> Tensor:
+        change = self.change(self.encoder(flat)) * self.scale[self.group_index].unsqueeze(-1)
+        return flat + self.spec.from_tokens(change)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from baselines.nfn import EquivariantLinear, NeuronLayout
 from nft import layers
 from nft.network import NetworkSpec
-from nft.transformer import NFTEncoder
+from nft.transformer import NFTEditor, NFTEncoder
 
 CHANNELS = 8
 LAYERS: dict[str, Callable[[NetworkSpec], nn.Module]] = {
@@ -93,6 +93,17 @@ def test_layout_sorts_and_restores(spec: NetworkSpec, hidden_only: bool) -> None
     pooled = layout.pool(x)
     assert pooled.shape == (3, layout.pooled * CHANNELS)
     torch.testing.assert_close(pooled, layout.pool(spec.permute_tokens(x, spec.random_permutations(3))))
+
+
+def test_editing_commutes_with_permutations(spec: NetworkSpec) -> None:
+    flat = torch.randn(3, spec.parameters, dtype=torch.float64)
+    encoder = NFTEncoder(spec, *spec.statistics(flat), channels=8, blocks=2, heads=2, fourier_scale=0.3)
+    editor = NFTEditor(spec, encoder).double()
+    torch.testing.assert_close(editor(flat), flat, atol=0.2, rtol=0)
+    assert not torch.allclose(editor(flat), flat, atol=1e-4)
+    permutations = spec.random_permutations(3)
+    after = editor(spec.permute(flat, permutations))
+    torch.testing.assert_close(after, spec.permute(editor(flat), permutations), atol=1e-5, rtol=0)
 
 
 def test_pooling_is_invariant(spec: NetworkSpec) -> None:

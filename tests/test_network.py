@@ -110,6 +110,10 @@ def test_a_spec_survives_json(spec: NetworkSpec) -> None:
         (lambda: NetworkSpec((LayerSpec(4, 2), LayerSpec(3, 5))), "layer 1 has 4 outputs, but layer 2 has 5 inputs"),
         (lambda: NetworkSpec.from_state_dict(nn.Linear(2, 3, bias=False).state_dict()), "come in pairs"),
         (lambda: NetworkSpec.from_state_dict(nn.BatchNorm1d(3, track_running_stats=False).state_dict()), "no weight"),
+        (
+            lambda: SPECS["siren"].flatten([nn.Linear(2, 3).state_dict()]),
+            r"network 0 does not fit the spec: weight \(3, 2\)",
+        ),
         (lambda: SPECS["siren"].to_layers(torch.zeros(2, 7)), "parameters, but the vector holds 7"),
         (lambda: SPECS["siren"].permute(torch.zeros(54), [torch.arange(5)]), "do not fit hidden layers"),
     ],

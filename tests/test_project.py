@@ -73,6 +73,16 @@ def test_the_readme_starts_with_the_two_commands_and_ci_runs_the_second() -> Non
     assert second in (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
 
 
+def test_the_readmes_python_runs() -> None:
+    code = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    check = """
+assert logits.shape == (8, 10) and edited[0][0].shape == (8, 32, 2)
+assert array.shape == (8, 16, 64) and image.shape == (8, 1024, 3)
+"""
+    assert len([line for line in code.splitlines() if line.strip()]) < 20
+    subprocess.run([sys.executable, "-c", code + check], cwd=ROOT, check=True)
+
+
 def test_nothing_is_unpickled_and_no_remote_code_is_trusted() -> None:
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -7,6 +7,7 @@ from statistics import mean, stdev
 from test_record import make
 
 from leaderboard import render
+from leaderboard.record import EncoderPart
 
 
 def records(name: str, scores: list[float], dataset: str = "small", arm: str = "permuted") -> list[object]:
@@ -46,6 +47,28 @@ def test_runs_that_did_not_finish_are_told() -> None:
     for shown in (render.text([diverged]), render.markdown([diverged])):
         assert "NaN at step 7" in shown
     assert render.table([diverged])["small"].tolist() == ["-"]
+
+
+def test_reconstructions_stand_beside_the_mean_image() -> None:
+    encoder = {
+        "sha256": "c" * 64,
+        "parameters": 10,
+        "protocol": {"steps": 5},
+        "curve": [],
+        "test_psnr": 21.0,
+        "mean_image_psnr": 12.5,
+        "training_seconds": 1,
+        "evaluation_seconds": 1,
+        "encoding_seconds": 1,
+        "from_cache": False,
+    }
+    two = [make(seed=seed) for seed in range(2)]
+    parts = [EncoderPart.model_validate(encoder | {"test_psnr": psnr}) for psnr in (20.0, 22.0)]
+    records = [record.model_copy(update={"encoder": part}) for record, part in zip(two, parts, strict=True)]
+    wanted = "NFT on small redraws unseen networks at 21.0 ± 1.4 dB; their mean image is at 12.5 dB"
+    assert wanted in render.text(records)
+    assert wanted in render.markdown(records)
+    assert "first of two stages: steps 5" in render.markdown(records)
 
 
 def test_hostile_text_stays_text() -> None:

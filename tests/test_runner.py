@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -95,3 +95,35 @@ def test_the_mini_suite_is_whole() -> None:
     entrants = {run.entrant for run in runs}
     assert {"mlp", "mlp@aligned", "mlp-augmented", "nfn-hnp", "nfn-np", "nft"} <= entrants
     assert len(runs) == len({run.path for run in runs}) == 2 * 3 * len(entrants)
+    order = [(run.seed, run.dataset, run.entrant) for run in runs]
+    for seed in range(3):
+        shared = order.index((seed, "mnist-inr-mini", "inr2array-mlp"))
+        assert shared > order.index((seed, "fashion-inr-mini", "nft"))
+
+
+def test_a_two_stage_method_shares_its_encoder(tmp_path: Path) -> None:
+    """Trained once, told with its costs and its picture, and found again by a method with another classifier."""
+    few = Protocol(steps=20, batch_size=8, warmup_steps=2, evaluations=2, clip=1.0)
+    made = {}
+    for method in ("inr2array", "inr2array-mlp"):
+        run = runner.Run("mini", "inr-classification", "fashion-inr-mini", "permuted", method, 0, PROTOCOL, few)
+        steps: list[int] = []
+        made[method] = runner.execute(run, tmp_path, torch.device("cpu"), 1, steps.append)
+        assert made[method].status == "finished", made[method].reason
+        assert steps[-1] == run.steps == 40
+        assert (tmp_path / run.path.with_suffix(".png")).stat().st_size > 1000
+        assert runner.is_current(run, made[method])
+        other = replace(run, encoder_protocol=few.model_copy(update={"steps": 30}))
+        assert not runner.is_current(other, made[method])
+    first, second = (made[method].encoder for method in made)
+    assert (first.from_cache, second.from_cache) == (False, True)
+    assert first == second.model_copy(update={"from_cache": False})
+    assert first.test_psnr > 5
+    assert made["inr2array"].cost.training_seconds > first.training_seconds
+    assert not list(tmp_path.rglob("*checkpoint"))
+    # A damaged cache costs its time and nothing else.
+    (kept,) = tmp_path.glob("cache/*.arrays")
+    kept.write_bytes(kept.read_bytes()[:1000])
+    again = runner.execute(run, tmp_path, torch.device("cpu"), 1, steps.append)
+    assert again.encoder.from_cache is False
+    assert (again.metrics, again.curve) == (made["inr2array-mlp"].metrics, made["inr2array-mlp"].curve)
