@@ -59,31 +59,54 @@ def test_networks_of_a_batch_do_not_see_each_other(name: str, spec: NetworkSpec)
     torch.testing.assert_close(layer(x)[1:2], layer(x[1:2]))
 
 
-@pytest.mark.parametrize("name", ["attention", "attention per layer", "block", "NP", "HNP"])
-def test_kernel_positions_are_channels_and_neurons_are_not_confused(name: str) -> None:
-    """Only the true symmetry: permuting the rows of one weight matrix without its neighbours is answered otherwise."""
+@pytest.mark.parametrize("axis", [1, 2], ids=["rows", "columns"])
+@pytest.mark.parametrize(
+    "name", ["attention", "attention per layer", "attention without average", "block", "NP", "HNP"]
+)
+def test_equivariance_is_minimal(name: str, axis: int) -> None:
+    """Permuting rows or columns of one weight matrix without its neighbours is no symmetry, and is not treated as one."""
     spec = SPECS["siren"]
     layer, x = randomise(LAYERS[name](spec)), features(spec)
 
     def false_symmetry(tokens: Tensor) -> Tensor:
-        views = spec.views(tokens)
-        weight, bias = views[1]
-        return spec.from_views([views[0], (weight.flip(1), bias), views[2]])
+        first, (weight, bias), last = spec.views(tokens)
+        return spec.from_views([first, (weight.flip(axis), bias), last])
 
     assert not torch.allclose(layer(false_symmetry(x)), false_symmetry(layer(x)), atol=1e-3)
 
 
-@pytest.mark.parametrize(("name", "expected"), [("NP", True), ("HNP", False), ("position embedding", False)])
-def test_input_and_output_neurons(name: str, expected: bool) -> None:
-    """NP treats the network's inputs and outputs as exchangeable; HNP and embedded features do not."""
+def encoder(spec: NetworkSpec) -> nn.Module:
+    flat = torch.zeros(2, spec.parameters)
+    return NFTEncoder(spec, *spec.statistics(flat), channels=CHANNELS, blocks=1, heads=2, fourier_scale=0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("NP", True), ("attention", True), ("HNP", False), ("position embedding", False)]
+)
+@pytest.mark.parametrize("end", ["inputs", "outputs"])
+def test_input_and_output_neurons(name: str, end: str, expected: bool) -> None:
+    """NP and bare attention treat inputs and outputs as exchangeable; HNP and embedded features do not."""
     spec = SPECS["siren"]
     layer, x = randomise(LAYERS[name](spec)), features(spec)
+    assert torch.allclose(layer(flip(spec, x, end)), flip(spec, layer(x), end), atol=1e-6) == expected
 
-    def flip_ends(tokens: Tensor) -> Tensor:
-        (first, first_bias), *middle, (last, last_bias) = spec.views(tokens)
-        return spec.from_views([(first.flip(2), first_bias), *middle, (last.flip(1), last_bias.flip(1))])
 
-    assert torch.allclose(layer(flip_ends(x)), flip_ends(layer(x)), atol=1e-6) == expected
+@pytest.mark.parametrize("end", ["inputs", "outputs"])
+def test_the_encoder_tells_inputs_and_outputs_apart(end: str) -> None:
+    spec = SPECS["siren"]
+    model, flat = randomise(encoder(spec)), torch.randn(2, spec.parameters, dtype=torch.float64)
+    flipped = spec.from_tokens(flip(spec, spec.to_tokens(flat), end))
+    assert not torch.allclose(model(flipped), flip(spec, model(flat), end), atol=1e-3)
+
+
+def flip(spec: NetworkSpec, tokens: Tensor, end: str) -> Tensor:
+    """The network's inputs or its outputs in reverse order."""
+    (first, first_bias), *middle, (last, last_bias) = spec.views(tokens)
+    if end == "inputs":
+        first = first.flip(2)
+    else:
+        last, last_bias = last.flip(1), last_bias.flip(1)
+    return spec.from_views([(first, first_bias), *middle, (last, last_bias)])
 
 
 @pytest.mark.parametrize("hidden_only", [True, False])
