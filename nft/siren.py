@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import cos, pi, sqrt
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from nft.network import NetworkSpec
+
+Schedule = Literal["cosine", "constant"]
 
 
 def initialise(
@@ -64,18 +67,20 @@ def fit(
     coordinates: Tensor,
     steps: int,
     learning_rate: float,
+    schedule: Schedule = "cosine",
     progress: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, Tensor]:
     """Fit every SIREN of `start [batch, parameters]` to its row of `targets [batch, points, outputs]`.
 
-    Adam (betas 0.9 and 0.999) on the mean squared error, the learning rate following half a cosine to zero. Each
-    network sees its own error alone, so the result does not depend on what else is in the batch. `progress` is called
+    Adam (betas 0.9 and 0.999) on the mean squared error; the learning rate follows half a cosine to zero, or is constant.
+    Each network sees its own error alone, so the result does not depend on what else is in the batch. `progress` is called
     after every step. Returns the weights and their mean squared errors `[batch]`.
     """
     weights = start.clone().requires_grad_(True)
     optimizer = torch.optim.Adam([weights], lr=learning_rate)
     for step in range(steps):
-        optimizer.param_groups[0]["lr"] = learning_rate * (1 + cos(pi * step / steps)) / 2
+        if schedule == "cosine":
+            optimizer.param_groups[0]["lr"] = learning_rate * (1 + cos(pi * step / steps)) / 2
         # A sum over networks: the gradient of each is that of its own mean squared error.
         loss = (render(spec, weights, coordinates) - targets).square().mean(dim=(1, 2)).sum()
         (weights.grad,) = torch.autograd.grad(loss, weights)
