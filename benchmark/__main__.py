@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 from tabulate import tabulate
 
+from benchmark.datasets import commands
 from benchmark.errors import UserError
 
 app = typer.Typer(
@@ -18,8 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Run models that read the weights of other neural networks, and compare them.",
 )
-datasets_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Weight-space datasets.")
-app.add_typer(datasets_app, name="datasets")
+app.add_typer(commands.app, name="datasets")
 
 
 @app.callback()
@@ -41,6 +42,7 @@ def run(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Runs at a time; by default one per core, or one on a GPU.")
     ] = None,
+    hub_mirror: commands.Mirror = None,
     rerun: Annotated[bool, typer.Option("--rerun", help="Run again what has a record already.")] = False,
 ) -> None:
     """Run a suite's task and print its table.
@@ -49,15 +51,17 @@ def run(
     on from its last checkpoint: to go on, give the same command.
     """
     from benchmark import executor, runner
-    from benchmark.datasets import catalog
+    from benchmark.datasets import locate
     from benchmark.display import Display
     from benchmark.environment import resolve_device
     from leaderboard import record, render
 
     runs = runner.plan(suite, task, _names(datasets), _names(methods), _seeds(seeds))
     where = resolve_device(device)
+    if hub_mirror:
+        os.environ["NFT_BENCHMARK_HUB_MIRROR"] = str(hub_mirror)  # which the worker processes inherit
     for name in dict.fromkeys(run.dataset for run in runs):
-        catalog.load(name)  # damaged data is found now, not an hour from now
+        locate.load(name)  # fetched, and found damaged, now and not an hour from now
     with executor.claim(results):
         todo, done, stale = executor.outstanding(runs, results, rerun)
         count = min(workers or executor.default_workers(where), max(1, len(todo)))
@@ -95,33 +99,6 @@ def list_all() -> None:
     show("suites", [(name, suite.note) for name, suite in suites.registry().items()])
     show("datasets", [(name, entry.title) for name, entry in catalog.catalog().items()])
     show("methods", [(name, f"{method.title} [{method.paper}]") for name, method in methods.registry().items()])
-
-
-@datasets_app.command()
-def build(
-    name: Annotated[str, typer.Argument(help="A dataset of the catalogue.")],
-    output: Annotated[Path, typer.Option(help="Folder to write, which must not exist yet.")],
-    hub_mirror: Annotated[
-        Path | None, typer.Option(help="Folder laid out like the Hub to read source images from, instead of the Hub.")
-    ] = None,
-) -> None:
-    """Make a dataset anew from its source images, and compare it with the catalogue's fingerprint."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from benchmark.datasets import catalog
-    from benchmark.datasets.build import build as build_dataset
-
-    entry = catalog.entry(name)
-    if output.exists():
-        raise UserError(f"{output} exists already; choose another --output or remove it")
-    with Progress(console=Console(stderr=True)) as progress:
-        total = sum(part.rows for part in entry.recipe.splits.values())
-        bar = progress.add_task("fitting networks", total=total)
-        manifest = build_dataset(entry, output, hub_mirror, lambda done: progress.advance(bar, done))
-    typer.echo(f"{output}: fingerprint {manifest.fingerprint}")
-    if manifest.fingerprint != entry.fingerprint:
-        raise UserError(f"the catalogue's {name} has fingerprint {entry.fingerprint}: these are other weights")
 
 
 def _names(given: str | None) -> list[str] | None:

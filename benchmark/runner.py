@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from benchmark import encoding, methods, suites, tasks
-from benchmark.datasets import arms, catalog
+from benchmark.datasets import arms, catalog, locate
 from benchmark.datasets.storage import SPLITS, WeightDataset
 from benchmark.environment import PeakMemory, describe
 from benchmark.errors import UserError
@@ -134,7 +134,7 @@ def is_current(run: Run, record: Record) -> bool:
         and record.method.model_dump(exclude={"parameters"}) == run.method_part(None).model_dump(exclude={"parameters"})
         and record.protocol == run.protocol.model_dump()
         and (record.encoder is None or record.encoder.protocol == run.encoder_protocol.model_dump())
-        and record.dataset.fingerprint == catalog.entry(run.dataset).fingerprint
+        and record.dataset.fingerprint == locate.fingerprint(run.dataset)
     )
 
 
@@ -144,7 +144,7 @@ def execute(run: Run, results: Path, device: torch.device, workers: int, report:
     What goes wrong inside the method is part of the record: "skipped" with its reason, "diverged" with the step, "failed"
     with the error, whose traceback is left beside the record. `report` is called with the step now and then.
     """
-    dataset = catalog.load(run.dataset)
+    dataset, origin = locate.load(run.dataset)
     memory = PeakMemory(device)
     log = results / run.path.with_suffix(".traceback.txt")
     made, status, reason = None, "finished", None
@@ -165,7 +165,7 @@ def execute(run: Run, results: Path, device: torch.device, workers: int, report:
         setting=suites.get(run.suite).note,
         seed=run.seed,
         method=run.method_part(made and made.parameters),
-        dataset=DatasetPart(name=run.dataset, arm=run.arm, origin="embedded", fingerprint=dataset.manifest.fingerprint),
+        dataset=DatasetPart(name=run.dataset, arm=run.arm, origin=origin, fingerprint=dataset.manifest.fingerprint),
         protocol=run.protocol.model_dump(),
         status=status,
         reason=reason,

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from benchmark import methods
-from benchmark.datasets import catalog
+from benchmark.datasets import catalog, storage
 from nft import siren
 from nft.inr2array import AdditiveHyperNetwork, HyperNetwork, Inr2Array, PatchRenderer
 from nft.network import NetworkSpec
@@ -83,7 +83,7 @@ def test_encoder_and_decoder_compile_whole(decoder: type[nn.Module]) -> None:
 
 def test_training_in_bfloat16_reaches_the_same_loss() -> None:
     """After 200 steps on real INRs, the loss on others is within 1 % of float32's."""
-    dataset = catalog.load("fashion-inr-mini")
+    dataset = storage.read(catalog.EMBEDDED / "fashion-inr-mini")
     flat, others = dataset.splits["train"].weights, dataset.splits["validation"].weights
     points = siren.grid(14, 14)
     images, other_images = (siren.render(dataset.spec, weights, points) for weights in (flat, others))

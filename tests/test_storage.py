@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,6 +14,8 @@ import torch
 
 from benchmark.datasets import catalog, storage
 from benchmark.datasets.arms import apply
+from benchmark.datasets.recipe import Shard
+from benchmark.datasets.sources import images
 from benchmark.datasets.storage import SPLITS, Split
 from benchmark.errors import UserError
 from nft import siren
@@ -36,22 +39,68 @@ def splits(weights: float = 1.0) -> dict[str, Split]:
     }
 
 
+def write(folder: Path, parts: dict[str, list[Split]]) -> storage.Manifest:
+    paths = {
+        name: [storage.shard_path(name, i, len(shards)) for i in range(len(shards))] for name, shards in parts.items()
+    }
+    for name, shards in parts.items():
+        for path, shard in zip(paths[name], shards, strict=True):
+            storage.write_shard(folder / path, SPEC, ["a", "b"], shard, {"recipe": "none"})
+    return storage.seal(folder, "small", SPEC, ["a", "b"], {"seed": 0}, paths, np.zeros((2, 3, 4), dtype=np.uint8))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    storage.write(tmp_path / "small", "small", SPEC, ["a", "b"], {}, splits(), "# card\n")
+    write(tmp_path / "small", {name: [split] for name, split in splits().items()})
     return tmp_path / "small"
 
 
+def assert_same(split: Split, wanted: Split) -> None:
+    for column, tensor in vars(split).items():
+        assert torch.equal(tensor, getattr(wanted, column)), column
+
+
+def rows(split: Split, part: slice) -> Split:
+    return Split(*(tensor[part] for tensor in vars(split).values()))
+
+
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
+    """Whole or in shards, at once or one after the other."""
     written = splits()
-    manifest = storage.write(tmp_path / "small", "small", SPEC, ["a", "b"], {"seed": 0}, written, "# card\n")
-    dataset = storage.read(tmp_path / "small")
-    assert dataset.manifest == manifest
+    manifest = write(tmp_path / "whole", {name: [split] for name, split in written.items()})
+    parts = {name: [rows(split, slice(2)), rows(split, slice(2, 6))] for name, split in written.items()}
+    in_shards = write(tmp_path / "shards", parts)
+    assert manifest.fingerprint == in_shards.fingerprint == storage.fingerprint(SPEC, written)
+    assert storage.verify(tmp_path / "shards") == in_shards
+    dataset = storage.read(tmp_path / "shards")
     assert dataset.spec == SPEC
+    assert dataset.examples.shape == (2, 3, 4)
     for name, split in dataset.splits.items():
-        for column, tensor in vars(split).items():
-            assert torch.equal(tensor, getattr(written[name], column))
+        assert_same(split, written[name])
         assert split.weights.is_contiguous()
+    for shard, wanted in zip(storage.stream(tmp_path / "shards", "train"), parts["train"], strict=True):
+        assert_same(shard, wanted)
+
+
+def test_a_cached_read_is_mapped_and_sees_changes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = storage.read(folder, tmp_path / "cache")
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "_sha256", lambda path: pytest.fail(f"{path} was read again"))
+        patch.setattr(storage, "_read_shard", lambda *_: pytest.fail("a shard was unpacked again"))
+        second = storage.read(folder, tmp_path / "cache")
+    for name, split in second.splits.items():
+        assert_same(split, first.splits[name])
+    second.splits["train"].weights[0, 0] = 99.0  # a reader's own copy
+    assert_same(storage.read(folder, tmp_path / "cache").splits["train"], first.splits["train"])
+    damage(folder / "data/test-00000-of-00001.parquet", "changed")
+    with pytest.raises(UserError, match="damaged or changed"):
+        storage.read(folder, tmp_path / "cache")
+    for array in (tmp_path / "cache").rglob("weights.npy"):
+        array.write_bytes(b"")  # a damaged cache is made again
+    write(folder, {name: [split] for name, split in first.splits.items()})
+    assert_same(storage.read(folder, tmp_path / "cache").splits["test"], first.splits["test"])
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -59,7 +108,7 @@ def test_embedded_datasets_open_with_the_datasets_library(name: str, tmp_path: P
     from datasets import ClassLabel, load_dataset
 
     opened = load_dataset(str(catalog.EMBEDDED / name), cache_dir=str(tmp_path))
-    dataset = catalog.load(name)
+    dataset = storage.read(catalog.EMBEDDED / name)
     assert {split: rows.num_rows for split, rows in opened.items()} == {"train": 8000, "validation": 1000, "test": 2000}
     assert isinstance(opened["test"].features["label"], ClassLabel)
     row = opened["test"].with_format("torch")[5]
@@ -74,7 +123,7 @@ def test_embedded_datasets_are_small() -> None:
 
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_splits_share_no_image(name: str) -> None:
-    dataset = catalog.load(name)
+    dataset = storage.read(catalog.EMBEDDED / name)
     train, validation = (set(dataset.splits[split].source_index.tolist()) for split in ("train", "validation"))
     assert not train & validation
     assert dataset.manifest.recipe["splits"]["test"]["source"] == "test"
@@ -82,24 +131,21 @@ def test_splits_share_no_image(name: str) -> None:
 
 def test_the_recipe_rebuilds_the_embedded_networks() -> None:
     """Real images, the whole recipe, and the very bits of the stored weights."""
-    entry, stored = catalog.entry("fashion-inr-mini"), catalog.load("fashion-inr-mini").splits["train"]
-    rebuilt = entry.recipe.build(entry.images, "train", Path(__file__).parent / "data", limit=16)
-    for column, tensor in vars(rebuilt).items():
-        if column == "psnr":
-            torch.testing.assert_close(tensor, stored.psnr[:16])
-        else:
-            assert torch.equal(tensor, getattr(stored, column)[:16]), column
+    entry, stored = catalog.entry("fashion-inr-mini"), storage.read(catalog.EMBEDDED / "fashion-inr-mini")
+    train, mirror = rows(stored.splits["train"], slice(16)), Path(__file__).parent / "data"
+    rebuilt, dropped = entry.recipe.build(entry.images, Shard("train", range(16), 0), mirror)
+    assert dropped == 0
+    torch.testing.assert_close(rebuilt.psnr, train.psnr)
+    assert_same(replace(rebuilt, psnr=train.psnr), train)
     # The stored PSNR is that of the stored weights against the images.
-    from benchmark.datasets.sources import images
-
-    pixels, _ = images(entry.images, "train", range(16), Path(__file__).parent / "data")
-    drawn = siren.render(entry.recipe.spec, stored.weights[:16].double(), siren.grid(14, 14, torch.float64))
+    pixels, _ = images(entry.images, "train", range(16), mirror)
+    drawn = siren.render(entry.recipe.spec, train.weights.double(), siren.grid(14, 14, torch.float64))
     errors = (drawn - entry.recipe.targets(pixels)).square().mean(dim=(1, 2))
-    torch.testing.assert_close(siren.psnr(errors).float(), stored.psnr[:16])
+    torch.testing.assert_close(siren.psnr(errors).float(), train.psnr)
 
 
 def test_arms_change_the_weights_and_not_the_functions() -> None:
-    dataset = catalog.load("mnist-inr-mini")
+    dataset = storage.read(catalog.EMBEDDED / "mnist-inr-mini")
     points = siren.grid(5, 5)
     aligned, permuted = (apply(arm, dataset, "validation") for arm in ("aligned", "permuted"))
     assert torch.equal(permuted, apply("permuted", dataset, "validation"))
@@ -117,7 +163,7 @@ def damage(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["cut", "changed"])
-@pytest.mark.parametrize("file", ["data/train.parquet", "data/test.parquet"])
+@pytest.mark.parametrize("file", ["data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"])
 def test_a_damaged_file_is_named(folder: Path, file: str, how: str) -> None:
     damage(folder / file, how)
     with pytest.raises(UserError, match=f"{file}: damaged or changed"):
@@ -126,10 +172,10 @@ def test_a_damaged_file_is_named(folder: Path, file: str, how: str) -> None:
 
 def replace_test_split(folder: Path, table: pa.Table) -> None:
     """Put a table in the test split's place, with a manifest that vouches for its bytes."""
-    path = folder / "data/test.parquet"
+    path = folder / "data/test-00000-of-00001.parquet"
     pq.write_table(table, path)
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"]["test"]["sha256"] = storage._sha256(path)
+    manifest["files"]["test"][0]["sha256"] = storage._sha256(path)
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -162,7 +208,7 @@ def test_malformed_data_is_named(folder: Path, weights: list[list[float]], label
     [
         (
             "files",
-            {"train": {"path": "../../etc/passwd", "rows": 1, "sha256": "0" * 64}},
+            {"train": [{"path": "../../etc/passwd", "rows": 1, "sha256": "0" * 64}]},
             "inside the dataset's folder",
         ),
         ("fingerprint", "zz", "fingerprint"),
@@ -179,16 +225,8 @@ def test_a_hostile_manifest_is_refused(folder: Path, field: str, value: object, 
 
 
 def test_missing_files_are_named(folder: Path, tmp_path: Path) -> None:
-    (folder / "data/validation.parquet").unlink()
-    with pytest.raises(UserError, match=r"validation\.parquet: No such file"):
+    (folder / "data/validation-00000-of-00001.parquet").unlink()
+    with pytest.raises(UserError, match=r"validation-00000-of-00001\.parquet: No such file"):
         storage.read(folder)
     with pytest.raises(UserError, match="no dataset in"):
         storage.read(tmp_path / "nowhere")
-
-
-def test_another_dataset_under_the_name_is_refused(tmp_path: Path) -> None:
-    shutil.copytree(catalog.EMBEDDED / "fashion-inr-mini", tmp_path / "mnist-inr-mini")
-    with pytest.raises(UserError, match="not the catalogue's mnist-inr-mini"):
-        catalog.load("mnist-inr-mini", tmp_path)
-    with pytest.raises(UserError, match="unknown dataset 'imagenet'"):
-        catalog.load("imagenet")

@@ -1,13 +1,17 @@
-"""Building a catalogued dataset from its source images."""
+"""Building a catalogued dataset from its source images, shard by shard."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from benchmark.datasets import storage
 from benchmark.datasets.catalog import Entry
-from benchmark.datasets.storage import SPLITS, Split
+from benchmark.datasets.storage import SPLITS, Manifest
+from nft import siren
 
 CARD = """\
 ---
@@ -19,7 +23,7 @@ tags:
 - weight-space-learning
 - implicit-neural-representations
 size_categories:
-- 10K<n<100K
+- {size}
 configs:
 - config_name: default
   data_files:
@@ -40,10 +44,11 @@ and the class of that image. The task is to tell the class from the weights.
 - **Network**: {sizes} neurons, sin({omega:g} x) between its layers, {parameters} parameters. `weights` is one flat vector in
   the order W1, b1, W2, b2, ..., each weight matrix row by row, a row per output neuron.
 - **Images**: averaged down to {side}x{side} pixels, scaled to [-1, 1]; coordinates (row, column) span [-1, 1]^2. `source_index` is
-  the image's row in its source split (validation images are rows of the train split); `psnr` is in dB over a range of 2.
-- **Recipe**: all networks start from one common initialisation; {steps} Adam steps at {learning_rate:g} with cosine decay, in float64;
-  weights kept to {bits} significant binary digits, which the PSNR includes. The neurons are stored as fitted (`aligned`); the
-  benchmark permutes the hidden neurons of each network at random when it reads them.
+  the image's row in its source split (validation images are rows of the train split); `copy` tells apart the networks of one image;
+  `psnr` is in dB over a range of 2.
+- **Recipe**: {start}; {steps} Adam steps at {learning_rate:g}, {schedule}, in {precision}{rounding}. {dropped} networks
+  whose fit stayed below {minimum} dB were dropped. The neurons are stored as fitted (`aligned`); the benchmark permutes the hidden
+  neurons of each network at random when it reads them.
 - **Fingerprint**: `{fingerprint}`; `manifest.json` holds it, the SHA-256 of every file, the network's spec and the recipe.
 - **Licence and source**: {licence}, as its source images. {citation}.
 
@@ -55,43 +60,86 @@ networks = load_dataset("path/to/this/folder", split="train").with_format("torch
 
 
 def build(
-    entry: Entry, folder: Path, mirror: Path | None, progress: Callable[[int], None] = lambda _: None
-) -> storage.Manifest:
-    """Make a dataset's networks and write its files into `folder`; `progress` is told how many more networks are fitted."""
+    entry: Entry,
+    folder: Path,
+    mirror: Path | None,
+    device: torch.device = torch.device("cpu"),
+    progress: Callable[[float], None] = lambda _: None,
+) -> Manifest:
+    """Make a dataset's networks and write its files into `folder`; `progress` is told how many more networks are done.
+
+    A shard that an earlier call left there is kept, so an interrupted build goes on where it was.
+    """
+    recipe, images = entry.recipe, entry.images
+    shards, dropped = {}, 0
+    for split in SPLITS:
+        parts = recipe.shards(split)
+        shards[split] = [storage.shard_path(split, index, len(parts)) for index in range(len(parts))]
+        for part, name in zip(parts, shards[split], strict=True):
+            path, digest = folder / name, recipe.digest(images, part)
+            note = storage.shard_note(path)
+            if note is None or note.get("recipe") != digest:
+                networks, missing = recipe.build(images, part, mirror, device, progress)
+                note = {"recipe": digest, "dropped": str(missing)}
+                storage.write_shard(path, recipe.spec, list(images.classes), networks, note)
+            else:
+                progress(len(part.rows))
+            dropped += int(note["dropped"])
+    made_of = {"images": images.model_dump(mode="json"), **recipe.model_dump(mode="json")}
+    examples = recipe.examples(images, mirror)
+    manifest = storage.seal(folder, entry.name, recipe.spec, list(images.classes), made_of, shards, examples, dropped)
+    (folder / "README.md").write_text(card(entry, folder, manifest), encoding="utf-8")
+    return manifest
+
+
+def estimate(entry: Entry, device: torch.device) -> float:
+    """Seconds that a build takes, from a short trial on this machine."""
     recipe = entry.recipe
-    splits = {name: recipe.build(entry.images, name, mirror, progress=progress) for name in SPLITS}
-    return storage.write(
-        folder,
-        entry.name,
-        recipe.spec,
-        list(entry.images.classes),
-        {"images": entry.images.model_dump(mode="json"), **recipe.model_dump(mode="json")},
-        splits,
-        recipe.examples(entry.images, mirror),
-        card(entry, splits),
-    )
+    trial = 500 if device.type == "cpu" else 20_000
+    dtype = getattr(torch, recipe.precision)
+    start = siren.initialise(recipe.spec, trial, dtype=dtype).to(device)
+    coordinates = siren.grid(recipe.side, recipe.side, dtype, device)
+    targets = torch.zeros(trial, recipe.side**2, recipe.channels, dtype=dtype, device=device)
+    seconds = []
+    for steps in (1, 4):
+        started = time.perf_counter()
+        _, errors = siren.fit(recipe.spec, start, targets, coordinates, steps, recipe.learning_rate)
+        errors.sum().item()  # waits for the device
+        seconds.append(time.perf_counter() - started)
+    return (seconds[1] - seconds[0]) / 3 * recipe.steps * recipe.networks / trial
 
 
-def card(entry: Entry, splits: dict[str, Split]) -> str:
+def card(entry: Entry, folder: Path, manifest: Manifest) -> str:
     """The README of a dataset: YAML that the Hub and `datasets` read, and what a person wants to know."""
     recipe, spec = entry.recipe, entry.recipe.spec
-    rows = [
-        f"| {name} | {len(split.labels):,} | {split.psnr.median():.1f} dB | {split.psnr.min():.1f} dB |"
-        for name, split in splits.items()
-    ]
+    lines = []
+    for split in SPLITS:
+        psnr = torch.cat([part.psnr for part in storage.stream(folder, split)])
+        lines.append(f"| {split} | {len(psnr):,} | {psnr.median():.1f} dB | {psnr.min():.1f} dB |")
+    common = recipe.initialisation == "common"
+    rounding = f", weights kept to {recipe.significant_bits} significant binary digits" * (recipe.significant_bits < 24)
+    rows = sum(file.rows for files in manifest.files.values() for file in files)
     return CARD.format(
         title=entry.title,
         licence=entry.images.licence,
         citation=entry.images.citation,
         repository=entry.images.repository,
-        data_files="\n".join(f"  - split: {name}\n    path: data/{name}.parquet" for name in SPLITS),
-        splits="\n".join(rows),
+        size="10K<n<100K" if rows < 100_000 else "100K<n<1M",
+        data_files="\n".join(f"  - split: {name}\n    path: data/{name}-*.parquet" for name in SPLITS),
+        splits="\n".join(lines),
         sizes="-".join(map(str, spec.neurons)),
-        parameters=spec.parameters,
+        parameters=f"{spec.parameters:,}",
         omega=spec.omega,
         side=recipe.side,
-        steps=recipe.steps,
+        start="all networks start from one common initialisation"
+        if common
+        else "each network starts from an initialisation of its own",
+        steps=f"{recipe.steps:,}",
         learning_rate=recipe.learning_rate,
-        bits=recipe.significant_bits,
-        fingerprint=storage.fingerprint(spec, splits),
+        schedule="with cosine decay" if recipe.schedule == "cosine" else "constant",
+        precision=recipe.precision,
+        rounding=rounding,
+        dropped=f"{manifest.dropped:,}",
+        minimum=f"{recipe.minimum_psnr:g}",
+        fingerprint=manifest.fingerprint,
     )

@@ -1,4 +1,4 @@
-"""The catalogue of standardized datasets, and where their files are found."""
+"""The catalogue of standardized datasets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from benchmark.datasets import storage
+from benchmark.datasets.hub import Published
 from benchmark.datasets.recipe import InrRecipe
 from benchmark.datasets.sources import ImageSource
 from benchmark.errors import UserError
@@ -19,14 +19,24 @@ EMBEDDED = HERE / "embedded"
 
 
 class Entry(BaseModel):
-    """One dataset of `catalog.toml`: its source images, its recipe, and the fingerprint of its weights."""
+    """One dataset of `catalog.toml`.
+
+    fingerprint: of its weights, which every copy must have; None where no copy has been made yet. published: None where it is
+    not on the Hub.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     title: str
     images: ImageSource
     recipe: InrRecipe
-    fingerprint: str = Field(pattern="^[0-9a-f]{64}$")
+    fingerprint: str | None = Field(pattern="^[0-9a-f]{64}$")
+    published: Published | None
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it comes with the project."""
+        return (EMBEDDED / self.name).is_dir()
 
 
 @cache
@@ -38,8 +48,10 @@ def catalog() -> dict[str, Entry]:
             name=name,
             title=entry["title"],
             images=data["images"][entry["images"]],
-            recipe=data["recipes"][entry["recipe"]],
-            fingerprint=entry["fingerprint"],
+            recipe=data["recipes"][entry["recipe"]]
+            | {"splits": entry.get("splits") or data["splits"][entry["recipe"]]},
+            fingerprint=entry.get("fingerprint"),
+            published=entry.get("published"),
         )
         for name, entry in data["datasets"].items()
     }
@@ -50,12 +62,3 @@ def entry(name: str) -> Entry:
     if name not in catalog():
         raise UserError(f"unknown dataset {name!r}; known: {', '.join(catalog())}")
     return catalog()[name]
-
-
-def load(name: str, folder: Path = EMBEDDED) -> storage.WeightDataset:
-    """Read and verify a dataset. Raises UserError where it is damaged or is not the catalogue's."""
-    wanted = entry(name)
-    dataset = storage.read(folder / name)
-    if (dataset.name, dataset.manifest.fingerprint) != (name, wanted.fingerprint):
-        raise UserError(f"{folder / name}: not the catalogue's {name}: its fingerprint differs; restore or rebuild it")
-    return dataset

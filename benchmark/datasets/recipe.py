@@ -1,13 +1,16 @@
-"""Recipes: how a dataset of INRs is made from images, from one seed, the same on every machine.
+"""Recipes: how a dataset of INRs is made from images, from one seed, shard by shard in any order.
 
-The fits run in float64 and the weights are rounded to a few significant bits before they are stored. The rounding error
-is far below the fit's, the files shrink to a third, and the last bits, in which machines differ, are gone: a rebuild gives
-the same fingerprint.
+A mini recipe fits in float64 and rounds the weights to a few significant bits before they are stored. The rounding error is
+far below the fit's, the files shrink to a third, and the last bits, in which machines differ, are gone: a rebuild gives the
+same fingerprint anywhere. The paper's recipe fits in float32 and keeps what comes out.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -22,84 +25,162 @@ from benchmark.seeds import generator
 from nft import siren
 from nft.network import NetworkSpec
 
-CHUNK = 500  # networks fitted together: enough to fill two cores, small enough for their caches
+CHUNK = {
+    "cpu": 500,
+    "cuda": 20_000,
+}  # networks fitted together: to fill the cores and spare their caches, or to fill a GPU
+REFITS = 2  # further starts for a network whose fit is too poor
 
 
 class Slice(BaseModel):
-    """`rows` images from `start` on, in file order, of a source split."""
+    """`rows` images from `start` on, in file order, of a source split, and `copies` further networks for each."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     source: Literal["train", "test"]
     start: int = Field(ge=0)
     rows: int = Field(gt=0)
+    copies: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The networks of one file: `rows` of a source split's images, each fitted as its `copy`-th network."""
+
+    source: Literal["train", "test"]
+    rows: range
+    copy: int
 
 
 class InrRecipe(BaseModel):
-    """One SIREN per image, all fitted from one common initialisation.
+    """SIRENs of images.
 
-    side: the images are averaged down to side x side pixels and scaled to [-1, 1]. steps, learning_rate: of Adam, with half a
-    cosine to zero. significant_bits: what is kept of each weight's mantissa.
+    side, channels: the images are averaged down to side x side pixels, grey (1) or RGB (3), scaled to [-1, 1]. initialisation:
+    "common", one for all, or "independent", one for each network. steps, learning_rate, schedule: of Adam. minimum_psnr: a network
+    below it is fitted again from other starts, and dropped if that does not help (independent initialisations only).
+    significant_bits: what is kept of each weight's mantissa; 24 keeps float32 whole. shard_rows: networks in a file.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     side: int = Field(gt=1)
+    channels: Literal[1, 3]
     hidden: tuple[int, ...]
     omega: float = Field(gt=0)
+    initialisation: Literal["common", "independent"]
     steps: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
+    schedule: siren.Schedule
+    precision: Literal["float32", "float64"]
+    minimum_psnr: float
     significant_bits: int = Field(ge=4, le=24)
+    shard_rows: int = Field(gt=0)
     seed: int = Field(ge=0)
     splits: dict[str, Slice]
 
     @property
     def spec(self) -> NetworkSpec:
-        return NetworkSpec.mlp(2, *self.hidden, 1, activation="sine", omega=self.omega)
+        return NetworkSpec.mlp(2, *self.hidden, self.channels, activation="sine", omega=self.omega)
+
+    @property
+    def networks(self) -> int:
+        """Of all splits together."""
+        return sum(part.rows * (1 + part.copies) for part in self.splits.values())
+
+    def shards(self, split: str) -> list[Shard]:
+        """The files of a split: first all images once, then their further copies."""
+        part = self.splits[split]
+        stop = part.start + part.rows
+        starts = range(part.start, stop, self.shard_rows)
+        return [
+            Shard(part.source, range(start, min(start + self.shard_rows, stop)), copy)
+            for copy in range(1 + part.copies)
+            for start in starts
+        ]
+
+    def digest(self, source: ImageSource, shard: Shard) -> str:
+        """SHA-256 of all that determines a shard; a file that carries it is not made again."""
+        place = [shard.source, shard.rows.start, shard.rows.stop, shard.copy]
+        made_of = [
+            self.model_dump(mode="json", exclude={"splits", "shard_rows"}),
+            source.model_dump(mode="json"),
+            place,
+        ]
+        return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
     def build(
         self,
         source: ImageSource,
-        split: str,
+        shard: Shard,
         mirror: Path | None = None,
-        limit: int | None = None,
-        progress: Callable[[int], None] = lambda _: None,
-    ) -> Split:
-        """Fit the networks of a split of `source`, or only its first `limit`; `progress` is told how many more are done."""
-        part = self.splits[split]
-        rows = range(part.start, part.start + min(part.rows, limit or part.rows))
-        pixels, labels = images(source, part.source, rows, mirror)
-        targets = self.targets(pixels)
-        coordinates = siren.grid(self.side, self.side, torch.float64)
-        start = siren.initialise(self.spec, 1, generator("recipe", "initialisation", self.seed), torch.float64)
+        device: torch.device = torch.device("cpu"),
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> tuple[Split, int]:
+        """Fit a shard's networks. Returns them, and how many were dropped; `progress` is told how many more are done."""
+        pixels, labels = images(source, shard.source, shard.rows, mirror)
+        dtype = getattr(torch, self.precision)
+        targets = self.targets(pixels).to(device, dtype)
+        coordinates = siren.grid(self.side, self.side, dtype, device)
         weights, errors = [], []
-        for chunk in targets.split(CHUNK):
-            fitted, _ = siren.fit(
-                self.spec, start.expand(len(chunk), -1), chunk, coordinates, self.steps, self.learning_rate
-            )
-            rounded = round_mantissa(fitted, self.significant_bits)
-            weights.append(rounded)
-            errors.append((siren.render(self.spec, rounded, coordinates) - chunk).square().mean(dim=(1, 2)))
-            progress(len(chunk))
-        return Split(
-            weights=torch.cat(weights).float(),
-            labels=torch.from_numpy(labels.astype(np.int64)),
-            source_index=torch.tensor(rows, dtype=torch.int32),
-            copy=torch.zeros(len(rows), dtype=torch.int32),
-            psnr=siren.psnr(torch.cat(errors)).float(),
+        starts = self._starts(shard, 0, dtype).to(device)
+        chunk = CHUNK[device.type]
+        for start, target in zip(starts.split(chunk), targets.split(chunk), strict=True):
+            share = len(target) / self.steps
+            fitted, error = self._fit(start, target, coordinates, lambda share=share: progress(share))
+            weights.append(fitted)
+            errors.append(error)
+        fitted, error = torch.cat(weights), torch.cat(errors)
+        for attempt in range(1, 1 + REFITS * (self.initialisation == "independent")):
+            poor = self._is_poor(error).nonzero()[:, 0]
+            if len(poor):
+                start = self._starts(shard, attempt, dtype).to(device)[poor]
+                fitted[poor], error[poor] = self._fit(start, targets[poor], coordinates, lambda: None)
+        kept = (~self._is_poor(error)).cpu()
+        rows = torch.tensor(shard.rows, dtype=torch.int32)[kept]
+        networks = Split(
+            weights=fitted.cpu()[kept].float(),
+            labels=torch.from_numpy(labels.astype(np.int64))[kept],
+            source_index=rows,
+            copy=torch.full_like(rows, shard.copy),
+            psnr=siren.psnr(error.cpu()[kept]).float(),
         )
+        return networks, int((~kept).sum())
+
+    def _starts(self, shard: Shard, attempt: int, dtype: torch.dtype) -> Tensor:
+        """Initial weights of the shard's networks, from named seeds."""
+        count = len(shard.rows)
+        if self.initialisation == "common":
+            start = siren.initialise(self.spec, 1, generator("recipe", "initialisation", self.seed), dtype)
+            return start.expand(count, -1)
+        place = (shard.source, shard.rows.start, shard.copy, attempt)
+        return siren.initialise(self.spec, count, generator("recipe", "initialisation", self.seed, *place), dtype)
+
+    def _fit(
+        self, start: Tensor, targets: Tensor, coordinates: Tensor, progress: Callable[[], None]
+    ) -> tuple[Tensor, Tensor]:
+        fitted, error = siren.fit(
+            self.spec, start, targets, coordinates, self.steps, self.learning_rate, self.schedule, progress
+        )
+        if self.significant_bits == 24:
+            return fitted, error
+        rounded = round_mantissa(fitted, self.significant_bits)
+        return rounded, (siren.render(self.spec, rounded, coordinates) - targets).square().mean(dim=(1, 2))
+
+    def _is_poor(self, error: Tensor) -> Tensor:
+        return ~(siren.psnr(error) >= self.minimum_psnr)  # NaN is poor too
 
     def examples(self, source: ImageSource, mirror: Path | None = None, count: int = 16) -> np.ndarray:
-        """What the first test networks are fitted to: `[count, side, side]` uint8."""
+        """What the first test networks are fitted to: `[count, side, side]` or `[count, side, side, 3]` uint8."""
         part = self.splits["test"]
         pixels, _ = images(source, part.source, range(part.start, part.start + count), mirror)
-        scaled = (self.targets(pixels) + 1) * 127.5
-        return scaled.round().to(torch.uint8).reshape(-1, self.side, self.side).numpy()
+        scaled = ((self.targets(pixels) + 1) * 127.5).round().to(torch.uint8)
+        shape = (count, self.side, self.side) + ((3,) if self.channels == 3 else ())
+        return scaled.reshape(shape).numpy()
 
     def targets(self, pixels: np.ndarray) -> Tensor:
-        """Grey images `[n, height, width]` in 0 to 255, averaged down: `[n, side * side, 1]` float64 in [-1, 1]."""
-        count, height, width = pixels.shape
-        blocks = pixels.reshape(count, self.side, height // self.side, self.side, width // self.side)
+        """Images `[n, height, width, 3]` in 0 to 255, averaged down: `[n, side * side, channels]` float64 in [-1, 1]."""
+        count, height, width = pixels.shape[:3]
+        blocks = pixels.reshape(count, self.side, height // self.side, self.side, width // self.side, -1)
         averaged = torch.from_numpy(blocks.astype(np.float64)).mean(dim=(2, 4))
-        return averaged.reshape(count, -1, 1) / 127.5 - 1
+        return averaged.reshape(count, self.side**2, -1)[..., : self.channels] / 127.5 - 1
 
 
 def round_mantissa(values: Tensor, bits: int) -> Tensor:

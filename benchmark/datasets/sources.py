@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
+from benchmark.datasets import hub
 from benchmark.errors import UserError
 
 
@@ -23,27 +25,27 @@ class ImageSource(BaseModel):
     revision: str
     licence: str
     citation: str
+    image_column: str = "image"
+    label_column: str = "label"
     classes: tuple[str, ...]
 
 
 def images(source: ImageSource, split: str, rows: Sequence[int], mirror: Path | None) -> tuple[np.ndarray, np.ndarray]:
-    """The given rows of a split: images `[rows, height, width]` uint8 (grey) and labels `[rows]` int64.
+    """The given rows of a split: images `[rows, height, width, 3]` uint8 and labels `[rows]` int64.
 
     `mirror` is a folder that holds `datasets/<repository>/...`; without it the Hub is asked, at the pinned revision.
     """
     path = _locate(source, f"{source.config}/{split}-00000-of-00001.parquet", mirror)
     try:
-        table = pq.read_table(path, columns=["image", "label"])
-    except pa.ArrowInvalid as error:
+        table = pq.read_table(path, columns=[source.image_column, source.label_column])
+    except (pa.ArrowInvalid, KeyError) as error:
         raise UserError(f"{path}: not a parquet file of images ({error})") from None
     if max(rows) >= table.num_rows:
         raise UserError(f"{path}: {table.num_rows} images, but the recipe asks for number {max(rows)}")
-    from PIL import Image
-
     table = table.take(list(rows))
-    encoded = [row["bytes"] for row in table["image"].to_pylist()]
-    pixels = np.stack([np.asarray(Image.open(io.BytesIO(data)).convert("L")) for data in encoded])
-    return pixels, table["label"].to_numpy()
+    encoded = [row["bytes"] for row in table[source.image_column].to_pylist()]
+    pixels = np.stack([np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in encoded])
+    return pixels, table[source.label_column].to_numpy()
 
 
 def _locate(source: ImageSource, file: str, mirror: Path | None) -> Path:
@@ -52,13 +54,4 @@ def _locate(source: ImageSource, file: str, mirror: Path | None) -> Path:
         if not path.is_file():
             raise UserError(f"{path}: not found; --hub-mirror names the folder that holds datasets/{source.repository}")
         return path
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(hf_hub_download(source.repository, file, repo_type="dataset", revision=source.revision))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{source.repository}: cannot be had from the Hub ({reason}); --hub-mirror DIR reads a copy"
-        ) from None
+    return hub.fetch_file(source.repository, file, source.revision)

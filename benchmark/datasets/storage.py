@@ -1,8 +1,8 @@
-"""The one format of all datasets: parquet files, a manifest that vouches for them, and a card.
+"""The one format of all datasets: parquet shards, a manifest that vouches for them, and a card.
 
     README.md       the card; its YAML head lets `datasets.load_dataset` and the Hub's viewer open the folder
     manifest.json   network spec, recipe, every file's SHA-256, and the fingerprint
-    data/train.parquet, data/validation.parquet, data/test.parquet
+    data/train-00000-of-00002.parquet, ...; likewise validation and test
     examples.png    what the first test networks were fitted to, one image under the other
 
 A row is a network: its flat weights (fixed-size float32), label, index of its source image, copy number, and PSNR.
@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from torch import Tensor
 
@@ -74,7 +75,8 @@ class Manifest(BaseModel):
     spec: dict[str, Any]
     classes: list[str] = Field(min_length=2)
     recipe: dict[str, Any]
-    files: dict[str, StoredFile]
+    dropped: int = Field(ge=0)  # networks that no fit made good enough
+    files: dict[str, list[StoredFile]]
     examples: StoredFile
     image: tuple[int, int]  # height and width of what the networks draw
     fingerprint: str = Field(pattern="^[0-9a-f]{64}$")
@@ -90,15 +92,26 @@ class Manifest(BaseModel):
 
     @field_validator("files")
     @classmethod
-    def _has_splits(cls, files: dict[str, StoredFile]) -> dict[str, StoredFile]:
-        if set(files) != set(SPLITS):
+    def _has_splits(cls, files: dict[str, list[StoredFile]]) -> dict[str, list[StoredFile]]:
+        if set(files) != set(SPLITS) or not all(files.values()):
             raise ValueError(f"the files are {', '.join(SPLITS)}, not {', '.join(sorted(files))}")
         return files
+
+    @property
+    def every_file(self) -> list[StoredFile]:
+        return [self.examples, *(file for split in SPLITS for file in self.files[split])]
+
+    @property
+    def network(self) -> NetworkSpec:
+        return NetworkSpec.from_json(self.spec)
 
 
 @dataclass(frozen=True)
 class WeightDataset:
-    """A verified dataset in memory. examples: `[rows, height, width]` uint8, what the first test networks were fitted to."""
+    """A verified dataset.
+
+    examples: `[rows, height, width]` or `[rows, height, width, 3]` uint8, what the first test networks were fitted to.
+    """
 
     manifest: Manifest
     splits: Mapping[str, Split]
@@ -114,62 +127,33 @@ class WeightDataset:
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        return NetworkSpec.from_json(self.manifest.spec)
+        return self.manifest.network
 
 
 def fingerprint(spec: NetworkSpec, splits: Mapping[str, Split]) -> str:
     """SHA-256 over the canonical bytes: the spec as JSON, then each split's name, rows, weights and labels, little-endian."""
+    return _fingerprint(spec, {name: lambda split=split: iter([split]) for name, split in splits.items()})
+
+
+def _fingerprint(spec: NetworkSpec, splits: Mapping[str, Callable[[], Iterator[Split]]]) -> str:
     digest = hashlib.sha256(json.dumps(spec.to_json(), sort_keys=True).encode())
     for name in SPLITS:
-        split = splits[name]
-        digest.update(f"{name} {len(split.labels)}\n".encode())
-        digest.update(split.weights.numpy().astype("<f4").tobytes())
-        digest.update(split.labels.numpy().astype("<i8").tobytes())
+        labels = [shard.labels for shard in splits[name]()]
+        digest.update(f"{name} {sum(map(len, labels))}\n".encode())
+        for shard in splits[name]():
+            digest.update(shard.weights.numpy().astype("<f4", copy=False).data)
+        for part in labels:
+            digest.update(part.numpy().astype("<i8", copy=False).data)
     return digest.hexdigest()
 
 
-def write(
-    folder: Path,
-    name: str,
-    spec: NetworkSpec,
-    classes: list[str],
-    recipe: Mapping[str, Any],
-    splits: Mapping[str, Split],
-    examples: np.ndarray,
-    card: str,
-) -> Manifest:
-    """Write a dataset's files into `folder`, which is created.
-
-    examples: `[rows, height, width]` uint8, what the first test networks were fitted to. card: the README's text.
-    """
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-    files = {}
-    for split_name in SPLITS:
-        path = folder / "data" / f"{split_name}.parquet"
-        _write_split(path, spec, classes, splits[split_name])
-        files[split_name] = StoredFile(
-            path=f"data/{path.name}", rows=len(splits[split_name].labels), sha256=_sha256(path)
-        )
-    rows, height, width = examples.shape
-    path = folder / "examples.png"
-    Image.fromarray(examples.reshape(rows * height, width)).save(path, optimize=True)
-    manifest = Manifest(
-        format=1,
-        name=name,
-        spec=spec.to_json(),
-        classes=classes,
-        recipe=dict(recipe),
-        files=files,
-        examples=StoredFile(path=path.name, rows=rows, sha256=_sha256(path)),
-        image=(height, width),
-        fingerprint=fingerprint(spec, splits),
-    )
-    (folder / "README.md").write_text(card, encoding="utf-8")
-    (folder / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return manifest
+def shard_path(split: str, index: int, count: int) -> str:
+    """Where a shard lies under a dataset's folder, named as the Hub's own."""
+    return f"data/{split}-{index:05d}-of-{count:05d}.parquet"
 
 
-def _write_split(path: Path, spec: NetworkSpec, classes: list[str], split: Split) -> None:
+def write_shard(path: Path, spec: NetworkSpec, classes: list[str], split: Split, note: Mapping[str, str]) -> None:
+    """Write one shard, whole or not at all; `note` goes into the file's metadata."""
     from datasets import ClassLabel, Features, List, Value  # slow to import, and only writing needs it
 
     features = Features(
@@ -186,58 +170,152 @@ def _write_split(path: Path, spec: NetworkSpec, classes: list[str], split: Split
         *(pa.array(column.numpy()) for column in (split.labels, split.source_index, split.copy, split.psnr)),
     ]
     table = pa.Table.from_arrays(columns, names=list(features)).cast(features.arrow_schema)
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **note})
     # Equal bytes of neighbouring floats lie together under byte-stream split, so that rounded weights compress.
     floats = ["weights.list.element", "psnr"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     pq.write_table(
         table,
-        path,
+        temporary,
         compression="zstd",
-        compression_level=19,
+        compression_level=19 if len(split.labels) * spec.parameters < 10_000_000 else 3,
         use_dictionary=False,
         column_encoding=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
     )
+    temporary.replace(path)
 
 
-def read(folder: Path) -> WeightDataset:
-    """Read and verify a dataset. Raises UserError naming the file that is missing, cut short, changed or malformed."""
+def shard_note(path: Path) -> dict[str, str] | None:
+    """The metadata that `write_shard` left in a file, or None where there is no such file that can be read."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowInvalid):
+        return None
+    return {key.decode(errors="replace"): value.decode(errors="replace") for key, value in metadata.items()}
+
+
+def seal(
+    folder: Path,
+    name: str,
+    spec: NetworkSpec,
+    classes: list[str],
+    recipe: Mapping[str, Any],
+    shards: Mapping[str, list[str]],
+    examples: np.ndarray,
+    dropped: int = 0,
+) -> Manifest:
+    """Write the manifest of a folder whose shards are in place, and `examples` (see `WeightDataset`) as a picture."""
+    rows, height, width = examples.shape[:3]
+    picture = folder / "examples.png"
+    Image.fromarray(examples.reshape(rows * height, width, *examples.shape[3:])).save(picture, optimize=True)
+    count = {path: pq.read_metadata(folder / path).num_rows for paths in shards.values() for path in paths}
+    files = {
+        split: [StoredFile(path=path, rows=count[path], sha256=_sha256(folder / path)) for path in paths]
+        for split, paths in shards.items()
+    }
+
+    def read_split(split: str) -> Iterator[Split]:
+        return (_read_shard(folder / file.path, file, spec, len(classes)) for file in files[split])
+
+    manifest = Manifest(
+        format=1,
+        name=name,
+        spec=spec.to_json(),
+        classes=classes,
+        recipe=dict(recipe),
+        dropped=dropped,
+        files=files,
+        examples=StoredFile(path=picture.name, rows=rows, sha256=_sha256(picture)),
+        image=(height, width),
+        fingerprint=_fingerprint(spec, {split: partial(read_split, split) for split in SPLITS}),
+    )
+    (folder / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a dataset's folder. Raises UserError where there is none, or it is malformed."""
     path = folder / "manifest.json"
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        return Manifest.model_validate_json(path.read_bytes())
     except OSError as error:
         raise UserError(f"no dataset in {folder}: {path.name}: {error.strerror}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(f"{path}: {where}: {first['msg']}; {MEND}") from None
-    spec = NetworkSpec.from_json(manifest.spec)
-    splits = {name: _read_split(folder, file, spec, len(manifest.classes)) for name, file in manifest.files.items()}
-    if fingerprint(spec, splits) != manifest.fingerprint:
-        raise UserError(f"{path}: the fingerprint is not that of the data; restore the folder or rebuild the dataset")
+
+
+def read(folder: Path, cache: Path | None = None) -> WeightDataset:
+    """Read and verify a dataset. Raises UserError naming the file that is missing, cut short, changed or malformed.
+
+    With a `cache` folder, what was verified is remembered by size and time stamp, and the weights are kept there unpacked
+    and memory-mapped: a later read takes seconds and no memory to speak of.
+    """
+    manifest = read_manifest(folder)
+    spec, classes = manifest.network, len(manifest.classes)
+    unpacked = cache / manifest.fingerprint if cache else None
+    if unpacked and _is_stamped(unpacked, folder, manifest):
+        splits = {split: _load_unpacked(unpacked / split) for split in SPLITS}
+    else:
+        for file in manifest.every_file:
+            _verify(folder, file)
+        parts = {
+            split: [_read_shard(folder / file.path, file, spec, classes) for file in files]
+            for split, files in manifest.files.items()
+        }
+        splits = {split: _join(shards) for split, shards in parts.items()}
+        if fingerprint(spec, splits) != manifest.fingerprint:
+            raise UserError(f"{folder / 'manifest.json'}: the fingerprint is not that of the data; {MEND}")
+        if unpacked:
+            for split, whole in splits.items():
+                _unpack(unpacked / split, whole)
+            _stamp(unpacked, folder, manifest)
     return WeightDataset(manifest, splits, _read_examples(folder, manifest))
 
 
+def stream(folder: Path, split: str) -> Iterator[Split]:
+    """A split shard by shard, each verified when its turn comes: for what does not fit into memory."""
+    manifest = read_manifest(folder)
+    for file in manifest.files[split]:
+        _verify(folder, file)
+        yield _read_shard(folder / file.path, file, manifest.network, len(manifest.classes))
+
+
+def verify(folder: Path) -> Manifest:
+    """Check every file, every row and the fingerprint, one shard in memory at a time. Raises UserError naming what is wrong."""
+    manifest = read_manifest(folder)
+    for file in manifest.every_file:
+        _verify(folder, file)
+    found = _fingerprint(manifest.network, {split: partial(stream, folder, split) for split in SPLITS})
+    if found != manifest.fingerprint:
+        raise UserError(f"{folder / 'manifest.json'}: the fingerprint is not that of the data; {MEND}")
+    _read_examples(folder, manifest)
+    return manifest
+
+
 def _read_examples(folder: Path, manifest: Manifest) -> np.ndarray:
-    path = _verified(folder, manifest.examples)
+    path = folder / manifest.examples.path
+    shape = (manifest.examples.rows, *manifest.image)
     try:
-        pixels = np.asarray(Image.open(path).convert("L"))
-        return pixels.reshape(manifest.examples.rows, *manifest.image)
-    except (UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture.convert("L" if manifest.network.neurons[-1] == 1 else "RGB"))
+        return pixels.reshape(*shape, *pixels.shape[2:])
+    except (OSError, Image.DecompressionBombError, ValueError) as error:
         raise UserError(f"{path}: not the images the manifest tells of ({error}); {MEND}") from None
 
 
-def _verified(folder: Path, file: StoredFile) -> Path:
-    """The path of a file that is what the manifest says."""
+def _verify(folder: Path, file: StoredFile) -> None:
     path = folder / file.path
     try:
         if _sha256(path) != file.sha256:
             raise UserError(f"{path}: damaged or changed, its SHA-256 is not the manifest's; {MEND}")
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}; {MEND}") from None
-    return path
 
 
-def _read_split(folder: Path, file: StoredFile, spec: NetworkSpec, classes: int) -> Split:
-    path = _verified(folder, file)
+def _read_shard(path: Path, file: StoredFile, spec: NetworkSpec, classes: int) -> Split:
     try:
         table = pq.read_table(path)
     except pa.ArrowInvalid as error:
@@ -274,6 +352,43 @@ def _read_split(folder: Path, file: StoredFile, spec: NetworkSpec, classes: int)
     if int(labels.min()) < 0 or int(labels.max()) >= classes:
         raise UserError(f"{path}: a label lies outside 0 to {classes - 1}; {MEND}")
     return Split(weights, labels, source_index, copy, psnr)
+
+
+def _join(shards: list[Split]) -> Split:
+    if len(shards) == 1:
+        return shards[0]
+    return Split(*(torch.cat([getattr(shard, field.name) for shard in shards]) for field in fields(Split)))
+
+
+def _unpack(folder: Path, split: Split) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for field in fields(Split):
+        temporary = folder / f".{field.name}.{os.getpid()}.npy"
+        np.save(temporary, getattr(split, field.name).numpy())
+        temporary.replace(folder / f"{field.name}.npy")
+
+
+def _load_unpacked(folder: Path) -> Split:
+    # Copy on write: a method that changes what it was given changes its own copy.
+    return Split(*(torch.from_numpy(np.load(folder / f"{field.name}.npy", mmap_mode="c")) for field in fields(Split)))
+
+
+def _stamps(unpacked: Path, folder: Path, manifest: Manifest) -> dict[str, list[int | str]]:
+    """Size and time stamp of every file that a verified read depends on."""
+    arrays = [unpacked / split / f"{field.name}.npy" for split in SPLITS for field in fields(Split)]
+    paths = [folder / "manifest.json", *(folder / file.path for file in manifest.every_file), *arrays]
+    return {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
+
+
+def _stamp(unpacked: Path, folder: Path, manifest: Manifest) -> None:
+    (unpacked / "verified.json").write_text(json.dumps(_stamps(unpacked, folder, manifest)), encoding="utf-8")
+
+
+def _is_stamped(unpacked: Path, folder: Path, manifest: Manifest) -> bool:
+    try:
+        return json.loads((unpacked / "verified.json").read_bytes()) == _stamps(unpacked, folder, manifest)
+    except (OSError, ValueError):
+        return False
 
 
 def _sha256(path: Path) -> str:

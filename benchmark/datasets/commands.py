@@ -1,0 +1,120 @@
+"""The command line of the datasets: `python -m benchmark datasets ...`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from tabulate import tabulate
+
+from benchmark.errors import UserError
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Weight-space datasets.")
+
+Name = Annotated[str, typer.Argument(help="A dataset of the catalogue.")]
+Mirror = Annotated[
+    Path | None,
+    typer.Option(help="Folder laid out like the Hub, to read instead of it; also NFT_BENCHMARK_HUB_MIRROR."),
+]
+
+
+@app.command("list")
+def list_all() -> None:
+    """Print every dataset of the catalogue, its size, and where it is to be had."""
+    from benchmark.datasets import catalog, locate
+
+    rows = []
+    for name, entry in catalog.catalog().items():
+        found = locate.local(entry)
+        place = f"here: {found.origin}" if found else "on the Hub" if entry.published else "not published: build it"
+        rows.append((name, f"{entry.recipe.networks:,}", f"{entry.recipe.spec.parameters:,}", place))
+    typer.echo(tabulate(rows, headers=("dataset", "networks", "parameters", "where"), disable_numparse=True))
+
+
+@app.command()
+def pull(name: Name, hub_mirror: Mirror = None) -> None:
+    """Bring a dataset onto this machine and verify it; an interrupted download goes on where it was."""
+    from benchmark.datasets import catalog, locate
+
+    found = locate.pull(catalog.entry(name), hub_mirror)
+    dataset, _ = locate.load(name, hub_mirror)
+    typer.echo(f"{found.folder}: {found.origin}, fingerprint {dataset.manifest.fingerprint}")
+
+
+@app.command()
+def build(
+    name: Name,
+    output: Annotated[Path | None, typer.Option(help="Folder to write; by default the cache.")] = None,
+    hub_mirror: Mirror = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
+) -> None:
+    """Make a dataset from its source images. An interrupted build goes on from its last whole shard."""
+    from benchmark.datasets import build as builder
+    from benchmark.datasets import catalog, locate
+    from benchmark.environment import resolve_device
+
+    entry = catalog.entry(name)
+    folder = output or locate.cache_folder() / "datasets" / name
+    mirror = locate.mirror_folder(hub_mirror)
+    if (folder / "manifest.json").exists():
+        raise UserError(f"{folder} holds a dataset already; remove it to build it anew, or choose another --output")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is no folder; choose another --output")
+    where = resolve_device(device)
+    entry.recipe.examples(entry.images, mirror)  # images that cannot be had are found now
+    typer.echo(f"{entry.recipe.networks:,} networks, about {_duration(builder.estimate(entry, where))} here", err=True)
+    columns = (TextColumn("fitting networks"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("", total=entry.recipe.networks)
+        manifest = builder.build(entry, folder, mirror, where, lambda done: progress.advance(bar, done))
+    typer.echo(f"{folder}: fingerprint {manifest.fingerprint}")
+    if entry.fingerprint not in (None, manifest.fingerprint):
+        raise UserError(f"the catalogue's {name} has fingerprint {entry.fingerprint}: these are other weights")
+
+
+@app.command()
+def verify(
+    target: Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="A dataset of the catalogue, or a folder.")],
+) -> None:
+    """Check every file, every network and the fingerprint of a dataset on this machine."""
+    from benchmark.datasets import catalog, locate, storage
+
+    if target not in catalog.catalog():
+        if not Path(target).is_dir():
+            raise UserError(f"{target!r} is neither a dataset of the catalogue nor a folder")
+        manifest = storage.verify(Path(target))
+    else:
+        found = locate.local(catalog.entry(target))
+        if found is None:
+            raise UserError(
+                f"{target} is not on this machine; bring it with: python -m benchmark datasets pull {target}"
+            )
+        manifest = storage.verify(found.folder)
+        if catalog.entry(target).fingerprint not in (None, manifest.fingerprint):
+            raise UserError(f"{found.folder}: whole, but not the catalogue's {target}: its fingerprint differs")
+    rows = sum(file.rows for files in manifest.files.values() for file in files)
+    typer.echo(f"{manifest.name}: {rows:,} networks, whole; fingerprint {manifest.fingerprint}")
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="A dataset's folder.")],
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Its repository on the Hub.")],
+    private: Annotated[bool, typer.Option("--private", help="Create the repository as a private one.")] = False,
+) -> None:
+    """Publish a verified dataset on the Hub, and print what the catalogue must say of it."""
+    from benchmark.datasets import hub, storage
+
+    published = hub.publish(folder, repository, private=private)
+    manifest = storage.read_manifest(folder)
+    typer.echo(f'fingerprint = "{manifest.fingerprint}"')
+    typer.echo(f'published = {{ repository = "{published.repository}", revision = "{published.revision}" }}')
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.0f} hours"
