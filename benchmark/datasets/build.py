@@ -11,6 +11,7 @@ import torch
 from benchmark.datasets import storage
 from benchmark.datasets.catalog import Entry
 from benchmark.datasets.storage import SPLITS, Manifest
+from benchmark.errors import UserError
 from nft import siren
 
 CARD = """\
@@ -80,6 +81,10 @@ def build(
             note = storage.shard_note(path)
             if note is None or note.get("recipe") != digest:
                 networks, missing = recipe.build(images, part, mirror, device, progress)
+                if not len(networks.labels):
+                    raise UserError(
+                        f"{name}: no fit reached {recipe.minimum_psnr:g} dB; the recipe is too short, or diverges"
+                    )
                 note = {"recipe": digest, "dropped": str(missing)}
                 storage.write_shard(path, recipe.spec, list(images.classes), networks, note)
             else:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.datasets.hub import Published
+from benchmark.datasets.importers import NfnSirens
 from benchmark.datasets.recipe import InrRecipe
 from benchmark.datasets.sources import ImageSource
 from benchmark.errors import UserError
@@ -21,15 +22,16 @@ EMBEDDED = HERE / "embedded"
 class Entry(BaseModel):
     """One dataset of `catalog.toml`.
 
-    fingerprint: of its weights, which every copy must have; None where no copy has been made yet. published: None where it is
-    not on the Hub.
+    It is made by a recipe, or brought by an importer from files that its authors published. fingerprint: of its weights, which
+    every copy must have; None where no copy has been made yet. published: None where it is not on the Hub.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     title: str
     images: ImageSource
-    recipe: InrRecipe
+    recipe: InrRecipe | None
+    importer: NfnSirens | None
     fingerprint: str | None = Field(pattern="^[0-9a-f]{64}$")
     published: Published | None
 
@@ -48,13 +50,20 @@ def catalog() -> dict[str, Entry]:
             name=name,
             title=entry["title"],
             images=data["images"][entry["images"]],
-            recipe=data["recipes"][entry["recipe"]]
-            | {"splits": entry.get("splits") or data["splits"][entry["recipe"]]},
+            recipe=_recipe(data, entry),
+            importer=entry.get("importer"),
             fingerprint=entry.get("fingerprint"),
             published=entry.get("published"),
         )
         for name, entry in data["datasets"].items()
     }
+
+
+def _recipe(data: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any] | None:
+    if "recipe" not in entry:
+        return None
+    splits = entry.get("splits") or data["splits"][entry["recipe"]]
+    return data["recipes"][entry["recipe"]] | {"splits": splits}
 
 
 def entry(name: str) -> Entry:

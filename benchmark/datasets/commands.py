@@ -29,9 +29,13 @@ def list_all() -> None:
     rows = []
     for name, entry in catalog.catalog().items():
         found = locate.local(entry)
-        place = f"here: {found.origin}" if found else "on the Hub" if entry.published else "not published: build it"
-        rows.append((name, f"{entry.recipe.networks:,}", f"{entry.recipe.spec.parameters:,}", place))
-    typer.echo(tabulate(rows, headers=("dataset", "networks", "parameters", "where"), disable_numparse=True))
+        to_make = "build it" if entry.recipe else "import it"
+        place = f"here: {found.origin}" if found else "on the Hub" if entry.published else f"not published: {to_make}"
+        recipe = entry.recipe
+        sizes = (f"{recipe.networks:,}", f"{recipe.spec.parameters:,}") if recipe else ("", "")
+        rows.append((name, *sizes, place))
+    headers = ("dataset", "networks", "parameters", "where")
+    typer.echo(tabulate(rows, headers=headers, disable_numparse=True, colalign=("left", "right", "right", "left")))
 
 
 @app.command()
@@ -57,12 +61,12 @@ def build(
     from benchmark.environment import resolve_device
 
     entry = catalog.entry(name)
-    folder = output or locate.cache_folder() / "datasets" / name
+    if entry.recipe is None:
+        raise UserError(
+            f"{name} has no recipe; python -m benchmark datasets import {name} FOLDER reads the published files"
+        )
     mirror = locate.mirror_folder(hub_mirror)
-    if (folder / "manifest.json").exists():
-        raise UserError(f"{folder} holds a dataset already; remove it to build it anew, or choose another --output")
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is no folder; choose another --output")
+    folder = _new_folder(output or locate.cache_folder() / "datasets" / name)
     where = resolve_device(device)
     entry.recipe.examples(entry.images, mirror)  # images that cannot be had are found now
     typer.echo(f"{entry.recipe.networks:,} networks, about {_duration(builder.estimate(entry, where))} here", err=True)
@@ -73,6 +77,34 @@ def build(
     typer.echo(f"{folder}: fingerprint {manifest.fingerprint}")
     if entry.fingerprint not in (None, manifest.fingerprint):
         raise UserError(f"the catalogue's {name} has fingerprint {entry.fingerprint}: these are other weights")
+
+
+@app.command("import")
+def import_published(
+    name: Name,
+    source: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder that its authors published, unpacked.")],
+    output: Annotated[Path | None, typer.Option(help="Folder to write; by default the cache.")] = None,
+) -> None:
+    """Bring a published original into the one format, from files on this machine. Nothing in them is executed."""
+    from benchmark.datasets import catalog, importers, locate
+
+    entry = catalog.entry(name)
+    if entry.importer is None:
+        raise UserError(f"{name} is not imported but built: python -m benchmark datasets build {name}")
+    folder = _new_folder(output or locate.cache_folder() / "datasets" / name)
+    columns = (TextColumn("reading networks"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("")
+        manifest = importers.import_nfn_sirens(
+            entry.importer,
+            name,
+            list(entry.images.classes),
+            source,
+            folder,
+            lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+    rows = sum(file.rows for files in manifest.files.values() for file in files)
+    typer.echo(f"{folder}: {rows:,} networks, fingerprint {manifest.fingerprint}")
 
 
 @app.command()
@@ -112,6 +144,14 @@ def push(
     manifest = storage.read_manifest(folder)
     typer.echo(f'fingerprint = "{manifest.fingerprint}"')
     typer.echo(f'published = {{ repository = "{published.repository}", revision = "{published.revision}" }}')
+
+
+def _new_folder(folder: Path) -> Path:
+    if (folder / "manifest.json").exists():
+        raise UserError(f"{folder} holds a dataset already; remove it to make it anew, or choose another --output")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is no folder; choose another --output")
+    return folder
 
 
 def _duration(seconds: float) -> str:

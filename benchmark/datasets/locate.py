@@ -60,9 +60,12 @@ def pull(wanted: Entry, mirror: Path | None = None) -> Located:
     folder = cache_folder() / "datasets" / wanted.name
     place = _pinned(wanted)
     if wanted.published is None or place is None:
+        if wanted.recipe is None:
+            command, remark = f"import {wanted.name} FOLDER", "with the files that its authors published"
+        else:
+            command, remark = f"build {wanted.name}", "which first says how long that takes"
         raise UserError(
-            f"{wanted.name} is not published yet; make it from its images: python -m benchmark datasets build {wanted.name} "
-            "(which first says how long that takes)"
+            f"{wanted.name} is not published yet; make it: python -m benchmark datasets {command} ({remark})"
         )
     mirror = mirror_folder(mirror)
     copy = mirror and mirror / "datasets" / wanted.published.repository

@@ -1,0 +1,138 @@
+"""Building datasets: shard by shard, resumable, the same in any order, and nothing poor kept in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.datasets import build, catalog, storage
+from benchmark.datasets.recipe import InrRecipe, Shard, Slice
+from benchmark.errors import UserError
+
+MIRROR = Path(__file__).parent / "data"
+SPLITS = {
+    "train": Slice(source="train", start=0, rows=7, copies=1),
+    "validation": Slice(source="train", start=7, rows=4),
+    "test": Slice(source="train", start=11, rows=5),
+}
+
+
+def entry(**changes: object) -> catalog.Entry:
+    """A tiny dataset of the images that the tests have, independently initialised unless told otherwise."""
+    wanted = catalog.entry("fashion-inr-mini")
+    data = wanted.recipe.model_dump() | {
+        "splits": SPLITS,
+        "shard_rows": 4,
+        "steps": 20,
+        "initialisation": "independent",
+    }
+    recipe = InrRecipe.model_validate(data | changes)
+    return wanted.model_copy(update={"name": "tiny", "recipe": recipe, "fingerprint": None})
+
+
+@pytest.fixture(autouse=True)
+def _few_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = InrRecipe.examples
+    monkeypatch.setattr(InrRecipe, "examples", lambda self, source, mirror: original(self, source, mirror, 3))
+
+
+def make(folder: Path, tiny: catalog.Entry) -> storage.Manifest:
+    return build.build(tiny, folder, MIRROR)
+
+
+def test_a_build_is_whole(tmp_path: Path) -> None:
+    tiny, done = entry(), []
+    manifest = build.build(tiny, tmp_path, MIRROR, progress=done.append)
+    assert sum(done) == pytest.approx(tiny.recipe.networks)
+    assert tiny.recipe.networks == 7 * 2 + 4 + 5
+    assert [file.rows for file in manifest.files["train"]] == [4, 3, 4, 3]
+    dataset = storage.read(tmp_path)
+    train = dataset.splits["train"]
+    assert train.copy.tolist() == [0] * 7 + [1] * 7
+    assert train.source_index.tolist() == list(range(7)) * 2
+    assert torch.equal(train.labels[:7], train.labels[7:])
+    assert not torch.allclose(train.weights[:7], train.weights[7:], atol=1e-2)
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert manifest.fingerprint in card
+    assert "an initialisation of its own" in card
+
+
+def test_the_order_of_shards_does_not_matter() -> None:
+    tiny = entry()
+    shards = tiny.recipe.shards("train")
+    forwards = [tiny.recipe.build(tiny.images, shard, MIRROR)[0].weights for shard in shards]
+    backwards = [tiny.recipe.build(tiny.images, shard, MIRROR)[0].weights for shard in reversed(shards)]
+    for one, other in zip(forwards, reversed(backwards), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_an_interrupted_build_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = make(tmp_path / "whole", entry())
+    original, fitted = InrRecipe.build, []
+
+    def interrupted(self: InrRecipe, images: object, shard: Shard, *rest: object) -> object:
+        fitted.append(shard)
+        if len(fitted) == 4:
+            raise KeyboardInterrupt
+        return original(self, images, shard, *rest)
+
+    monkeypatch.setattr(InrRecipe, "build", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path / "resumed", entry())
+    assert make(tmp_path / "resumed", entry()).fingerprint == whole.fingerprint
+    assert len(fitted) == 1 + sum(len(entry().recipe.shards(split)) for split in SPLITS)
+    # Another recipe's shards are not taken for this one's.
+    changed = make(tmp_path / "resumed", entry(steps=25))
+    assert changed.fingerprint != whole.fingerprint
+
+
+def test_poor_fits_are_fitted_again_or_dropped_and_counted() -> None:
+    tiny = entry()
+    shard = tiny.recipe.shards("train")[0]
+    psnr = tiny.recipe.build(tiny.images, shard, MIRROR)[0].psnr
+    between = entry(minimum_psnr=float(psnr.sort().values[:2].mean()))
+    again, dropped = between.recipe.build(between.images, shard, MIRROR)
+    assert len(again.psnr) + dropped == 4
+    assert (again.psnr >= between.recipe.minimum_psnr).all()
+    assert int((again.psnr == psnr[: len(again.psnr)]).sum()) < 4
+    none, dropped = entry(minimum_psnr=99.0).recipe.build(tiny.images, shard, MIRROR)
+    assert (len(none.psnr), dropped) == (0, 4)
+
+
+def test_targets_average_blocks_of_pixels() -> None:
+    recipe = entry(side=2).recipe
+    pixels = np.zeros((1, 4, 4, 3), dtype=np.uint8)
+    pixels[0, :2, 2:] = 255
+    pixels[0, 2:, :2] = [[[255] * 3, [0] * 3], [[255] * 3, [0] * 3]]
+    assert recipe.targets(pixels)[0, :, 0].tolist() == [-1.0, 1.0, 0.0, -1.0]
+    colour = InrRecipe.model_validate(recipe.model_dump() | {"channels": 3})
+    pixels[..., 1] = 255
+    assert colour.targets(pixels)[0, 0].tolist() == [-1.0, 1.0, -1.0]
+    assert colour.spec.neurons == (2, 10, 10, 3)
+
+
+def test_an_estimate_grows_with_the_work() -> None:
+    mini, paper = (build.estimate(catalog.entry(name), torch.device("cpu")) for name in ("mnist-inr-mini", "mnist-inr"))
+    assert 1 < mini < 1000
+    assert paper > 1000 * mini
+
+
+def test_too_few_images_are_named() -> None:
+    tiny = entry(splits=SPLITS | {"test": Slice(source="train", start=11, rows=9)})
+    with pytest.raises(UserError, match="16 images, but the recipe asks for number 19"):
+        tiny.recipe.build(tiny.images, tiny.recipe.shards("test")[-1], MIRROR)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in catalog.catalog().items() if entry.recipe])
+def test_the_catalogue_is_consistent(name: str) -> None:
+    recipe = catalog.entry(name).recipe
+    assert recipe.splits["test"].source == "test"
+    train, validation = (
+        range(part.start, part.start + part.rows) for part in (recipe.splits["train"], recipe.splits["validation"])
+    )
+    assert not set(train) & set(validation)
+    assert not recipe.splits["validation"].copies
+    assert not recipe.splits["test"].copies
