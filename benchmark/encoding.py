@@ -11,10 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from filelock import FileLock
-from PIL import Image, ImageDraw
 from pydantic import ValidationError
 from torch import Tensor, nn
 
@@ -91,28 +89,6 @@ def draw(spec: NetworkSpec, weights: Tensor, image: tuple[int, int]) -> Tensor:
     """What the INRs draw themselves: `[networks, height * width, outputs]`."""
     coordinates = siren.grid(*image, device=weights.device)
     return _chunked(lambda rows: siren.render(spec, rows, coordinates), weights)
-
-
-def sheet(examples: np.ndarray, drawings: Tensor, reconstructions: Tensor, zoom: int = 4) -> Image.Image:
-    """Rows of images: what the INRs were fitted to `[n, height, width]` uint8, what they draw, and its reconstruction."""
-    count, height, width = examples.shape
-    rows = [examples, *(_pixels(values, (count, height, width)) for values in (drawings, reconstructions))]
-    names = ("image", "INR", "reconstruction")
-    margin, gap = 90, 2
-    picture = Image.new("L", (margin + count * (width * zoom + gap), len(rows) * (height * zoom + gap)), 255)
-    brush = ImageDraw.Draw(picture)
-    for index, (name, row) in enumerate(zip(names, rows, strict=True)):
-        top = index * (height * zoom + gap)
-        brush.text((4, top + height * zoom // 2 - 6), name, fill=0)
-        for column, tile in enumerate(row):
-            enlarged = Image.fromarray(tile).resize((width * zoom, height * zoom), Image.Resampling.NEAREST)
-            picture.paste(enlarged, (margin + column * (width * zoom + gap), top))
-    return picture
-
-
-def _pixels(values: Tensor, shape: tuple[int, int, int]) -> np.ndarray:
-    scaled = (values[: shape[0]].float().clamp(-1, 1) + 1) * 127.5
-    return scaled.round().to(torch.uint8).reshape(shape).cpu().numpy()
 
 
 def _chunked(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from benchmark.datasets import arms, catalog, locate
 from benchmark.datasets.storage import SPLITS, WeightDataset
 from benchmark.environment import PeakMemory, describe
 from benchmark.errors import UserError
+from benchmark.pictures import sheet, to_pixels
 from benchmark.seeds import named_seed
 from benchmark.training import Data, Diverged, Outcome, Protocol, Trainer
 from leaderboard import record as records
@@ -175,10 +176,11 @@ def execute(run: Run, results: Path, device: torch.device, workers: int, report:
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     if made and made.encoding:
-        drawings = encoding.draw(
-            dataset.spec, dataset.splits["test"].weights[: len(dataset.examples)], dataset.manifest.image
-        )
-        picture = encoding.sheet(dataset.examples, drawings, made.encoding.reconstructions)
+        image = dataset.manifest.image
+        drawings = encoding.draw(dataset.spec, dataset.splits["test"].weights[: len(dataset.examples)], image)
+        redrawn = made.encoding.reconstructions
+        rows = [("INR", to_pixels(drawings, *image)), ("reconstruction", to_pixels(redrawn, *image))]
+        picture = sheet([("image", dataset.examples), *rows])
         path = results / run.path.with_suffix(".png")
         path.parent.mkdir(parents=True, exist_ok=True)
         picture.save(path)

@@ -133,6 +133,15 @@ def test_busy_servers_are_waited_for(hub: Hub, pinned: str, tmp_path: Path) -> N
     assert code == 0, errors
 
 
+def test_redirects_are_followed(hub: Hub, pinned: str, tmp_path: Path) -> None:
+    """The Hub sends large files from elsewhere."""
+    place = f"/datasets/someone/fashion/resolve/{pinned}/{TRAIN}"
+    hub.faults.append(Fault("GET", TRAIN, status(302, Location=f"{hub.url}{place}")))
+    code, _, errors = pull(hub, tmp_path, pinned)
+    assert code == 0, errors
+    assert not hub.faults[0].times
+
+
 def test_wrong_bytes_are_named_and_not_kept(hub: Hub, pinned: str, tmp_path: Path) -> None:
     hub.faults.append(Fault("GET", TRAIN, garble))
     code, _, errors = pull(hub, tmp_path, pinned)

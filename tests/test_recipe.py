@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
 from benchmark.datasets import build, catalog, storage
 from benchmark.datasets.recipe import InrRecipe, Shard, Slice
+from benchmark.datasets.sources import images
 from benchmark.errors import UserError
+from benchmark.pictures import sheet, to_pixels
 
 MIRROR = Path(__file__).parent / "data"
 SPLITS = {
@@ -136,3 +142,33 @@ def test_the_catalogue_is_consistent(name: str) -> None:
     assert not set(train) & set(validation)
     assert not recipe.splits["validation"].copies
     assert not recipe.splits["test"].copies
+
+
+def test_lossy_images_are_not_taken_for_lossless_ones(tmp_path: Path) -> None:
+    """CIFAR-10 saved as JPEG is another dataset, and only the one whose name says so reads it."""
+    wanted = catalog.entry("cifar10-inr").images
+    jpegs = []
+    for shade in (10, 200):
+        buffer = io.BytesIO()
+        Image.new("RGB", (32, 32), (shade, 0, 0)).save(buffer, "JPEG")
+        jpegs.append({"bytes": buffer.getvalue(), "path": None})
+    folder = tmp_path / "datasets" / wanted.repository / wanted.config
+    folder.mkdir(parents=True)
+    pq.write_table(pa.table({"img": jpegs, "label": [0, 1]}), folder / "train-00000-of-00001.parquet")
+    with pytest.raises(UserError, match="holds JPEG images"):
+        images(wanted, "train", range(2), tmp_path)
+    pixels, labels = images(catalog.entry("cifar10-jpeg-inr").images, "train", range(2), tmp_path)
+    assert pixels.shape == (2, 32, 32, 3)
+    assert abs(int(pixels[1, 5, 5, 0]) - 200) < 5
+    assert labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sheets_show_what_they_are_given(channels: int) -> None:
+    values = torch.linspace(-1, 1, 2 * 6 * channels).reshape(2, 6, channels)
+    tiles = to_pixels(values, 2, 3)
+    assert tiles.shape == (2, 2, 3) + ((3,) if channels == 3 else ())
+    assert (int(tiles.min()), int(tiles.max())) == (0, 255)
+    picture = np.asarray(sheet([("one", tiles), ("two", 255 - tiles)], zoom=2))
+    assert (picture[:4:2, 90:96:2] == tiles[0]).all()
+    assert (picture[6:10:2, 98:104:2] == 255 - tiles[1]).all()

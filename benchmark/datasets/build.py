@@ -12,6 +12,7 @@ from benchmark.datasets import storage
 from benchmark.datasets.catalog import Entry
 from benchmark.datasets.storage import SPLITS, Manifest
 from benchmark.errors import UserError
+from benchmark.pictures import sheet, to_pixels
 from nft import siren
 
 CARD = """\
@@ -33,7 +34,7 @@ configs:
 
 # {title}
 
-![the first test images](examples.png)
+![the first test images, and what their networks draw](renderings.png)
 
 Every row is a neural network: a SIREN that draws one image of [{repository}](https://huggingface.co/datasets/{repository}),
 and the class of that image. The task is to tell the class from the weights.
@@ -93,6 +94,9 @@ def build(
     made_of = {"images": images.model_dump(mode="json"), **recipe.model_dump(mode="json")}
     examples = recipe.examples(images, mirror)
     manifest = storage.seal(folder, entry.name, recipe.spec, list(images.classes), made_of, shards, examples, dropped)
+    test = next(storage.stream(folder, "test")).weights[: len(examples)]
+    drawn = siren.render(recipe.spec, test, siren.grid(*manifest.image))
+    sheet([("image", examples), ("network", to_pixels(drawn, *manifest.image))]).save(folder / "renderings.png")
     (folder / "README.md").write_text(card(entry, folder, manifest), encoding="utf-8")
     return manifest
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from benchmark.datasets import storage
 from benchmark.datasets.storage import Manifest, Split
 from benchmark.errors import UserError
+from benchmark.pictures import to_pixels
 from nft import siren
 from nft.network import NetworkSpec
 
@@ -87,9 +88,7 @@ def import_nfn_sirens(
                 drawings.append(siren.render(spec, weights[:EXAMPLES], coordinates))
             done += len(part)
             progress(done, len(files))
-    pixels = ((drawings[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    examples = pixels.reshape(-1, layout.side, layout.side, spec.neurons[-1]).numpy()
-    examples = examples[..., 0] if spec.neurons[-1] == 1 else examples
+    examples = to_pixels(drawings[0], layout.side, layout.side)
     return storage.seal(folder, name, spec, classes, layout.model_dump(mode="json"), shards, examples)
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from benchmark.datasets.sources import ImageSource, images
 from benchmark.datasets.storage import Split
+from benchmark.pictures import to_pixels
 from benchmark.seeds import generator
 from nft import siren
 from nft.network import NetworkSpec
@@ -171,9 +172,7 @@ class InrRecipe(BaseModel):
         """What the first test networks are fitted to: `[count, side, side]` or `[count, side, side, 3]` uint8."""
         part = self.splits["test"]
         pixels, _ = images(source, part.source, range(part.start, part.start + count), mirror)
-        scaled = ((self.targets(pixels) + 1) * 127.5).round().to(torch.uint8)
-        shape = (count, self.side, self.side) + ((3,) if self.channels == 3 else ())
-        return scaled.reshape(shape).numpy()
+        return to_pixels(self.targets(pixels), self.side, self.side)
 
     def targets(self, pixels: np.ndarray) -> Tensor:
         """Images `[n, height, width, 3]` in 0 to 255, averaged down: `[n, side * side, channels]` float64 in [-1, 1]."""

@@ -27,6 +27,7 @@ class ImageSource(BaseModel):
     citation: str
     image_column: str = "image"
     label_column: str = "label"
+    jpeg: bool = False  # the pixels went through lossy compression, and the dataset says so
     classes: tuple[str, ...]
 
 
@@ -44,6 +45,11 @@ def images(source: ImageSource, split: str, rows: Sequence[int], mirror: Path | 
         raise UserError(f"{path}: {table.num_rows} images, but the recipe asks for number {max(rows)}")
     table = table.take(list(rows))
     encoded = [row["bytes"] for row in table[source.image_column].to_pylist()]
+    if not source.jpeg and any(data.startswith(b"\xff\xd8") for data in encoded):
+        raise UserError(
+            f"{path}: holds JPEG images, so this is not the {source.repository} that the catalogue means: fitted to them, "
+            "the networks are other ones; use a dataset whose name says jpeg, or lossless images"
+        )
     pixels = np.stack([np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in encoded])
     return pixels, table[source.label_column].to_numpy()
 

@@ -4,6 +4,7 @@
     manifest.json   network spec, recipe, every file's SHA-256, and the fingerprint
     data/train-00000-of-00002.parquet, ...; likewise validation and test
     examples.png    what the first test networks were fitted to, one image under the other
+    renderings.png  the same beside what those networks draw, for people
 
 A row is a network: its flat weights (fixed-size float32), label, index of its source image, copy number, and PSNR.
 """
