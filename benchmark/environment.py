@@ -30,6 +30,16 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+@cache
+def can_compile(device: torch.device) -> bool:
+    """Whether `torch.compile` works here: on a CPU it needs a C++ compiler, which many machines lack."""
+    try:
+        torch.compile(lambda values: values.sin() + 1, dynamic=False)(torch.zeros(2, device=device))
+    except Exception:  # whatever is missing, there is a way without
+        return False
+    return True
+
+
 def usable_cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

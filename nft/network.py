@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-ACTIVATIONS = ("sine", "relu", "tanh", "gelu", "sigmoid", "identity")
+ACTIVATIONS = ("sine", "relu", "tanh", "gelu", "sigmoid", "identity", "various")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class LayerSpec:
 class NetworkSpec:
     """The shapes of a feed-forward network's layers, and the activation between them.
 
-    `activation` is one of `ACTIVATIONS`; `omega` is the factor inside a SIREN's sines (0 for other activations).
+    `activation` is one of `ACTIVATIONS` ("various" where it differs between the networks that are read); `omega` is the factor
+    inside a SIREN's sines (0 for other activations).
     Raises ValueError where a layer does not fit the one before it.
     """
 

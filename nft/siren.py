@@ -69,21 +69,23 @@ def fit(
     learning_rate: float,
     schedule: Schedule = "cosine",
     progress: Callable[[], None] = lambda: None,
+    *,
+    compiled: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Fit every SIREN of `start [batch, parameters]` to its row of `targets [batch, points, outputs]`.
 
     Adam (betas 0.9 and 0.999) on the mean squared error; the learning rate follows half a cosine to zero, or is constant.
     Each network sees its own error alone, so the result does not depend on what else is in the batch. `progress` is called
-    after every step. Returns the weights and their mean squared errors `[batch]`.
+    after every step. `compiled` costs half a minute once, and makes each step some three times faster (`torch.compile`).
+    Returns the weights and their mean squared errors `[batch]`.
     """
     weights = start.clone().requires_grad_(True)
     optimizer = torch.optim.Adam([weights], lr=learning_rate)
+    total_error = torch.compile(_total_error, dynamic=False) if compiled else _total_error
     for step in range(steps):
         if schedule == "cosine":
             optimizer.param_groups[0]["lr"] = learning_rate * (1 + cos(pi * step / steps)) / 2
-        # A sum over networks: the gradient of each is that of its own mean squared error.
-        loss = (render(spec, weights, coordinates) - targets).square().mean(dim=(1, 2)).sum()
-        (weights.grad,) = torch.autograd.grad(loss, weights)
+        (weights.grad,) = torch.autograd.grad(total_error(spec, weights, targets, coordinates), weights)
         optimizer.step()
         progress()
     fitted = weights.detach()
@@ -95,6 +97,11 @@ def fit(
 def psnr(mean_squared_error: Tensor, value_range: float = 2.0) -> Tensor:
     """Peak signal-to-noise ratio in dB, for values that span `value_range` (2 for images scaled to [-1, 1])."""
     return 10 * torch.log10(value_range**2 / mean_squared_error)
+
+
+def _total_error(spec: NetworkSpec, weights: Tensor, targets: Tensor, coordinates: Tensor) -> Tensor:
+    """A sum over networks: the gradient of each is that of its own mean squared error."""
+    return (render(spec, weights, coordinates) - targets).square().mean(dim=(1, 2)).sum()
 
 
 def _check(spec: NetworkSpec) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.datasets.hub import Published
-from benchmark.datasets.importers import NfnSirens
+from benchmark.datasets.importers import Importer
 from benchmark.datasets.recipe import InrRecipe
 from benchmark.datasets.sources import ImageSource
+from benchmark.datasets.zoo import ZooRecipe
 from benchmark.errors import UserError
 
 HERE = Path(__file__).resolve().parent
@@ -30,8 +31,8 @@ class Entry(BaseModel):
     name: str
     title: str
     images: ImageSource
-    recipe: InrRecipe | None
-    importer: NfnSirens | None
+    recipe: InrRecipe | ZooRecipe | None
+    importer: Importer | None = Field(discriminator="format")
     fingerprint: str | None = Field(pattern="^[0-9a-f]{64}$")
     published: Published | None
 
@@ -62,8 +63,10 @@ def catalog() -> dict[str, Entry]:
 def _recipe(data: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any] | None:
     if "recipe" not in entry:
         return None
-    splits = entry.get("splits") or data["splits"][entry["recipe"]]
-    return data["recipes"][entry["recipe"]] | {"splits": splits}
+    recipe = data["recipes"][entry["recipe"]]
+    if entry["recipe"] not in data["splits"]:
+        return recipe
+    return recipe | {"splits": entry.get("splits") or data["splits"][entry["recipe"]]}
 
 
 def entry(name: str) -> Entry:

@@ -54,6 +54,9 @@ def build(
     output: Annotated[Path | None, typer.Option(help="Folder to write; by default the cache.")] = None,
     hub_mirror: Mirror = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="About that many networks only: a dataset of its own.")
+    ] = None,
 ) -> None:
     """Make a dataset from its source images. An interrupted build goes on from its last whole shard."""
     from benchmark.datasets import build as builder
@@ -65,15 +68,22 @@ def build(
         raise UserError(
             f"{name} has no recipe; python -m benchmark datasets import {name} FOLDER reads the published files"
         )
+    if limit:
+        changed = {"name": f"{name}-first-{limit}", "recipe": entry.recipe.limited(limit), "fingerprint": None}
+        entry = entry.model_copy(update=changed)
     mirror = locate.mirror_folder(hub_mirror)
-    folder = _new_folder(output or locate.cache_folder() / "datasets" / name)
+    folder = _new_folder(output or locate.cache_folder() / "datasets" / entry.name)
     where = resolve_device(device)
     entry.recipe.examples(entry.images, mirror)  # images that cannot be had are found now
     typer.echo(f"{entry.recipe.networks:,} networks, about {_duration(builder.estimate(entry, where))} here", err=True)
     columns = (TextColumn("fitting networks"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("", total=entry.recipe.networks)
-        manifest = builder.build(entry, folder, mirror, where, lambda done: progress.advance(bar, done))
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            bar = progress.add_task("", total=entry.recipe.networks)
+            manifest = builder.build(entry, folder, mirror, where, lambda done: progress.advance(bar, done))
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on from the last whole shard", err=True)
+        raise typer.Exit(130) from None
     typer.echo(f"{folder}: fingerprint {manifest.fingerprint}")
     if entry.fingerprint not in (None, manifest.fingerprint):
         raise UserError(f"the catalogue's {name} has fingerprint {entry.fingerprint}: these are other weights")
@@ -95,16 +105,16 @@ def import_published(
     columns = (TextColumn("reading networks"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("")
-        manifest = importers.import_nfn_sirens(
+        manifest = importers.import_original(
             entry.importer,
             name,
-            list(entry.images.classes),
+            entry.title,
+            entry.images,
             source,
             folder,
             lambda done, total: progress.update(bar, completed=done, total=total),
         )
-    rows = sum(file.rows for files in manifest.files.values() for file in files)
-    typer.echo(f"{folder}: {rows:,} networks, fingerprint {manifest.fingerprint}")
+    typer.echo(f"{folder}: {manifest.rows:,} networks, fingerprint {manifest.fingerprint}")
 
 
 @app.command()
@@ -127,8 +137,7 @@ def verify(
         manifest = storage.verify(found.folder)
         if catalog.entry(target).fingerprint not in (None, manifest.fingerprint):
             raise UserError(f"{found.folder}: whole, but not the catalogue's {target}: its fingerprint differs")
-    rows = sum(file.rows for files in manifest.files.values() for file in files)
-    typer.echo(f"{manifest.name}: {rows:,} networks, whole; fingerprint {manifest.fingerprint}")
+    typer.echo(f"{manifest.name}: {manifest.rows:,} networks, whole; fingerprint {manifest.fingerprint}")
 
 
 @app.command()

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from benchmark.datasets import storage
 from benchmark.errors import UserError
 
-FILES = ["manifest.json", "README.md", "examples.png", "renderings.png", "data/*.parquet"]
+FILES = ["manifest.json", "README.md", "*.png", "data/*.parquet"]
 Made = TypeVar("Made")
 
 

@@ -1,4 +1,4 @@
-"""Recipes: how a dataset of INRs is made from images, from one seed, shard by shard in any order.
+"""The recipe of INRs: how a dataset of INRs is made from images, from one seed, shard by shard in any order.
 
 A mini recipe fits in float64 and rounds the weights to a few significant bits before they are stored. The rounding error is
 far below the fit's, the files shrink to a third, and the last bits, in which machines differ, are gone: a rebuild gives the
@@ -20,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from benchmark.datasets.sources import ImageSource, images
-from benchmark.datasets.storage import Split
+from benchmark.datasets.storage import Columns, Split
+from benchmark.environment import can_compile
 from benchmark.pictures import to_pixels
 from benchmark.seeds import generator
 from nft import siren
@@ -30,6 +31,7 @@ CHUNK = {
     "cpu": 500,
     "cuda": 20_000,
 }  # networks fitted together: to fill the cores and spare their caches, or to fill a GPU
+COMPILED_FROM = 1000  # steps: shorter fits are over before a compiler is
 REFITS = 2  # further starts for a network whose fit is too poor
 
 
@@ -81,6 +83,14 @@ class InrRecipe(BaseModel):
     def spec(self) -> NetworkSpec:
         return NetworkSpec.mlp(2, *self.hidden, self.channels, activation="sine", omega=self.omega)
 
+    def columns(self, source: ImageSource) -> Columns:
+        return Columns(self.spec, source.classes, "psnr")
+
+    @property
+    def chunk(self) -> dict[str, int]:
+        """Networks fitted together, by device."""
+        return CHUNK
+
     @property
     def networks(self) -> int:
         """Of all splits together."""
@@ -96,6 +106,15 @@ class InrRecipe(BaseModel):
             for copy in range(1 + part.copies)
             for start in starts
         ]
+
+    def limited(self, networks: int) -> InrRecipe:
+        """The same of about that many networks in all, in the same proportions, without further copies."""
+        images = sum(part.rows for part in self.splits.values())
+        splits = {
+            name: part.model_copy(update={"rows": min(part.rows, max(16, part.rows * networks // images)), "copies": 0})
+            for name, part in self.splits.items()
+        }
+        return self.model_copy(update={"splits": splits, "shard_rows": min(self.shard_rows, 500)})
 
     def digest(self, source: ImageSource, shard: Shard) -> str:
         """SHA-256 of all that determines a shard; a file that carries it is not made again."""
@@ -138,10 +157,10 @@ class InrRecipe(BaseModel):
         rows = torch.tensor(shard.rows, dtype=torch.int32)[kept]
         networks = Split(
             weights=fitted.cpu()[kept].float(),
-            labels=torch.from_numpy(labels.astype(np.int64))[kept],
+            targets=torch.from_numpy(labels.astype(np.int64))[kept],
             source_index=rows,
             copy=torch.full_like(rows, shard.copy),
-            psnr=siren.psnr(error.cpu()[kept]).float(),
+            quality=siren.psnr(error.cpu()[kept]).float(),
         )
         return networks, int((~kept).sum())
 
@@ -158,7 +177,15 @@ class InrRecipe(BaseModel):
         self, start: Tensor, targets: Tensor, coordinates: Tensor, progress: Callable[[], None]
     ) -> tuple[Tensor, Tensor]:
         fitted, error = siren.fit(
-            self.spec, start, targets, coordinates, self.steps, self.learning_rate, self.schedule, progress
+            self.spec,
+            start,
+            targets,
+            coordinates,
+            self.steps,
+            self.learning_rate,
+            self.schedule,
+            progress,
+            compiled=self.steps >= COMPILED_FROM and can_compile(start.device),
         )
         if self.significant_bits == 24:
             return fitted, error
@@ -167,6 +194,20 @@ class InrRecipe(BaseModel):
 
     def _is_poor(self, error: Tensor) -> Tensor:
         return ~(siren.psnr(error) >= self.minimum_psnr)  # NaN is poor too
+
+    def trial(self, device: torch.device) -> Callable[[int], None]:
+        """Takes that many steps of fitting `CHUNK` networks to nothing in particular."""
+        dtype, count = getattr(torch, self.precision), CHUNK[device.type]
+        start = siren.initialise(self.spec, count, dtype=dtype).to(device)
+        coordinates = siren.grid(self.side, self.side, dtype, device)
+        targets = torch.zeros(count, self.side**2, self.channels, dtype=dtype, device=device)
+        compiled = self.steps >= COMPILED_FROM and can_compile(device)
+
+        def take(steps: int) -> None:
+            fit = (self.spec, start, targets, coordinates, steps, self.learning_rate)
+            siren.fit(*fit, compiled=compiled)[1].sum().item()  # waits for the device
+
+        return take
 
     def examples(self, source: ImageSource, mirror: Path | None = None, count: int = 16) -> np.ndarray:
         """What the first test networks are fitted to: `[count, side, side]` or `[count, side, side, 3]` uint8."""

@@ -3,10 +3,11 @@
     README.md       the card; its YAML head lets `datasets.load_dataset` and the Hub's viewer open the folder
     manifest.json   network spec, recipe, every file's SHA-256, and the fingerprint
     data/train-00000-of-00002.parquet, ...; likewise validation and test
-    examples.png    what the first test networks were fitted to, one image under the other
-    renderings.png  the same beside what those networks draw, for people
+    examples.png    of INRs: what the first test networks were fitted to, one image under the other
+    renderings.png  of INRs: the same beside what those networks draw, for people
+    accuracies.png  of a CNN zoo: how its test accuracies are distributed, for people
 
-A row is a network: its flat weights (fixed-size float32), label, index of its source image, copy number, and PSNR.
+A row is a network: its flat weights (fixed-size float32), its label or numeric target, where it is from, and how good its fit is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -39,15 +40,40 @@ MEND = "restore the file or rebuild the dataset"
 class Split:
     """The networks of one split.
 
-    weights: `[networks, parameters]` float32. labels: `[networks]` int64. source_index: row of each network's image in
-    its source split. copy: 0 for an image's first network, 1, 2, ... for further ones. psnr: of the fit, in dB.
+    weights: `[networks, parameters]` float32. targets: `[networks]`, int64 labels or float32 numbers. source_index: row of each
+    network's image in its source split, or the number of its training run. copy: 0 for an image's first network, 1, 2, ...
+    for further ones. quality: of the fit: PSNR in dB, or accuracy on the training images.
     """
 
     weights: Tensor
-    labels: Tensor
+    targets: Tensor
     source_index: Tensor
     copy: Tensor
-    psnr: Tensor
+    quality: Tensor
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a dataset's files hold: networks of one spec, and a label of `classes`, or a number where there are none."""
+
+    spec: NetworkSpec
+    classes: tuple[str, ...]
+    quality: str
+
+    @property
+    def target(self) -> str:
+        return "label" if self.classes else "target"
+
+    @property
+    def types(self) -> dict[str, pa.DataType]:
+        """Of the columns, in the order of `Split`."""
+        return {
+            "weights": pa.list_(pa.float32(), self.spec.parameters),
+            self.target: pa.int64() if self.classes else pa.float32(),
+            "source_index": pa.int32(),
+            "copy": pa.int32(),
+            self.quality: pa.float32(),
+        }
 
 
 class StoredFile(BaseModel):
@@ -74,12 +100,13 @@ class Manifest(BaseModel):
     format: int = Field(ge=1, le=1)
     name: str = Field(pattern="^[a-z0-9][a-z0-9-]*$")
     spec: dict[str, Any]
-    classes: list[str] = Field(min_length=2)
+    classes: list[str]  # none where the target is a number
+    quality: Literal["psnr", "train_accuracy"] = "psnr"
     recipe: dict[str, Any]
     dropped: int = Field(ge=0)  # networks that no fit made good enough
     files: dict[str, list[StoredFile]]
-    examples: StoredFile
-    image: tuple[int, int]  # height and width of what the networks draw
+    examples: StoredFile | None  # of INRs alone
+    image: tuple[int, int] | None  # height and width of what INRs draw
     fingerprint: str = Field(pattern="^[0-9a-f]{64}$")
 
     @field_validator("spec")
@@ -100,7 +127,17 @@ class Manifest(BaseModel):
 
     @property
     def every_file(self) -> list[StoredFile]:
-        return [self.examples, *(file for split in SPLITS for file in self.files[split])]
+        examples = [self.examples] if self.examples else []
+        return [*examples, *(file for split in SPLITS for file in self.files[split])]
+
+    @property
+    def rows(self) -> int:
+        """Networks of all splits together."""
+        return sum(file.rows for files in self.files.values() for file in files)
+
+    @property
+    def columns(self) -> Columns:
+        return Columns(self.network, tuple(self.classes), self.quality)
 
     @property
     def network(self) -> NetworkSpec:
@@ -111,12 +148,13 @@ class Manifest(BaseModel):
 class WeightDataset:
     """A verified dataset.
 
-    examples: `[rows, height, width]` or `[rows, height, width, 3]` uint8, what the first test networks were fitted to.
+    examples: `[rows, height, width]` or `[rows, height, width, 3]` uint8, what the first test networks were fitted to; None for
+    networks that draw nothing.
     """
 
     manifest: Manifest
     splits: Mapping[str, Split]
-    examples: np.ndarray
+    examples: np.ndarray | None
 
     @property
     def name(self) -> str:
@@ -132,19 +170,19 @@ class WeightDataset:
 
 
 def fingerprint(spec: NetworkSpec, splits: Mapping[str, Split]) -> str:
-    """SHA-256 over the canonical bytes: the spec as JSON, then each split's name, rows, weights and labels, little-endian."""
+    """SHA-256 over the canonical bytes: the spec as JSON, then each split's name, rows, weights and targets, little-endian."""
     return _fingerprint(spec, {name: lambda split=split: iter([split]) for name, split in splits.items()})
 
 
 def _fingerprint(spec: NetworkSpec, splits: Mapping[str, Callable[[], Iterator[Split]]]) -> str:
     digest = hashlib.sha256(json.dumps(spec.to_json(), sort_keys=True).encode())
     for name in SPLITS:
-        labels = [shard.labels for shard in splits[name]()]
-        digest.update(f"{name} {sum(map(len, labels))}\n".encode())
+        targets = [shard.targets for shard in splits[name]()]
+        digest.update(f"{name} {sum(map(len, targets))}\n".encode())
         for shard in splits[name]():
             digest.update(shard.weights.numpy().astype("<f4", copy=False).data)
-        for part in labels:
-            digest.update(part.numpy().astype("<i8", copy=False).data)
+        for part in targets:
+            digest.update(part.numpy().astype("<f4" if part.is_floating_point() else "<i8", copy=False).data)
     return digest.hexdigest()
 
 
@@ -153,34 +191,29 @@ def shard_path(split: str, index: int, count: int) -> str:
     return f"data/{split}-{index:05d}-of-{count:05d}.parquet"
 
 
-def write_shard(path: Path, spec: NetworkSpec, classes: list[str], split: Split, note: Mapping[str, str]) -> None:
+def write_shard(path: Path, columns: Columns, split: Split, note: Mapping[str, str]) -> None:
     """Write one shard, whole or not at all; `note` goes into the file's metadata."""
     from datasets import ClassLabel, Features, List, Value  # slow to import, and only writing needs it
 
-    features = Features(
-        {
-            "weights": List(Value("float32"), length=spec.parameters),
-            "label": ClassLabel(names=classes),
-            "source_index": Value("int32"),
-            "copy": Value("int32"),
-            "psnr": Value("float32"),
-        }
-    )
-    columns = [
-        pa.FixedSizeListArray.from_arrays(pa.array(split.weights.numpy().reshape(-1)), spec.parameters),
-        *(pa.array(column.numpy()) for column in (split.labels, split.source_index, split.copy, split.psnr)),
-    ]
-    table = pa.Table.from_arrays(columns, names=list(features)).cast(features.arrow_schema)
+    parameters = columns.spec.parameters
+    features = Features({name: Value(str(kind)) for name, kind in columns.types.items() if name != "weights"})
+    features = Features({"weights": List(Value("float32"), length=parameters), **features})
+    if columns.classes:
+        features["label"] = ClassLabel(names=list(columns.classes))
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(split.weights.numpy().reshape(-1)), parameters)
+    others = (split.targets, split.source_index, split.copy, split.quality)
+    table = pa.Table.from_arrays([flat, *(pa.array(column.numpy()) for column in others)], names=list(features))
+    table = table.cast(features.arrow_schema)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **note})
     # Equal bytes of neighbouring floats lie together under byte-stream split, so that rounded weights compress.
-    floats = ["weights.list.element", "psnr"]
+    floats = ["weights.list.element", columns.quality]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     pq.write_table(
         table,
         temporary,
         compression="zstd",
-        compression_level=19 if len(split.labels) * spec.parameters < 10_000_000 else 3,
+        compression_level=19 if split.weights.numel() < 10_000_000 else 3,
         use_dictionary=False,
         column_encoding=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
     )
@@ -199,17 +232,19 @@ def shard_note(path: Path) -> dict[str, str] | None:
 def seal(
     folder: Path,
     name: str,
-    spec: NetworkSpec,
-    classes: list[str],
+    columns: Columns,
     recipe: Mapping[str, Any],
     shards: Mapping[str, list[str]],
-    examples: np.ndarray,
+    examples: np.ndarray | None,
     dropped: int = 0,
 ) -> Manifest:
     """Write the manifest of a folder whose shards are in place, and `examples` (see `WeightDataset`) as a picture."""
-    rows, height, width = examples.shape[:3]
-    picture = folder / "examples.png"
-    Image.fromarray(examples.reshape(rows * height, width, *examples.shape[3:])).save(picture, optimize=True)
+    picture, image = None, None
+    if examples is not None:
+        rows, *image = examples.shape[:3]
+        path = folder / "examples.png"
+        Image.fromarray(examples.reshape(rows * image[0], image[1], *examples.shape[3:])).save(path, optimize=True)
+        picture = StoredFile(path=path.name, rows=rows, sha256=_sha256(path))
     count = {path: pq.read_metadata(folder / path).num_rows for paths in shards.values() for path in paths}
     files = {
         split: [StoredFile(path=path, rows=count[path], sha256=_sha256(folder / path)) for path in paths]
@@ -217,19 +252,20 @@ def seal(
     }
 
     def read_split(split: str) -> Iterator[Split]:
-        return (_read_shard(folder / file.path, file, spec, len(classes)) for file in files[split])
+        return (_read_shard(folder / file.path, file, columns) for file in files[split])
 
     manifest = Manifest(
         format=1,
         name=name,
-        spec=spec.to_json(),
-        classes=classes,
+        spec=columns.spec.to_json(),
+        classes=list(columns.classes),
+        quality=columns.quality,
         recipe=dict(recipe),
         dropped=dropped,
         files=files,
-        examples=StoredFile(path=picture.name, rows=rows, sha256=_sha256(picture)),
-        image=(height, width),
-        fingerprint=_fingerprint(spec, {split: partial(read_split, split) for split in SPLITS}),
+        examples=picture,
+        image=image,
+        fingerprint=_fingerprint(columns.spec, {split: partial(read_split, split) for split in SPLITS}),
     )
     (folder / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return manifest
@@ -255,7 +291,7 @@ def read(folder: Path, cache: Path | None = None) -> WeightDataset:
     and memory-mapped: a later read takes seconds and no memory to speak of.
     """
     manifest = read_manifest(folder)
-    spec, classes = manifest.network, len(manifest.classes)
+    columns = manifest.columns
     unpacked = cache / manifest.fingerprint if cache else None
     if unpacked and _is_stamped(unpacked, folder, manifest):
         splits = {split: _load_unpacked(unpacked / split) for split in SPLITS}
@@ -263,17 +299,17 @@ def read(folder: Path, cache: Path | None = None) -> WeightDataset:
         for file in manifest.every_file:
             _verify(folder, file)
         parts = {
-            split: [_read_shard(folder / file.path, file, spec, classes) for file in files]
+            split: [_read_shard(folder / file.path, file, columns) for file in files]
             for split, files in manifest.files.items()
         }
         splits = {split: _join(shards) for split, shards in parts.items()}
-        if fingerprint(spec, splits) != manifest.fingerprint:
+        if fingerprint(columns.spec, splits) != manifest.fingerprint:
             raise UserError(f"{folder / 'manifest.json'}: the fingerprint is not that of the data; {MEND}")
         if unpacked:
             for split, whole in splits.items():
                 _unpack(unpacked / split, whole)
             _stamp(unpacked, folder, manifest)
-    return WeightDataset(manifest, splits, _read_examples(folder, manifest))
+    return WeightDataset(manifest, splits, read_examples(folder, manifest))
 
 
 def stream(folder: Path, split: str) -> Iterator[Split]:
@@ -281,7 +317,7 @@ def stream(folder: Path, split: str) -> Iterator[Split]:
     manifest = read_manifest(folder)
     for file in manifest.files[split]:
         _verify(folder, file)
-        yield _read_shard(folder / file.path, file, manifest.network, len(manifest.classes))
+        yield _read_shard(folder / file.path, file, manifest.columns)
 
 
 def verify(folder: Path) -> Manifest:
@@ -292,11 +328,14 @@ def verify(folder: Path) -> Manifest:
     found = _fingerprint(manifest.network, {split: partial(stream, folder, split) for split in SPLITS})
     if found != manifest.fingerprint:
         raise UserError(f"{folder / 'manifest.json'}: the fingerprint is not that of the data; {MEND}")
-    _read_examples(folder, manifest)
+    read_examples(folder, manifest)
     return manifest
 
 
-def _read_examples(folder: Path, manifest: Manifest) -> np.ndarray:
+def read_examples(folder: Path, manifest: Manifest) -> np.ndarray | None:
+    """What the first test networks were fitted to (see `WeightDataset`). Raises UserError for a damaged picture."""
+    if manifest.examples is None or manifest.image is None:
+        return None
     path = folder / manifest.examples.path
     shape = (manifest.examples.rows, *manifest.image)
     try:
@@ -316,43 +355,37 @@ def _verify(folder: Path, file: StoredFile) -> None:
         raise UserError(f"{path}: {error.strerror or error}; {MEND}") from None
 
 
-def _read_shard(path: Path, file: StoredFile, spec: NetworkSpec, classes: int) -> Split:
+def _read_shard(path: Path, file: StoredFile, columns: Columns) -> Split:
     try:
         table = pq.read_table(path)
     except pa.ArrowInvalid as error:
         raise UserError(f"{path}: not a parquet file ({error}); {MEND}") from None
-    wanted = {
-        "weights": pa.list_(pa.float32(), spec.parameters),
-        "label": pa.int64(),
-        "source_index": pa.int32(),
-        "copy": pa.int32(),
-        "psnr": pa.float32(),
-    }
+    wanted, parameters = columns.types, columns.spec.parameters
     for column, column_type in wanted.items():
         if column not in table.column_names:
             raise UserError(f"{path}: no column {column!r}; {MEND}")
         found = table.schema.field(column).type
         # Field names inside list types differ between writers; the types themselves must not.
         same = found == column_type or (
-            pa.types.is_fixed_size_list(found)
-            and found.list_size == spec.parameters
-            and found.value_type == pa.float32()
+            pa.types.is_fixed_size_list(found) and found.list_size == parameters and found.value_type == pa.float32()
         )
         if not same or table[column].null_count:
             raise UserError(f"{path}: column {column!r} must be {column_type} without gaps, not {found}; {MEND}")
     if table.num_rows != file.rows:
         raise UserError(f"{path}: {table.num_rows} networks where the manifest says {file.rows}; {MEND}")
     values = table["weights"].combine_chunks().flatten()
-    weights = torch.from_numpy(np.array(values, dtype=np.float32)).reshape(-1, spec.parameters)
-    labels, source_index, copy, psnr = (
+    weights = torch.from_numpy(np.array(values, dtype=np.float32)).reshape(-1, parameters)
+    targets, source_index, copy, quality = (
         torch.from_numpy(np.array(table[column].combine_chunks())) for column in list(wanted)[1:]
     )
     if not bool(torch.isfinite(weights).all()):
         row = int((~torch.isfinite(weights)).any(dim=1).nonzero()[0])
         raise UserError(f"{path}: network {row} has a weight that is NaN or infinite; {MEND}")
-    if int(labels.min()) < 0 or int(labels.max()) >= classes:
-        raise UserError(f"{path}: a label lies outside 0 to {classes - 1}; {MEND}")
-    return Split(weights, labels, source_index, copy, psnr)
+    if columns.classes and (int(targets.min()) < 0 or int(targets.max()) >= len(columns.classes)):
+        raise UserError(f"{path}: a label lies outside 0 to {len(columns.classes) - 1}; {MEND}")
+    if not columns.classes and not bool(torch.isfinite(targets).all()):
+        raise UserError(f"{path}: a target is NaN or infinite; {MEND}")
+    return Split(weights, targets, source_index, copy, quality)
 
 
 def _join(shards: list[Split]) -> Split:

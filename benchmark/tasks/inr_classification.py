@@ -18,7 +18,7 @@ def outputs(dataset: WeightDataset) -> int:
 
 
 def targets(split: Split) -> Tensor:
-    return split.labels
+    return split.targets
 
 
 def loss(predictions: Tensor, labels: Tensor) -> Tensor:
