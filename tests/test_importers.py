@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pickle
+import random
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
-from benchmark.datasets import storage
-from benchmark.datasets.importers import NfnSirens, import_nfn_sirens
+from benchmark.datasets import catalog, storage
+from benchmark.datasets.importers import CnnZoo, DwsSirens, Importer, NfnSirens, import_original
 from benchmark.errors import UserError
 
 LAYOUT = NfnSirens(format="nfn-sirens", prefix="rand", side=6, omega=30.0, validation_from=4, test_from=6)
@@ -34,10 +37,15 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "published"
 
 
-def read(source: Path) -> storage.WeightDataset:
+def read(source: Path, layout: Importer = LAYOUT) -> storage.WeightDataset:
     folder = source.parent / "imported"
-    import_nfn_sirens(LAYOUT, "small", ["even", "odd"], source, folder)
+    images = catalog.entry("mnist-inr").images.model_copy(update={"classes": ("even", "odd")})
+    import_original(layout, "small", "Small", images, source, folder)
     storage.verify(folder)
+    assert (
+        "(renderings.png)" in (folder / "README.md").read_text()
+        or "(accuracies.png)" in (folder / "README.md").read_text()
+    )
     return storage.read(folder)
 
 
@@ -49,7 +57,7 @@ def test_networks_splits_and_copies(source: Path) -> None:
     assert train.copy.tolist() == [0] * 4 + [1] * 4
     assert validation.source_index.tolist() == [4, 5]
     assert test.source_index.tolist() == [6, 7]
-    assert train.labels.tolist() == [0, 1, 0, 1] * 2
+    assert train.targets.tolist() == [0, 1, 0, 1] * 2
     wanted = torch.load(source / "rand_1s/net7.pth", weights_only=True)
     assert torch.equal(test.weights[1], torch.cat([tensor.flatten() for tensor in wanted.values()]))
     assert dataset.examples.shape == (2, 6, 6)
@@ -71,8 +79,8 @@ class Hostile:
             lambda path: torch.save({k: v * torch.nan for k, v in network().state_dict().items()}, path),
             "NaN or infinite",
         ),
-        (lambda path: path.unlink(), "net2.pth is missing"),
-        (lambda path: path.rename(path.parent.parent / "rand_1s/net3.pth"), "net2.pth is missing"),
+        (lambda path: path.unlink(), "network 2 is missing"),
+        (lambda path: path.rename(path.parent.parent / "rand_1s/net3.pth"), "network 2 is missing"),
         (lambda path: torch.save(network().state_dict(), path.parent.parent / "rand_1s/net2.pth"), "are both number 2"),
     ],
 )
@@ -80,7 +88,7 @@ def test_a_wrong_file_is_named(source: Path, harm: Callable[[Path], object], mes
     harm(source / "rand_0s/net2.pth")
     with pytest.raises(UserError, match=message) as caught:
         read(source)
-    assert "net2.pth" in str(caught.value)
+    assert "net2.pth" in str(caught.value) or "network 2" in str(caught.value)
 
 
 def test_another_folder_is_told(tmp_path: Path) -> None:
@@ -88,3 +96,107 @@ def test_another_folder_is_told(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(UserError, match="No such file"):
         read(tmp_path / "nowhere")
+
+
+DWS = DwsSirens(format="dws-sirens", side=6, omega=30.0, validation_from=4, test_from=6)
+
+
+def test_sirens_published_with_dwsnets(tmp_path: Path) -> None:
+    source = tmp_path / "published"
+    kept = {}
+    for kind, count in (("training", 6), ("testing", 3)):
+        for index in range(count):
+            path = source / f"mnist_png_{kind}_{index % 2}_{index}/checkpoints/model_final.pth"
+            path.parent.mkdir(parents=True)
+            kept[kind, index] = network().state_dict()
+            torch.save(kept[kind, index], path)
+    dataset = read(source, DWS)
+    train, validation, test = (dataset.splits[split] for split in storage.SPLITS)
+    assert [len(split.targets) for split in (train, validation, test)] == [4, 2, 3]
+    assert test.targets.tolist() == [0, 1, 0]
+    assert torch.equal(test.weights[2], torch.cat([tensor.flatten() for tensor in kept["testing", 2].values()]))
+    (source / "mnist_png_testing_1_1/checkpoints/model_final.pth").unlink()
+    with pytest.raises(UserError, match=r"mnist_png_testing_1_1.checkpoints.model_final\.pth: cannot be read"):
+        read(source, DWS)
+    with pytest.raises(UserError, match="no folders like mnist_png_training_0_1"):
+        read(tmp_path, DWS)
+
+
+ZOO = CnnZoo(format="cnn-zoo", order="order.csv")
+
+
+@pytest.fixture
+def zoo(tmp_path: Path) -> Path:
+    """Forty rows: twenty runs, each at step 0 and at step 86, in TensorFlow's layout."""
+    source, numbers = tmp_path / "zoo", np.random.default_rng(0)
+    source.mkdir()
+    shapes = [
+        ("conv/kernel:0", (3, 3, 1, 4)),
+        ("conv/bias:0", (4,)),
+        ("dense/kernel:0", (4, 2)),
+        ("dense/bias:0", (2,)),
+    ]
+    rows, start = [], 0
+    for name, shape in shapes:
+        rows.append((name, start, start + int(np.prod(shape)), str(shape)))
+        start = rows[-1][2]
+    pd.DataFrame(rows, columns=["varname", "start_idx", "end_idx", "shape"]).to_csv(source / "layout.csv", index=False)
+    np.save(source / "weights.npy", numbers.normal(size=(40, start)).astype(np.float32))
+    metrics = {
+        "step": [0, 86] * 20,
+        "test_accuracy": numbers.uniform(size=40),
+        "train_accuracy": numbers.uniform(size=40),
+    }
+    pd.DataFrame(metrics).to_csv(source / "metrics.csv.gz", index=False)
+    pd.Series(numbers.permutation(40)).to_csv(source / "order.csv", index=False, header=False)
+    return source
+
+
+def test_a_published_zoo(zoo: Path) -> None:
+    """The networks of the last step, in the published order and splits, as PyTorch has them."""
+    dataset = read(zoo, ZOO)
+    assert [len(dataset.splits[split].targets) for split in storage.SPLITS] == [8, 2, 10]
+    assert [layer.kernel for layer in dataset.spec.layers] == [(3, 3), ()]
+    weights, metrics = np.load(zoo / "weights.npy"), pd.read_csv(zoo / "metrics.csv.gz")
+    final = [row for row in pd.read_csv(zoo / "order.csv", header=None)[0] if row % 2]
+    test = dataset.splits["test"]
+    assert test.source_index.tolist() == final[10:]
+    others = list(range(10))
+    random.Random(0).shuffle(others)
+    assert dataset.splits["validation"].source_index.tolist() == [final[place] for place in others[8:]]
+    row = final[10]
+    assert test.targets[0].item() == pytest.approx(metrics.test_accuracy[row])
+    (kernel, bias), (dense, dense_bias) = dataset.spec.to_layers(test.weights[0])
+    parts = np.split(weights[row], [36, 40, 48])
+    assert torch.equal(kernel, torch.from_numpy(parts[0].reshape(3, 3, 1, 4)).permute(3, 2, 0, 1))
+    assert torch.equal(dense, torch.from_numpy(parts[2].reshape(4, 2)).T)
+    assert torch.equal(torch.cat([bias, dense_bias]), torch.from_numpy(np.concatenate([parts[1], parts[3]])))
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda zoo: (zoo / "order.csv").unlink(), "order.csv: not found; put it there, from"),
+        (lambda zoo: (zoo / "weights.npy").write_bytes(pickle.dumps(Hostile())), "cannot be read as an array"),
+        (lambda zoo: np.save(zoo / "weights.npy", np.array([Hostile()])), "cannot be read as an array"),
+        (
+            lambda zoo: np.save(zoo / "weights.npy", np.zeros((39, 50), np.float32)),
+            "39 networks in weights.npy, 40 rows",
+        ),
+        (
+            lambda zoo: np.save(zoo / "weights.npy", np.zeros((40, 51), np.float32)),
+            "layout.csv: tells of 50 parameters",
+        ),
+        (lambda zoo: np.save(zoo / "weights.npy", np.full((40, 50), np.nan)), "has a weight that is NaN"),
+        (lambda zoo: (zoo / "metrics.csv.gz").write_bytes(b"no table"), "metrics.csv.gz: cannot be read as a table"),
+        (lambda zoo: (zoo / "layout.csv").write_text("varname,start_idx\n"), "layout.csv: no column end_idx, shape"),
+        (
+            lambda zoo: (zoo / "layout.csv").write_text("varname,start_idx,end_idx,shape\na/kernel:0,0,50,exit()\n"),
+            "no layout of convolutions",
+        ),
+    ],
+)
+def test_a_wrong_zoo_is_named(zoo: Path, harm: Callable[[Path], object], message: str) -> None:
+    harm(zoo)
+    with pytest.raises(UserError, match=message):
+        read(zoo, ZOO)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark.datasets import build, catalog, storage
+from benchmark.datasets import build, catalog, recipe, storage
 from benchmark.datasets.recipe import InrRecipe, Shard, Slice
 from benchmark.datasets.sources import images
 from benchmark.errors import UserError
@@ -35,8 +35,8 @@ def entry(**changes: object) -> catalog.Entry:
         "steps": 20,
         "initialisation": "independent",
     }
-    recipe = InrRecipe.model_validate(data | changes)
-    return wanted.model_copy(update={"name": "tiny", "recipe": recipe, "fingerprint": None})
+    tiny = InrRecipe.model_validate(data | changes)
+    return wanted.model_copy(update={"name": "tiny", "recipe": tiny, "fingerprint": None})
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def test_a_build_is_whole(tmp_path: Path) -> None:
     train = dataset.splits["train"]
     assert train.copy.tolist() == [0] * 7 + [1] * 7
     assert train.source_index.tolist() == list(range(7)) * 2
-    assert torch.equal(train.labels[:7], train.labels[7:])
+    assert torch.equal(train.targets[:7], train.targets[7:])
     assert not torch.allclose(train.weights[:7], train.weights[7:], atol=1e-2)
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert manifest.fingerprint in card
@@ -98,32 +98,41 @@ def test_an_interrupted_build_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_poor_fits_are_fitted_again_or_dropped_and_counted() -> None:
     tiny = entry()
     shard = tiny.recipe.shards("train")[0]
-    psnr = tiny.recipe.build(tiny.images, shard, MIRROR)[0].psnr
+    psnr = tiny.recipe.build(tiny.images, shard, MIRROR)[0].quality
     between = entry(minimum_psnr=float(psnr.sort().values[:2].mean()))
     again, dropped = between.recipe.build(between.images, shard, MIRROR)
-    assert len(again.psnr) + dropped == 4
-    assert (again.psnr >= between.recipe.minimum_psnr).all()
-    assert int((again.psnr == psnr[: len(again.psnr)]).sum()) < 4
+    assert len(again.quality) + dropped == 4
+    assert (again.quality >= between.recipe.minimum_psnr).all()
+    assert int((again.quality == psnr[: len(again.quality)]).sum()) < 4
     none, dropped = entry(minimum_psnr=99.0).recipe.build(tiny.images, shard, MIRROR)
-    assert (len(none.psnr), dropped) == (0, 4)
+    assert (len(none.quality), dropped) == (0, 4)
 
 
 def test_targets_average_blocks_of_pixels() -> None:
-    recipe = entry(side=2).recipe
+    grey = entry(side=2).recipe
     pixels = np.zeros((1, 4, 4, 3), dtype=np.uint8)
     pixels[0, :2, 2:] = 255
     pixels[0, 2:, :2] = [[[255] * 3, [0] * 3], [[255] * 3, [0] * 3]]
-    assert recipe.targets(pixels)[0, :, 0].tolist() == [-1.0, 1.0, 0.0, -1.0]
-    colour = InrRecipe.model_validate(recipe.model_dump() | {"channels": 3})
+    assert grey.targets(pixels)[0, :, 0].tolist() == [-1.0, 1.0, 0.0, -1.0]
+    colour = InrRecipe.model_validate(grey.model_dump() | {"channels": 3})
     pixels[..., 1] = 255
     assert colour.targets(pixels)[0, 0].tolist() == [-1.0, 1.0, -1.0]
     assert colour.spec.neurons == (2, 10, 10, 3)
 
 
-def test_an_estimate_grows_with_the_work() -> None:
+def test_an_estimate_grows_with_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe, "can_compile", lambda _: False)
     mini, paper = (build.estimate(catalog.entry(name), torch.device("cpu")) for name in ("mnist-inr-mini", "mnist-inr"))
     assert 1 < mini < 1000
     assert paper > 1000 * mini
+
+
+def test_a_limited_recipe_keeps_the_proportions() -> None:
+    paper = catalog.entry("mnist-inr").recipe
+    few = paper.limited(600)
+    assert {split: part.rows for split, part in few.splits.items()} == {"train": 450, "validation": 50, "test": 100}
+    assert few.networks == 600
+    assert few.shards("train")[0] == Shard("train", range(450), 0)
 
 
 def test_too_few_images_are_named() -> None:
@@ -132,16 +141,17 @@ def test_too_few_images_are_named() -> None:
         tiny.recipe.build(tiny.images, tiny.recipe.shards("test")[-1], MIRROR)
 
 
-@pytest.mark.parametrize("name", [name for name, entry in catalog.catalog().items() if entry.recipe])
+INRS = [name for name, entry in catalog.catalog().items() if isinstance(entry.recipe, InrRecipe)]
+
+
+@pytest.mark.parametrize("name", INRS)
 def test_the_catalogue_is_consistent(name: str) -> None:
-    recipe = catalog.entry(name).recipe
-    assert recipe.splits["test"].source == "test"
-    train, validation = (
-        range(part.start, part.start + part.rows) for part in (recipe.splits["train"], recipe.splits["validation"])
-    )
+    splits = catalog.entry(name).recipe.splits
+    assert splits["test"].source == "test"
+    train, validation = (range(part.start, part.start + part.rows) for part in (splits["train"], splits["validation"]))
     assert not set(train) & set(validation)
-    assert not recipe.splits["validation"].copies
-    assert not recipe.splits["test"].copies
+    assert not splits["validation"].copies
+    assert not splits["test"].copies
 
 
 def test_lossy_images_are_not_taken_for_lossless_ones(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from nft import siren
 from nft.network import NetworkSpec
 
 SPEC = NetworkSpec.mlp(2, 3, 1, activation="sine", omega=15.0)
+COLUMNS = storage.Columns(SPEC, ("a", "b"), "psnr")
 EMBEDDED = ["mnist-inr-mini", "fashion-inr-mini"]
 
 
@@ -45,8 +46,8 @@ def write(folder: Path, parts: dict[str, list[Split]]) -> storage.Manifest:
     }
     for name, shards in parts.items():
         for path, shard in zip(paths[name], shards, strict=True):
-            storage.write_shard(folder / path, SPEC, ["a", "b"], shard, {"recipe": "none"})
-    return storage.seal(folder, "small", SPEC, ["a", "b"], {"seed": 0}, paths, np.zeros((2, 3, 4), dtype=np.uint8))
+            storage.write_shard(folder / path, COLUMNS, shard, {"recipe": "none"})
+    return storage.seal(folder, "small", COLUMNS, {"seed": 0}, paths, np.zeros((2, 3, 4), dtype=np.uint8))
 
 
 @pytest.fixture
@@ -113,12 +114,49 @@ def test_embedded_datasets_open_with_the_datasets_library(name: str, tmp_path: P
     assert isinstance(opened["test"].features["label"], ClassLabel)
     row = opened["test"].with_format("torch")[5]
     assert torch.equal(row["weights"], dataset.splits["test"].weights[5])
-    assert int(row["label"]) == int(dataset.splits["test"].labels[5])
+    assert int(row["label"]) == int(dataset.splits["test"].targets[5])
 
 
-def test_embedded_datasets_are_small() -> None:
-    files = [path for path in catalog.EMBEDDED.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) <= 6e6
+@pytest.mark.parametrize("kind", ["*-inr-mini", "*-gs-mini"])
+def test_embedded_datasets_are_small(kind: str) -> None:
+    files = [path for folder in catalog.EMBEDDED.glob(kind) for path in folder.rglob("*") if path.is_file()]
+    assert 0 < sum(path.stat().st_size for path in files) <= 6e6
+
+
+def numbers() -> dict[str, Split]:
+    """Networks with a number as their target."""
+    return {name: replace(split, targets=torch.rand(6)) for name, split in splits().items()}
+
+
+def seal_numbers(folder: Path, parts: dict[str, Split]) -> storage.Manifest:
+    columns = storage.Columns(SPEC, (), "train_accuracy")
+    paths = {name: [storage.shard_path(name, 0, 1)] for name in SPLITS}
+    for name, split in parts.items():
+        storage.write_shard(folder / paths[name][0], columns, split, {})
+    return storage.seal(folder, "numbers", columns, {}, paths, None)
+
+
+def test_a_target_may_be_a_number(tmp_path: Path) -> None:
+    from datasets import load_dataset
+
+    written = numbers()
+    manifest = seal_numbers(tmp_path / "zoo", written)
+    dataset = storage.read(tmp_path / "zoo")
+    for name, split in dataset.splits.items():
+        assert_same(split, written[name])
+    assert dataset.examples is None
+    changed = seal_numbers(tmp_path / "other", written | {"test": replace(written["test"], targets=torch.zeros(6))})
+    assert changed.fingerprint != manifest.fingerprint
+    opened = load_dataset(str(tmp_path / "zoo"), cache_dir=str(tmp_path / "cache"))["test"]
+    assert opened["target"] == written["test"].targets.tolist()
+    assert "train_accuracy" in opened.features
+
+
+def test_a_number_that_is_none_is_refused(tmp_path: Path) -> None:
+    parts = numbers()
+    parts["test"].targets[3] = torch.nan
+    with pytest.raises(UserError, match="a target is NaN or infinite"):
+        seal_numbers(tmp_path, parts)
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -135,13 +173,13 @@ def test_the_recipe_rebuilds_the_embedded_networks() -> None:
     train, mirror = rows(stored.splits["train"], slice(16)), Path(__file__).parent / "data"
     rebuilt, dropped = entry.recipe.build(entry.images, Shard("train", range(16), 0), mirror)
     assert dropped == 0
-    torch.testing.assert_close(rebuilt.psnr, train.psnr)
-    assert_same(replace(rebuilt, psnr=train.psnr), train)
+    torch.testing.assert_close(rebuilt.quality, train.quality)
+    assert_same(replace(rebuilt, quality=train.quality), train)
     # The stored PSNR is that of the stored weights against the images.
     pixels, _ = images(entry.images, "train", range(16), mirror)
     drawn = siren.render(entry.recipe.spec, train.weights.double(), siren.grid(14, 14, torch.float64))
     errors = (drawn - entry.recipe.targets(pixels)).square().mean(dim=(1, 2))
-    torch.testing.assert_close(siren.psnr(errors).float(), train.psnr)
+    torch.testing.assert_close(siren.psnr(errors).float(), train.quality)
 
 
 def test_arms_change_the_weights_and_not_the_functions() -> None:

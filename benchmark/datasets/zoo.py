@@ -265,7 +265,7 @@ class ZooRecipe(BaseModel):
         first, second = torch.zeros_like(start), torch.zeros_like(start)
         adam, rmsprop = (settings.optimizer[:, None] == OPTIMIZERS.index(name) for name in ("adam", "rmsprop"))
         rate, l2 = settings.learning_rate[:, None].to(start), settings.l2[:, None].to(start)
-        decay = torch.where(adam, 0.999, 0.9).to(start)
+        decay = torch.where(adam, *start.new_tensor([0.999, 0.9]))
         available = (settings.train_fraction * len(labels)).clamp(min=1)[:, None]
         ones = [(torch.ones_like(kernel), torch.zeros_like(bias)) for kernel, bias in self.spec.to_layers(start[:1])]
         penalised = self.spec.to_flat(ones)  # weights, not biases
