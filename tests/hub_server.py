@@ -51,6 +51,7 @@ class Hub:
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, str | None]] = []
         self.uploads: dict[str, bytes] = {}
+        self.elsewhere: dict[str, str] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": self}))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -75,6 +76,24 @@ def cut(handler: Handler) -> bool:
     """A fault that sends half of what it promised."""
     handler.cut_body = True
     return False
+
+
+def redirect(handler: Handler) -> bool:
+    """Not so much a fault as what the Hub does with large files: it names another address, which serves the bytes alone."""
+    digest = hashlib.sha256(handler.path.encode()).hexdigest()
+    handler.hub.elsewhere[digest] = handler.path
+    parts = urlsplit(handler.path).path.strip("/").split("/")
+    repository = handler.hub.repositories["/".join(parts[1:3])]
+    data = (repository.files(parts[4]) or {})["/".join(parts[5:])]
+    headers = {
+        "Location": f"{handler.hub.url}/cdn/{digest}",
+        "ETag": f'"{digest}"',
+        "X-Linked-ETag": f'"{hashlib.sha256(data).hexdigest()}"',
+        "X-Linked-Size": str(len(data)),
+        "X-Repo-Commit": parts[4],
+    }
+    handler.answer(302, b"", headers)
+    return True
 
 
 def garble(handler: Handler) -> bool:
@@ -136,6 +155,8 @@ class Handler(BaseHTTPRequestHandler):
             self.json({"url": f"{self.hub.url}/datasets/{name}", "id": name, "name": name})
         elif path == "/api/validate-yaml":
             self.json({"errors": [], "warnings": []})
+        elif parts[0] == "cdn":
+            self._resolve_path(self.hub.elsewhere[parts[1]])
         elif parts[0] == "uploads":
             self.hub.uploads[parts[1]] = body
             self.answer(200, b"", {})
@@ -202,6 +223,10 @@ class Handler(BaseHTTPRequestHandler):
         if path.endswith(LFS_ENDINGS):
             entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
         return entry
+
+    def _resolve_path(self, path: str) -> None:
+        parts = path.strip("/").split("/")
+        self._resolve("/".join(parts[1:3]), parts[4], "/".join(parts[5:]))
 
     def _resolve(self, name: str, revision: str, path: str) -> None:
         if (repository := self._find(name)) is None:

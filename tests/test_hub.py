@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hub_server import Fault, Hub, Repository, cut, garble, status
+from hub_server import Fault, Hub, Repository, cut, garble, redirect, status
 
 from benchmark.datasets import catalog, storage
 from leaderboard import record as records
@@ -122,6 +122,13 @@ def test_a_cut_connection_is_asked_again(hub: Hub, pinned: str, tmp_path: Path) 
         code, _, errors = pull(hub, tmp_path, pinned)
     assert code == 0, errors
     assert len([path for method, path, _ in hub.requests if method == "GET" and path.endswith(TRAIN)]) == 2
+
+
+def test_files_kept_elsewhere_are_followed(hub: Hub, pinned: str, tmp_path: Path) -> None:
+    hub.faults += [Fault("HEAD", TRAIN, redirect), Fault("GET", TRAIN, redirect)]
+    code, _, errors = pull(hub, tmp_path, pinned)
+    assert code == 0, errors
+    assert any(path.startswith("/cdn/") for method, path, _ in hub.requests if method == "GET")
 
 
 def test_busy_servers_are_waited_for(hub: Hub, pinned: str, tmp_path: Path) -> None:

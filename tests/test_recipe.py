@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -182,3 +186,61 @@ def test_sheets_show_what_they_are_given(channels: int) -> None:
     picture = np.asarray(sheet([("one", tiles), ("two", 255 - tiles)], zoom=2))
     assert (picture[:4:2, 90:96:2] == tiles[0]).all()
     assert (picture[6:10:2, 98:104:2] == 255 - tiles[1]).all()
+
+
+@pytest.fixture(scope="module")
+def many_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As many images as the mini recipe's splits reach into, laid out like the Hub."""
+    source = catalog.entry("fashion-inr-mini").images
+    folder = tmp_path_factory.mktemp("hub") / "datasets" / source.repository / source.config
+    folder.mkdir(parents=True)
+    shades = np.random.default_rng(0).integers(0, 256, (256, 28), dtype=np.uint8)
+    encoded = []
+    for shade in shades:
+        buffer = io.BytesIO()
+        Image.fromarray(np.tile(shade, (28, 1))).save(buffer, "PNG")
+        encoded.append({"bytes": buffer.getvalue(), "path": None})
+    for split, rows in (("train", 9000), ("test", 300)):
+        table = pa.table({"image": [encoded[row % 256] for row in range(rows)], "label": [0] * rows})
+        pq.write_table(table, folder / f"{split}-00000-of-00001.parquet")
+    return folder.parents[3]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_build_that_was_stopped_ends_with_the_same_fingerprint(
+    many_images: Path, tmp_path: Path, how: signal.Signals
+) -> None:
+    def start(folder: Path) -> subprocess.Popen[str]:
+        command = (
+            f"-m benchmark datasets build fashion-inr-mini --limit 1100 --output {folder} --hub-mirror {many_images}"
+        )
+        return subprocess.Popen(
+            [sys.executable, *command.split()],
+            cwd=Path(__file__).resolve().parent.parent,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    stopped = start(tmp_path / "stopped")
+    first = tmp_path / "stopped" / storage.shard_path("train", 0, 2)
+    deadline = time.monotonic() + 120
+    while not first.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    stopped.send_signal(how)
+    _, errors = stopped.communicate(timeout=60)
+    if how == signal.SIGINT:
+        assert stopped.returncode == 130
+        assert "the same command goes on" in errors
+    assert "Traceback" not in errors
+    assert not (tmp_path / "stopped/manifest.json").exists()
+    kept = first.stat().st_mtime_ns
+    prints = []
+    for folder in (tmp_path / "stopped", tmp_path / "whole"):
+        made = start(folder)
+        output, errors = made.communicate(timeout=300)
+        assert made.returncode == 0, errors
+        prints.append(output.split()[-1])
+    assert prints[0] == prints[1]
+    assert first.stat().st_mtime_ns == kept
+    assert storage.read_manifest(tmp_path / "whole").name == "fashion-inr-mini-first-1100"

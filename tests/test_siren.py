@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmark.environment import can_compile
 from nft import siren
 from nft.network import NetworkSpec
 
@@ -61,3 +62,13 @@ def test_psnr() -> None:
 def test_other_networks_are_refused() -> None:
     with pytest.raises(ValueError, match="sine"):
         siren.initialise(NetworkSpec.mlp(2, 3, 1), 1)
+
+
+def test_compiled_fits_are_the_same_fits() -> None:
+    if not can_compile(torch.device("cpu")):
+        pytest.skip("torch.compile does not work here")
+    start, targets = siren.initialise(SPEC, 3), torch.rand(3, 9, 3)
+    fits = [
+        siren.fit(SPEC, start, targets, siren.grid(3, 3), 30, 1e-3, compiled=compiled) for compiled in (False, True)
+    ]
+    torch.testing.assert_close(*[weights for weights, _ in fits], atol=1e-5, rtol=1e-4)

@@ -82,7 +82,7 @@ def test_the_published_size() -> None:
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_network_in_a_group_is_trained_as_alone(optimizer: str) -> None:
     """Against torch's own optimizers, on one image, so that every batch is that image over and over."""
-    made = recipe(steps=12)
+    made = recipe()
     mine = settings(
         3,
         optimizer=torch.full((3,), OPTIMIZERS.index(optimizer)),
@@ -92,7 +92,7 @@ def test_a_network_in_a_group_is_trained_as_alone(optimizer: str) -> None:
     )
     start = 0.3 * torch.randn(3, made.spec.parameters, dtype=torch.float64)
     image, label = torch.rand(1, 14, 14, dtype=torch.float64), torch.tensor([2])
-    trained = made._train(start, mine, image, label, range(3), lambda _: None)
+    trained = made._train(start, mine, image, label, range(3), lambda _: None, 12)
     for row in range(3):
         layers = [[nn.Parameter(part.clone()) for part in layer] for layer in made.spec.to_layers(start[row])]
         rate, l2 = mine.learning_rate[row].item(), mine.l2[row].item()

@@ -137,7 +137,7 @@ class ZooRecipe(BaseModel):
             part = slice(first, first + CHUNK[device.type])
             mine = HyperParameters(*(column.to(device) for column in vars(settings.rows(part)).values()))
             runs = shard.rows[part]
-            weights = self._train(start[part].to(device), mine, train_images, train_labels, runs, progress)
+            weights = self._train(start[part].to(device), mine, train_images, train_labels, runs, progress, self.steps)
             if self.significant_bits < 24:
                 weights = round_mantissa(weights, self.significant_bits)
             trained.append(weights)
@@ -165,8 +165,7 @@ class ZooRecipe(BaseModel):
         labels = torch.zeros(100, dtype=torch.long, device=device)
 
         def take(steps: int) -> None:
-            recipe = self.model_copy(update={"steps": steps})
-            recipe._train(start, mine, noise, labels, range(count), lambda _: None).sum().item()
+            self._train(start, mine, noise, labels, range(count), lambda _: None, steps).sum().item()
 
         return take
 
@@ -259,6 +258,7 @@ class ZooRecipe(BaseModel):
         labels: Tensor,
         runs: range,
         progress: Callable[[float], None],
+        steps: int,
     ) -> Tensor:
         loss_of = torch.compile(self._loss, dynamic=False) if can_compile(start.device) else self._loss
         weights = start.clone().requires_grad_(True)
@@ -272,7 +272,7 @@ class ZooRecipe(BaseModel):
         keep = (1 - settings.dropout)[:, None, None]
         random = generator("zoo", "training", self.seed, runs.start)
         shape = (len(start), self.batch_size)
-        for step in range(1, 1 + self.steps):
+        for step in range(1, 1 + steps):
             rows = (torch.rand(shape, generator=random, dtype=torch.float64).to(start.device) * available).long()
             uniform = torch.rand(*shape, self.channels[-1], generator=random, dtype=torch.float64).to(start.device)
             kept = ((uniform < keep) / keep).to(start)
