@@ -27,6 +27,12 @@ def benchmark_inr(session: nox.Session) -> None:
     run_python(session, "-m", "benchmark", "run", "inr-classification", *session.posargs)
 
 
+@nox.session(name="benchmark-speed", venv_backend="none")
+def benchmark_speed(session: nox.Session) -> None:
+    """Time the layers beside those published with the papers; takes some ten minutes, with nothing else running."""
+    run_python(session, "-m", "benchmark", "speed", *session.posargs)
+
+
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """Run the tests."""

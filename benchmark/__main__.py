@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmark run`, `list`, `datasets`."""
+"""The command line: `python -m benchmark run`, `list`, `speed`, `datasets`."""
 
 from __future__ import annotations
 
@@ -99,6 +99,31 @@ def list_all() -> None:
     show("suites", [(name, suite.note) for name, suite in suites.registry().items()])
     show("datasets", [(name, entry.title) for name, entry in catalog.catalog().items()])
     show("methods", [(name, f"{method.title} [{method.paper}]") for name, method in methods.registry().items()])
+
+
+@app.command()
+def speed(
+    cases: Annotated[
+        str | None, typer.Option(metavar="A;B", help="Only these comparisons, with ; between them.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
+    output: Annotated[Path, typer.Option(help="Folder for speed.json, SPEED.md and a plot.")] = Path("results/speed"),
+) -> None:
+    """Time our layers beside those published with the papers, and print the table. Let nothing else run meanwhile."""
+    from benchmark.environment import resolve_device
+    from benchmark.speed import cases as known
+    from benchmark.speed import report
+
+    where = resolve_device(device)
+    wanted = [name.strip() for name in cases.split(";")] if cases else None
+    if unknown := set(wanted or ()) - set(known.cases(where)):
+        raise UserError(f"unknown comparison {min(unknown)!r}; known: {'; '.join(known.cases(where))}")
+    measured = report.measure(where, wanted, lambda name: typer.echo(f"timing: {name}", err=True))
+    report.write(measured, output)
+    typer.echo(report.compared_table(measured, "simple"))
+    if measured["growth"]:
+        typer.echo("\n" + report.growth_table(measured, "simple"))
+    typer.echo(f"\nreport: {output / 'SPEED.md'}", err=True)
 
 
 def _names(given: str | None) -> list[str] | None:

@@ -76,7 +76,7 @@ class PatchRenderer(nn.Module):
 
     def __init__(self, spec: NetworkSpec, side: int, height: int, width: int) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, self.image = spec, (height, width)
         coordinates = siren.grid(height, width)
         row, column = torch.round((side - 1) * (coordinates + 1) / 2).long().unbind(-1)
         patch = row * side + column

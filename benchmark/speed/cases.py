@@ -1,0 +1,167 @@
+"""What is timed: the layers of `nft/` and `baselines/`, each beside the published one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from baselines.nfn import EquivariantLinear
+from benchmark.speed import reference
+from benchmark.speed.measure import Case, backward, moved
+from nft import siren
+from nft.inr2array import HyperNetwork, Inr2Array
+from nft.layers import CrossAttentionPooling, NFTBlock
+from nft.network import NetworkSpec
+from nft.transformer import NFTEncoder
+
+HEADS = 4
+IMAGE = (28, 28)
+Make = Callable[[torch.device], Case]
+
+
+def spec(width: int = 32) -> NetworkSpec:
+    """The SIREN of the paper's MNIST INRs, or one of another width."""
+    return NetworkSpec.mlp(2, width, width, 1, activation="sine", omega=30.0)
+
+
+def cases(device: torch.device) -> dict[str, Make]:
+    """Every comparison, by name, smallest channels first."""
+    batch = {64: 16, 256: 4} if device.type == "cpu" else {64: 64, 256: 64}
+    found: dict[str, Make] = {}
+    for channels, count in batch.items():
+        found[f"NFT block, {channels} channels"] = lambda d, c=channels, n=count: block(spec(), c, n, d)
+        for name, hidden_only in (("NP", False), ("HNP", True)):
+            found[f"{name} layer, {channels} channels"] = lambda d, c=channels, n=count, h=hidden_only: linear(
+                c, n, d, h
+            )
+    found["cross-attention pooling"] = lambda d: pooling(256, batch[256], d)
+    found["Inr2Array, training step"] = lambda d: inr2array(batch[256], d)
+    found["SIREN rendering"] = lambda d: rendering(64, d)
+    found["SIREN fitting, 20 steps"] = lambda d: fitting(100 if d.type == "cpu" else 2000, d)
+    return found
+
+
+def growth(device: torch.device) -> Iterator[tuple[str, list[int], Callable[[int], Case]]]:
+    """Ours alone, at sizes that double: what grows, its values, and the case of a value."""
+    count = 8 if device.type == "cpu" else 64
+    yield "batch", [count * 2**i for i in range(4)], lambda n: block(spec(), 64, n, device, alone=True)
+    yield "channels", [32, 64, 128, 256], lambda n: block(spec(), n, count, device, alone=True)
+    yield "width", [16, 32, 64], lambda n: block(spec(n), 64, count, device, alone=True)
+
+
+def _contestants(
+    device: torch.device,
+    ours: tuple[nn.Module, Tensor],
+    theirs: tuple[nn.Module, object] | None,
+    *,
+    compiled: bool = True,
+) -> dict[str, Callable[[], object]]:
+    """Forward and backward of both, each eager and compiled; on a GPU in bfloat16 autocast."""
+    entrants = {"ours": ours} | ({"nfn": theirs} if theirs else {})
+    calls = {}
+    for name, (module, x) in entrants.items():
+        inputs = [leaf.requires_grad_() for leaf in _leaves(x)]
+        ways = {name: module} | ({f"{name} compiled": torch.compile(module, dynamic=False)} if compiled else {})
+        for way, callee in ways.items():
+
+            def run(callee: nn.Module = callee, x: object = x) -> list[Tensor]:
+                with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                    return _leaves(callee(x))
+
+            calls[way] = backward(module, inputs, run)
+    return calls
+
+
+def _leaves(x: object) -> list[Tensor]:
+    return [x] if isinstance(x, Tensor) else [part for pair in x for part in pair]
+
+
+def block(network: NetworkSpec, channels: int, batch: int, device: torch.device, *, alone: bool = False) -> Case:
+    """One NFT block, forward and backward."""
+    ours = NFTBlock(network, channels, HEADS).to(device)
+    x = torch.randn(batch, network.tokens, channels, device=device)
+    theirs = None if alone else (reference.Block(ours).to(device), reference.to_reference(network, x))
+    size = {"batch": batch, "tokens": network.tokens, "channels": channels}
+    contestants = _contestants(device, (ours, x), theirs, compiled=not alone)
+    return Case("NFT block", size, contestants, moved(ours, x, x))
+
+
+def linear(channels: int, batch: int, device: torch.device, hidden_only: bool) -> Case:
+    """One NP or HNP layer, forward and backward."""
+    ours = EquivariantLinear(spec(), channels, channels, hidden_only=hidden_only).to(device)
+    x = torch.randn(batch, spec().tokens, channels, device=device)
+    theirs = reference.linear(spec(), channels, hidden_only=hidden_only).to(device)
+    size = {"batch": batch, "tokens": spec().tokens, "channels": channels}
+    contestants = _contestants(device, (ours, x), (theirs, reference.to_reference(spec(), x)))
+    return Case("HNP layer" if hidden_only else "NP layer", size, contestants, moved(ours, x, x))
+
+
+def pooling(channels: int, batch: int, device: torch.device) -> Case:
+    """Cross-attention pooling to 16 vectors, forward and backward."""
+    ours = CrossAttentionPooling(channels, 16).to(device)
+    x = torch.randn(batch, spec().tokens, channels, device=device)
+    theirs = reference.pooling(spec(), ours).to(device)
+    size = {"batch": batch, "tokens": spec().tokens, "channels": channels}
+    contestants = _contestants(device, (ours, x), (theirs, reference.to_reference(spec(), x)))
+    return Case("cross-attention pooling", size, contestants, moved(ours, x))
+
+
+def autoencoder(channels: int, blocks: int, batch: int, device: torch.device) -> tuple[Inr2Array, nn.Module, Tensor]:
+    """Inr2Array with random SIRENs to read, and the published one with its parameters."""
+    network = spec()
+    flat = siren.initialise(network, batch).to(device)
+    encoder = NFTEncoder(
+        network, *network.statistics(flat.cpu()), channels=channels, blocks=blocks, heads=HEADS, fourier_scale=3.0
+    )
+    sizes = {"side": 4, "height": IMAGE[0], "width": IMAGE[1], "hidden": 256}
+    ours = Inr2Array(encoder, network, **sizes, decoder=HyperNetwork).to(device)
+    return ours, reference.AutoEncoder(ours, network).to(device), flat
+
+
+def inr2array(batch: int, device: torch.device) -> Case:
+    """A training step of the paper's Inr2Array but for the optimizer: 6 blocks of 256 channels, squared error, forward and backward."""
+    ours, theirs, flat = autoencoder(256, 6, batch, device)
+    targets = siren.render(spec(), flat, siren.grid(*IMAGE, device=device))
+
+    def step(module: nn.Module, callee: Callable[[Tensor], Tensor]) -> Callable[[], object]:
+        def run() -> list[Tensor]:
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                return [(callee(flat) - targets).square().mean()]
+
+        return backward(module, [], run)
+
+    contestants = {
+        "ours": step(ours, ours),
+        "ours compiled": step(ours, torch.compile(ours, dynamic=False)),
+        "nfn": step(theirs, theirs),
+    }
+    return Case("Inr2Array", {"batch": batch, "tokens": spec().tokens, "channels": 256}, contestants, moved(ours, flat))
+
+
+def rendering(count: int, device: torch.device) -> Case:
+    """Drawing images with many SIRENs at once, and one after the other."""
+    network = spec()
+    flat, points = siren.initialise(network, count).to(device), siren.grid(*IMAGE, device=device)
+    contestants = {
+        "ours": lambda: siren.render(network, flat, points),
+        "one at a time": lambda: [siren.render(network, row, points) for row in flat.split(1)],
+    }
+    return Case("SIREN rendering", {"networks": count, "pixels": len(points)}, contestants, flat.nbytes + points.nbytes)
+
+
+def fitting(count: int, device: torch.device) -> Case:
+    """Fitting many SIRENs at once, and (a tenth of them) one after the other as torch modules."""
+    network, steps, rate = spec(), 20, 1e-4
+    start, points = siren.initialise(network, count).to(device), siren.grid(*IMAGE, device=device)
+    targets = torch.rand(count, len(points), 1, device=device)
+    few = max(1, count // 10)
+    contestants = {
+        "ours": lambda: siren.fit(network, start, targets, points, steps, rate),
+        "ours compiled": lambda: siren.fit(network, start, targets, points, steps, rate, compiled=True),
+        "one at a time, a tenth": lambda: reference.one_at_a_time(
+            network, start[:few], targets[:few], points, steps, rate
+        ),
+    }
+    return Case("SIREN fitting", {"networks": count, "pixels": len(points), "steps": steps}, contestants, start.nbytes)

@@ -1,0 +1,173 @@
+"""The report of a speed run: JSON, a table, and a plot of how the cost grows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from tabulate import tabulate
+
+from benchmark.environment import describe
+from benchmark.speed import cases
+from benchmark.speed.measure import MINIMUM_SECONDS, ceilings, time_case
+
+Report = dict[str, Any]
+
+
+def measure(
+    device: torch.device,
+    wanted: Sequence[str] | None,
+    progress: Callable[[str], None],
+    minimum_seconds: float = MINIMUM_SECONDS,
+) -> Report:
+    """Time every case, or those that are named, and how ours grows. `progress` is told what comes next."""
+    compared, grown = {}, {}
+    torch.manual_seed(0)
+    for name, make in cases.cases(device).items():
+        if wanted is None or name in wanted:
+            progress(name)
+            compared[name] = asdict(time_case(make(device), device, minimum_seconds))
+    if wanted is None:
+        for what, values, make in cases.growth(device):
+            progress(f"growth with {what}")
+            grown[what] = [
+                asdict(time_case(make(value), device, minimum_seconds)) | {"value": value} for value in values
+            ]
+    environment = describe(device, workers=1).model_dump()
+    return {"environment": environment, "ceilings": ceilings(device), "compared": compared, "growth": grown}
+
+
+def ratio(timing: Report) -> dict[str, float]:
+    """How many times faster ours is than the other, as each comes, and each at its best."""
+    seconds = timing["seconds"]
+    times = {name: value * (10 if name.endswith("a tenth") else 1) for name, value in seconds.items()}
+    ours = {name: value for name, value in times.items() if name.startswith("ours")}
+    others = {name: value for name, value in times.items() if name not in ours}
+    return {"eager": next(iter(others.values())) / ours["ours"], "best": min(others.values()) / min(ours.values())}
+
+
+def write(report: Report, folder: Path) -> None:
+    """Write `speed.json`, `SPEED.md` and, where growth was measured, `growth.png`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "speed.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if report["growth"]:
+        _plot(report, folder / "growth.png")
+    (folder / "SPEED.md").write_text(markdown(report), encoding="utf-8")
+
+
+def markdown(report: Report) -> str:
+    """The report for people."""
+    environment, best = report["environment"], report["ceilings"]
+    clean = (
+        environment["commit"] and f"commit {environment['commit'][:12]}{'' if environment['clean'] else ', changed'}"
+    )
+    lines = [
+        "# Speed of the layers",
+        "",
+        f"{environment['processor']}, {environment['threads']} threads, torch {environment['torch']}, {clean or 'no commit'}. "
+        f"Measured here: {best['flops_per_second'] / 1e9:,.0f} GFLOP/s in a large matrix product, "
+        f"{best['bytes_per_second'] / 1e9:,.0f} GB/s in a large copy.",
+        "",
+        "Forward and backward unless it says otherwise, in milliseconds: medians of one interleaved run. `ratio` is nfn (or one at a "
+        "time) over ours, both eager; `best` is each at its faster of eager and compiled. `floor` is the time that the same FLOPs "
+        "take in a large matrix product: no implementation of the same arithmetic is faster. GB/s counts what must be moved at least.",
+        "",
+        compared_table(report, "github"),
+        "",
+    ]
+    if report["growth"]:
+        lines += [
+            "## Growth",
+            "",
+            "What doubling one size costs our NFT block, beside what its arithmetic says.",
+            "",
+            growth_table(report, "github"),
+            "",
+            "![time against FLOPs](growth.png)",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def compared_table(report: Report, style: str) -> str:
+    """One row a case."""
+    rows = []
+    for name, timing in report["compared"].items():
+        seconds, ceiling = timing["seconds"], report["ceilings"]["flops_per_second"]
+        fastest = min(value for key, value in seconds.items() if key.startswith("ours"))
+        others = [key for key in seconds if not key.startswith("ours")]
+        kept = timing["kept"]
+        shown = [seconds.get(others[0]), seconds.get("nfn compiled"), seconds["ours"], seconds.get("ours compiled")]
+        if others[0].endswith("a tenth"):
+            shown[0] *= 10
+        ratios = ratio(timing)
+        rows.append(
+            [
+                name,
+                "×".join(map(str, timing["size"].values())),
+                *("" if value is None else f"{1e3 * value:.1f}" for value in shown),
+                f"{ratios['eager']:.2f}",
+                f"{ratios['best']:.2f}",
+                f"{1e3 * timing['flops'] / ceiling:.1f}",
+                f"{timing['flops'] / fastest / 1e9:,.0f}",
+                f"{timing['compulsory_bytes'] / fastest / 1e9:.1f}",
+                " / ".join(f"{kept[key] / 2**20:.0f}" for key in ("ours", others[0]) if key in kept),
+            ]
+        )
+    headers = ["case", "size", "nfn", "compiled", "ours", "compiled", "ratio", "best"]
+    headers += ["floor", "GFLOP/s", "GB/s", "MiB kept, ours / nfn"]
+    return tabulate(rows, headers, tablefmt=style, disable_numparse=True, colalign=("left", "left") + ("right",) * 10)
+
+
+def growth_table(report: Report, style: str) -> str:
+    """One row a doubling."""
+    rows = []
+    for what, timings in report["growth"].items():
+        for before, after in pairwise(timings):
+            cost = after["seconds"]["ours"] / before["seconds"]["ours"]
+            arithmetic = after["flops"] / before["flops"]
+            rows.append(
+                [
+                    what,
+                    f"{before['value']} to {after['value']}",
+                    f"{cost:.2f}",
+                    f"{arithmetic:.2f}",
+                    f"{cost / arithmetic:.2f}",
+                ]
+            )
+    headers = ["size", "from, to", "time, times", "FLOPs, times", "time over FLOPs"]
+    return tabulate(
+        rows, headers, tablefmt=style, disable_numparse=True, colalign=("left", "left", "right", "right", "right")
+    )
+
+
+def _plot(report: Report, path: Path) -> None:
+    from matplotlib.figure import Figure  # slow to import
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    flops = []
+    for what, timings in report["growth"].items():
+        flops += [timing["flops"] for timing in timings]
+        axes.loglog(
+            [timing["flops"] for timing in timings],
+            [timing["seconds"]["ours"] for timing in timings],
+            marker="o",
+            label=f"{what} {timings[0]['value']} to {timings[-1]['value']}",
+        )
+    ends = [min(flops), max(flops)]
+    axes.loglog(
+        ends,
+        [end / report["ceilings"]["flops_per_second"] for end in ends],
+        "k:",
+        label="the same FLOPs in one large product",
+    )
+    axes.set(xlabel="FLOPs of forward and backward", ylabel="seconds", title="NFT block")
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,80 @@
+"""The speed report compares things that compute the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from benchmark.speed import cases, reference, report
+from benchmark.speed.measure import Case, time_case
+from nft import siren
+from nft.layers import CrossAttentionPooling, NFTBlock
+
+CPU = torch.device("cpu")
+
+
+def shake(module: nn.Module) -> None:
+    """Move every parameter, gains and zero biases too."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+
+
+def test_the_published_block_computes_the_same() -> None:
+    spec = cases.spec(6)
+    ours = NFTBlock(spec, 16, cases.HEADS)
+    shake(ours)
+    x = torch.randn(2, spec.tokens, 16)
+    theirs = reference.from_reference(spec, reference.Block(ours)(reference.to_reference(spec, x)))
+    torch.testing.assert_close(ours(x), theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_the_published_pooling_computes_the_same() -> None:
+    spec = cases.spec(6)
+    ours = CrossAttentionPooling(16, 4)
+    x = torch.randn(2, spec.tokens, 16)
+    theirs = reference.pooling(spec, ours)(reference.to_reference(spec, x))
+    torch.testing.assert_close(ours(x), theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_the_published_autoencoder_computes_the_same() -> None:
+    ours, theirs, flat = cases.autoencoder(16, 2, 3, CPU)
+    torch.testing.assert_close(ours(flat), theirs(flat), atol=1e-3, rtol=1e-3)
+
+
+def test_fitting_together_is_as_good_as_one_at_a_time() -> None:
+    spec, points = cases.spec(), siren.grid(8, 8)
+    start, targets = siren.initialise(spec, 4), torch.rand(4, 64, 1)
+    together, apart = (
+        fit(spec, start, targets, points, 60, 1e-3)
+        for fit in (lambda *given: siren.fit(*given, schedule="constant"), reference.one_at_a_time)
+    )
+    torch.testing.assert_close(siren.psnr(together[1]), siren.psnr(apart[1]), atol=0.05, rtol=0)
+    torch.testing.assert_close(together[0], apart[0], atol=1e-3, rtol=1e-2)
+
+
+def test_a_report_tells_what_was_measured(tmp_path: Path) -> None:
+    small = cases.block(cases.spec(8), 16, 2, CPU, alone=True)
+    slow = Case(
+        "slow", {"batch": 1}, small.contestants | {"nfn": lambda: [small.contestants["ours"]() for _ in range(3)]}, 8
+    )
+    timing = vars(time_case(slow, CPU, minimum_seconds=0.05))
+    assert report.ratio(timing)["eager"] == pytest.approx(3, rel=0.5)
+    assert (
+        timing["flops"] > 2 * 3 * 2 * cases.spec(8).tokens * 16 * 16 * 11
+    )  # projections and feed-forward, there and back
+    assert timing["kept"]["ours"] > 2 * cases.spec(8).tokens * 16 * 4
+    measured = {
+        "environment": {"processor": "a processor", "threads": 1, "torch": "2", "commit": None, "clean": False},
+        "ceilings": {"flops_per_second": 1e11, "bytes_per_second": 1e10},
+        "compared": {"slow": timing},
+        "growth": {"batch": [timing | {"value": 1}, timing | {"value": 2}]},
+    }
+    report.write(measured, tmp_path)
+    text = (tmp_path / "SPEED.md").read_text(encoding="utf-8")
+    assert "a processor" in text
+    assert "1 to 2" in text
+    assert (tmp_path / "growth.png").stat().st_size > 1000
