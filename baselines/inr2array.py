@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from baselines.nfn import EquivariantLinear
-from benchmark.methods import Problem, TwoStageMethod
+from benchmark.methods import PAPER, Problem, TwoStageMethod
 from nft.inr2array import AdditiveHyperNetwork, ArrayClassifier, HyperNetwork, Inr2Array
 from nft.layers import FourierFeatures, GroupNorm, PositionEmbedding, Standardize
 from nft.transformer import NFTEncoder
@@ -39,7 +39,7 @@ class Inr2ArrayNFT(TwoStageMethod):
     title = "Inr2Array (NFT)"
     encoder = "inr2array"
     paper = "arXiv:2305.13546"
-    suites = {"mini": MINI, "mini-ablations": MINI}
+    suites = {"mini": MINI, "mini-ablations": MINI} | PAPER
 
     channels: int = 256
     blocks: int = 6

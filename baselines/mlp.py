@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from benchmark.methods import Method, Problem
+from benchmark.methods import PAPER, Method, Problem
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class MLP(Method):
     title = "MLP"
     paper = "arXiv:2302.14040"
     invariant = False
-    suites = {"mini": {"hidden": 512, "learning_rate": 3e-4}}
+    suites = {"mini": {"hidden": 512, "learning_rate": 3e-4}} | PAPER
 
     hidden: int = 1000
     dropout: float = 0.0

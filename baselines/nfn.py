@@ -15,7 +15,7 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from benchmark.methods import Method, Problem
+from benchmark.methods import PAPER, Method, Problem
 from nft.layers import FourierFeatures, Standardize, group_index
 from nft.network import NetworkSpec
 
@@ -216,7 +216,7 @@ class HNP(Method):
             "dropout": 0.0,
             "learning_rate": 4e-3,
         }
-    }
+    } | PAPER
 
     channels: int = 512
     layers: int = 3

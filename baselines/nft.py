@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from benchmark.methods import Method, Problem
+from benchmark.methods import PAPER, Method, Problem
 from nft.transformer import NFTClassifier, NFTEncoder
 
 
@@ -31,7 +31,7 @@ class NFT(Method):
             "dropout": 0.0,
             "learning_rate": 4e-3,
         }
-    }
+    } | PAPER
 
     channels: int = 256
     blocks: int = 4

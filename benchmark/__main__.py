@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -44,6 +45,10 @@ def run(
     ] = None,
     hub_mirror: commands.Mirror = None,
     rerun: Annotated[bool, typer.Option("--rerun", help="Run again what has a record already.")] = False,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0, help="Stop at a checkpoint after so long; the same command goes on from there."),
+    ] = None,
 ) -> None:
     """Run a suite's task and print its table.
 
@@ -73,7 +78,9 @@ def run(
             typer.echo(f"{len(stale)} are made again: their method, settings or data have changed since", err=True)
         try:
             with Display(todo) as display:
-                made = executor.execute_all(todo, results, where, count, display)
+                made = executor.execute_all(
+                    todo, results, where, count, display, math.inf if minutes is None else minutes
+                )
         except KeyboardInterrupt:
             typer.echo("stopped; the same command goes on from here", err=True)
             raise typer.Exit(130) from None
@@ -81,6 +88,9 @@ def run(
         (results / "LEADERBOARD.md").write_text(render.markdown(everything), encoding="utf-8")
     typer.echo(render.text([*done.values(), *made]))
     typer.echo(f"\nrecords and table: {results / 'LEADERBOARD.md'}", err=True)
+    if len(made) < len(todo):
+        typer.echo(f"{len(todo) - len(made)} runs are not done; the same command goes on from here", err=True)
+        raise typer.Exit(3)
     if failed := sum(found.status == "failed" for found in made):
         typer.echo(f"{failed} runs failed; their tracebacks lie beside their records", err=True)
         raise typer.Exit(1)
@@ -144,7 +154,7 @@ def _seeds(given: str | None) -> list[int] | None:
 
 
 def main() -> None:
-    """Run the command line. Exits with 0, 1 for failed runs, 2 for a mistake, 130 for Ctrl-C."""
+    """Run the command line. Exits with 0, 1 for failed runs, 2 for a mistake, 3 for --minutes that were over, 130 for Ctrl-C."""
     from benchmark.executor import WorkerDied
     from leaderboard.record import RecordError
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import queue
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -19,6 +21,7 @@ from benchmark.display import Display
 from benchmark.environment import usable_cores
 from benchmark.errors import UserError
 from benchmark.runner import Run, execute, is_current
+from benchmark.training import Stopped
 from leaderboard import record as records
 from leaderboard.record import Record
 
@@ -63,9 +66,18 @@ def default_workers(device: torch.device) -> int:
 
 
 def execute_all(
-    runs: Sequence[Run], results: Path, device: torch.device, workers: int, display: Display
+    runs: Sequence[Run],
+    results: Path,
+    device: torch.device,
+    workers: int,
+    display: Display,
+    minutes: float = math.inf,
 ) -> list[Record]:
-    """Make every run. A method's failure is a record; a killed worker raises WorkerDied, and what is done stays."""
+    """Make every run, or as many as `minutes` allow; those that time ends leave a checkpoint.
+
+    A method's failure is a record; a killed worker raises WorkerDied, and what is done stays.
+    """
+    deadline = time.monotonic() + 60 * minutes
     if not runs:
         return []
     workers = min(workers, len(runs))
@@ -84,6 +96,8 @@ def execute_all(
             for future in done:
                 finished.append(future.result())
                 display.finish(futures[future], finished[-1])
+            if time.monotonic() > deadline:
+                break
     except BrokenProcessPool:
         raise WorkerDied(
             "a worker process was killed, most likely for want of memory: the same command goes on from here, "
@@ -104,10 +118,6 @@ def _show(events: multiprocessing.Queue[tuple[int, int]], runs: Sequence[Run], d
         display.update(runs[index], step)
 
 
-class _Stopped(BaseException):
-    """Ends a run in a worker because the command was interrupted; no `except Exception` of a method catches it."""
-
-
 def _start(
     events: multiprocessing.Queue[tuple[int, int]], stop: multiprocessing.synchronize.Event, parent: int
 ) -> None:
@@ -124,7 +134,7 @@ def _work(index: int, run: Run, results: Path, device: str, workers: int) -> Rec
         if os.getppid() != _parent:
             os._exit(1)  # nobody is left to report to
         if _stop.is_set():
-            raise _Stopped
+            raise Stopped
         _events.put((index, step))
 
     return execute(run, results, torch.device(device), workers, report)

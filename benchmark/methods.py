@@ -24,6 +24,9 @@ import baselines
 from benchmark.errors import UserError
 from nft.network import NetworkSpec
 
+PAPER: Mapping[str, Mapping[str, Any]] = {"paper": {"learning_rate": 1e-4}, "paper-short": {"learning_rate": 1e-4}}
+"""Membership of the suites at the papers' size, with the papers' learning rate and the defaults of the method."""
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from benchmark.environment import can_compile
 from benchmark.seeds import generator
 from leaderboard.record import write_atomically
 from nft.network import NetworkSpec
@@ -28,7 +29,8 @@ class Protocol(BaseModel):
     """How a suite trains every method: AdamW, linear warm-up, then half a cosine to zero.
 
     evaluations: how often the validation split is scored, evenly spaced; the best of these checkpoints is kept, and a
-    checkpoint for resuming is written each time. clip: the largest norm of a step's gradient.
+    checkpoint for resuming is written each time. clip: the largest norm of a step's gradient. compiled: the steps go through
+    `torch.compile` where that works. precision: of the matrix products; with "bfloat16", autocast on a GPU, and float32 elsewhere.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,6 +39,8 @@ class Protocol(BaseModel):
     warmup_steps: int = Field(ge=0)
     evaluations: int = Field(gt=0)
     clip: float = Field(gt=0)
+    compiled: bool = False
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 class Diverged(Exception):
@@ -45,6 +49,10 @@ class Diverged(Exception):
     def __init__(self, step: int) -> None:
         super().__init__(f"the training loss was NaN or infinite at step {step}")
         self.step = step
+
+
+class Stopped(BaseException):
+    """What `report` raises to end a run early: a checkpoint is written first. No `except Exception` of a method catches it."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,8 @@ class Progress:
     curve: list[dict[str, float]] = field(default_factory=list)
     best: float = -math.inf
     best_state: dict[str, Tensor] = field(default_factory=dict)
+    loss_sum: float = 0.0  # since the last evaluation
+    loss_steps: int = 0
     training_seconds: float = 0.0
     evaluation_seconds: float = 0.0
 
@@ -84,7 +94,7 @@ class Trainer:
     """One run. `key` names it and seeds the order of the data; a checkpoint is taken up where its `identity` is the same.
 
     `loss(predictions, targets)` is minimised; `score` of a whole split's predictions is maximised. `augment`: permute
-    the hidden neurons of every training network anew. `report(step)` is called now and then, to show progress.
+    the hidden neurons of every training network anew. `report(step)` is called now and then, to show progress; it may raise Stopped.
     """
 
     key: tuple[str | int, ...]
@@ -101,7 +111,7 @@ class Trainer:
     report: Callable[[int], None]
 
     def run(self, train: Data, validation: Data, test: Data) -> Outcome:
-        """Train, select on validation, look at the test split once. Raises Diverged."""
+        """Train, select on validation, look at the test split once. Raises Diverged, and what `report` raises."""
         optimizer = torch.optim.AdamW(
             self.module.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
@@ -109,9 +119,15 @@ class Trainer:
         steps, evaluations = self.protocol.steps, self.protocol.evaluations
         marks = sorted({max(1, steps * (i + 1) // evaluations) for i in range(evaluations)})
         for mark in marks:
-            if mark <= progress.step:
+            if progress.curve and mark <= progress.curve[-1]["step"]:
                 continue
-            loss = self._train(train, optimizer, progress, mark)
+            try:
+                self._train(train, optimizer, progress, mark)
+            except Stopped:
+                self._save(optimizer, progress)
+                raise
+            loss = progress.loss_sum / progress.loss_steps
+            progress.loss_sum, progress.loss_steps = 0.0, 0
             started = time.perf_counter()
             validation_score = self.score(self.predict(validation.weights), validation.targets)
             progress.evaluation_seconds += time.perf_counter() - started
@@ -136,20 +152,27 @@ class Trainer:
     def predict(self, weights: Tensor, batch_size: int = 1000) -> Tensor:
         """Predictions for every network, none left out, in evaluation mode."""
         self.module.eval()
-        with torch.inference_mode():
-            return torch.cat([self.module(batch) for batch in weights.split(batch_size)])
+        with torch.inference_mode(), self._autocast(weights.device):
+            return torch.cat([self.module(batch).float() for batch in weights.split(batch_size)])
 
-    def _train(self, data: Data, optimizer: torch.optim.Optimizer, progress: Progress, until: int) -> float:
-        """Train up to step `until`; returns the mean loss."""
+    def _autocast(self, device: torch.device) -> torch.autocast:
+        enabled = device.type == "cuda" and self.protocol.precision == "bfloat16"
+        return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+    def _train(self, data: Data, optimizer: torch.optim.Optimizer, progress: Progress, until: int) -> None:
+        """Train up to step `until`."""
         self.module.train()
-        started, first = time.perf_counter(), progress.step
+        started = time.perf_counter()
         device = data.weights.device
-        total = torch.zeros((), dtype=torch.float64, device=device)
+        compiled = self.protocol.compiled and can_compile(device)
+        forward = torch.compile(self.module, dynamic=False) if compiled else self.module
+        total = torch.tensor(progress.loss_sum, dtype=torch.float64, device=device)
         diverged_at = torch.zeros(
             (), dtype=torch.long, device=device
         )  # 0 while all is well: no synchronisation in the loop
         order, order_epoch = torch.empty(0), -1
         per_epoch = max(1, len(data.targets) // self.protocol.batch_size)
+        stopped = True
         while progress.step < until:
             epoch, place = divmod(progress.step, per_epoch)
             if epoch != order_epoch:
@@ -161,20 +184,30 @@ class Trainer:
                 weights = self.spec.permute(weights, self.spec.random_permutations(len(rows)))
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate * self._schedule(progress.step)
-            loss = self.loss(self.module(weights), data.targets[rows])
+            with self._autocast(device):
+                predictions = forward(weights)
+            loss = self.loss(predictions.float(), data.targets[rows])
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self.module.parameters(), self.protocol.clip)
             optimizer.step()
             progress.step += 1
+            progress.loss_steps += 1
             total += loss.detach()
             diverged_at += torch.where((diverged_at == 0) & ~torch.isfinite(loss.detach()), progress.step, 0)
             if progress.step % 20 == 0:
-                self.report(progress.step)
+                try:
+                    self.report(progress.step)
+                except Stopped:
+                    break
+        else:
+            stopped = False
         if step := int(diverged_at):
             raise Diverged(step)
+        progress.loss_sum = total.item()
         progress.training_seconds += time.perf_counter() - started
-        return total.item() / (until - first)
+        if stopped:
+            raise Stopped
 
     def _schedule(self, step: int) -> float:
         warmup, steps = self.protocol.warmup_steps, self.protocol.steps

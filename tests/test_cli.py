@@ -93,6 +93,19 @@ def test_an_interrupt_stops_in_time_and_says_how_to_go_on(tmp_path: Path) -> Non
     assert "Traceback" not in errors
 
 
+def test_minutes_end_a_run_at_a_checkpoint(finished: tuple[Path, str, str], tmp_path: Path) -> None:
+    arguments = ("run", "inr-classification", *ONE, "--results", str(tmp_path))
+    status, _, errors = benchmark(*arguments, "--minutes", "0.1")
+    assert status == 3, errors
+    assert "1 runs are not done; the same command goes on from here" in errors
+    assert "Traceback" not in errors
+    assert (tmp_path / RECORD).with_suffix(".checkpoint").exists()
+    status, _, errors = benchmark(*arguments)
+    assert status == 0, errors
+    whole, resumed = records.read(finished[0] / RECORD), records.read(tmp_path / RECORD)
+    assert (resumed.metrics, resumed.curve) == (whole.metrics, whole.curve)
+
+
 def test_changed_settings_are_run_again(finished: tuple[Path, str, str]) -> None:
     from benchmark.executor import outstanding
     from benchmark.runner import plan

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.environment import can_compile
 from benchmark.seeds import named_seed
 from benchmark.tasks import inr_classification as task
-from benchmark.training import Data, Diverged, Outcome, Protocol, Trainer
+from benchmark.training import Data, Diverged, Outcome, Protocol, Stopped, Trainer
 from nft.network import NetworkSpec
 
 SPEC = NetworkSpec.mlp(2, 4, 1)
@@ -71,6 +73,42 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
     assert (tmp_path / "killed/run.checkpoint").exists()
     assert numbers(trainer(tmp_path / "killed").run(*data())) == whole
     assert numbers(trainer(tmp_path / "again").run(*data())) == whole
+
+
+@pytest.mark.parametrize("step", [20, 100, 140, 200])
+def test_a_run_that_time_ended_goes_on_at_that_very_step(tmp_path: Path, step: int) -> None:
+    """Also where an evaluation is due at that step."""
+    whole = numbers(trainer(tmp_path / "whole").run(*data()))
+
+    def stop(at: int) -> None:
+        if at == step:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        replace(trainer(tmp_path / "stopped"), report=stop).run(*data())
+    torch.manual_seed(99)
+    seen: list[int] = []
+    resumed = replace(trainer(tmp_path / "stopped"), report=seen.append)
+    assert numbers(resumed.run(*data())) == whole
+    assert seen == list(range(step + 20, 201, 20))
+
+
+def test_compiled_steps_learn_the_same(tmp_path: Path) -> None:
+    if not can_compile(torch.device("cpu")):
+        pytest.skip("torch.compile does not work here")
+    outcomes = []
+    for on in (False, True):
+        made = trainer(tmp_path / str(on), module=linear())
+        torch.manual_seed(0)
+        outcomes.append(replace(made, protocol=PROTOCOL.model_copy(update={"compiled": on})).run(*data()))
+    one, other = outcomes
+    assert other.test == pytest.approx(one.test, abs=0.02)
+    assert [point["loss"] for point in other.curve] == pytest.approx([point["loss"] for point in one.curve], rel=1e-3)
+
+
+def linear() -> nn.Module:
+    torch.manual_seed(5)
+    return nn.Sequential(nn.Linear(SPEC.parameters, 16), nn.Tanh(), nn.Linear(16, 2))
 
 
 @pytest.mark.parametrize("how", ["cut", "garbage", "other run"])
