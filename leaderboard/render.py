@@ -14,6 +14,7 @@ INTRODUCTION = """\
 
 Made from the records beside it; every number comes from a run, and every record holds the command that makes it again.
 Test results are of the checkpoint that was best on validation: mean ± standard deviation over seeds.
+What the papers report, and what of that was run here at their size: [REPORTED.md](REPORTED.md).
 """
 
 
@@ -33,14 +34,14 @@ def markdown(records: Sequence[Record]) -> str:
     if not records:
         parts.append("No runs yet.\n")
     for (suite, task), group in _groups(records):
-        parts.append(f"## {_escape(task)}, suite {_escape(suite)}\n")
-        parts += [f"{_escape(setting)}\n" for setting in sorted({record.setting for record in group})]
+        parts.append(f"## {escape(task)}, suite {escape(suite)}\n")
+        parts += [f"{escape(setting)}\n" for setting in sorted({record.setting for record in group})]
         parts.append(f"Test {_unit(group)}.\n")
-        shown = table(group).map(_escape)
-        shown.columns = [_escape(column) for column in shown.columns]
+        shown = table(group).map(escape)
+        shown.columns = [escape(column) for column in shown.columns]
         parts.append(tabulate(shown, headers="keys", tablefmt="pipe", **_layout(group)) + "\n")
         notes = reconstructions(group) + troubles(group) + provenance(group)
-        parts.append("\n".join(f"- {_escape(note)}" for note in notes) + "\n")
+        parts.append("\n".join(f"- {escape(note)}" for note in notes) + "\n")
     return "\n".join(parts)
 
 
@@ -160,7 +161,7 @@ def _layout(records: Sequence[Record]) -> dict[str, object]:
     return {"showindex": False, "disable_numparse": True, "colalign": ["left"] + ["right"] * (datasets + 3)}
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Text as Markdown shows it, whatever a record holds."""
     for special, harmless in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("`", "\\`"), ("[", "\\[")):
         text = text.replace(special, harmless)

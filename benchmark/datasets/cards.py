@@ -140,28 +140,6 @@ def write(
     (folder / "README.md").write_text(_card(folder, title, source, manifest, recipe), encoding="utf-8")
 
 
-def _draw_renderings(folder: Path, manifest: Manifest) -> None:
-    """Write a sheet of what the first test networks were fitted to, above what they draw."""
-    examples = storage.read_examples(folder, manifest)
-    test = next(storage.stream(folder, "test")).weights[: len(examples)]
-    drawn = siren.render(manifest.network, test, siren.grid(*manifest.image))
-    rows = [("image", examples), ("network", to_pixels(drawn, *manifest.image))]
-    sheet(rows).save(folder / "renderings.png")
-
-
-def _draw_accuracies(folder: Path) -> None:
-    """Write a histogram of a zoo's test accuracies, of all splits."""
-    from matplotlib.figure import Figure  # slow to import
-
-    accuracies = [part.targets.numpy() for split in SPLITS for part in storage.stream(folder, split)]
-    figure = Figure(figsize=(6, 3), layout="constrained")
-    axes = figure.subplots()
-    axes.hist(np.concatenate(accuracies), bins=np.linspace(0, 1, 41).tolist(), color="tab:blue")
-    axes.set(xlabel="accuracy on the test images", ylabel="networks", xlim=(0, 1))
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(folder / "accuracies.png", dpi=120)
-
-
 def _card(
     folder: Path, title: str, source: ImageSource, manifest: Manifest, recipe: InrRecipe | ZooRecipe | None
 ) -> str:
