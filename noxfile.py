@@ -49,9 +49,32 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def leaderboard(session: nox.Session) -> None:
-    """Write leaderboard/LEADERBOARD.md from the committed records; `-- --check` only compares."""
+    """Write the leaderboard's pages, tables and site from the committed records; `-- --check` only compares."""
+    run_leaderboard(session, "build")
+
+
+@nox.session
+def verify(session: nox.Session) -> None:
+    """Print the verdict on every reported number, and check every committed record."""
+    run_leaderboard(session, "verify")
+
+
+@nox.session
+def submit(session: nox.Session) -> None:
+    """Check a method's results and copy them to the leaderboard's records: `-- NAME`."""
+    run_leaderboard(session, "submit")
+
+
+@nox.session(name="new-method", venv_backend="none")
+def new_method(session: nox.Session) -> None:
+    """Write baselines/NAME.py, a method that runs as it is: `-- NAME`."""
+    run_python(session, "-m", "benchmark", "new-method", *session.posargs)
+
+
+def run_leaderboard(session: nox.Session, command: str) -> None:
+    """Run a command of the leaderboard, which needs no torch."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "leaderboard"))
-    session.run("python", "-m", "leaderboard", *session.posargs)
+    session.run("python", "-m", "leaderboard", command, *session.posargs)
 
 
 def run_python(session: nox.Session, *arguments: str) -> None:

@@ -59,7 +59,7 @@ def run(
     from benchmark.datasets import locate
     from benchmark.display import Display
     from benchmark.environment import resolve_device
-    from leaderboard import record, render
+    from leaderboard import archive, render, tables
 
     runs = runner.plan(suite, task, _names(datasets), _names(methods), _seeds(seeds))
     where = resolve_device(device)
@@ -84,9 +84,10 @@ def run(
         except KeyboardInterrupt:
             typer.echo("stopped; the same command goes on from here", err=True)
             raise typer.Exit(130) from None
-        everything = record.read_all(results)
-        (results / "LEADERBOARD.md").write_text(render.markdown(everything), encoding="utf-8")
-    typer.echo(render.text([*done.values(), *made]))
+        boards = tables.boards(archive.of_results(results))
+        page = "\n".join(render.board_markdown(board) for board in boards)
+        (results / "LEADERBOARD.md").write_text(f"# Results\n\n{page}", encoding="utf-8")
+    typer.echo(render.text(tables.boards(archive.of_results(results, [*done.values(), *made]))))
     typer.echo(f"\nrecords and table: {results / 'LEADERBOARD.md'}", err=True)
     if len(made) < len(todo):
         typer.echo(f"{len(todo) - len(made)} runs are not done; the same command goes on from here", err=True)

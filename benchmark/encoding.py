@@ -102,7 +102,7 @@ def _describe(trainer: Trainer, outcome: Outcome, drawings: Mapping[str, Tensor]
         parameters=count_parameters(trainer.module),
         protocol=trainer.protocol.model_dump(),
         curve=[CurvePoint(**point) for point in outcome.curve],
-        test_psnr=siren.psnr(torch.tensor(-outcome.test)).item(),
+        test_psnr=siren.psnr(squared_error(outcome.predictions["test"], drawings["test"])).item(),
         mean_image_psnr=siren.psnr(squared_error(mean_image, drawings["test"])).item(),
         training_seconds=outcome.training_seconds,
         evaluation_seconds=outcome.evaluation_seconds,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import hashlib
 import os
 import platform
 import subprocess
@@ -40,20 +42,59 @@ def can_compile(device: torch.device) -> bool:
     return True
 
 
+def keep_freed_memory() -> None:
+    """Have glibc keep large blocks for reuse: returned to the system, every one costs page faults anew, up to half of a step's time.
+
+    Of this process, from now on. Does nothing where the C library is another.
+    """
+    threshold, trim, largest = -3, -1, 2**30  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(threshold, largest)
+    mallopt(trim, largest)
+
+
 def usable_cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def describe(device: torch.device, workers: int) -> EnvironmentPart:
+HARNESS = (
+    "benchmark/runner.py",
+    "benchmark/training.py",
+    "benchmark/encoding.py",
+    "benchmark/datasets/arms.py",
+    "benchmark/tasks",
+    "leaderboard/metrics.py",
+)
+"""The code that trains and scores every method."""
+
+
+@cache
+def sources_sha256(*paths: str) -> str:
+    """SHA-256 over Python and TOML files, or folders of them, named from the project's root."""
+    digest = hashlib.sha256()
+    for path in (ROOT / name for name in paths):
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def describe(device: torch.device, workers: int, suite: str | None = None) -> EnvironmentPart:
     """The environment as a record tells it."""
     commit, clean = checkout()
     gpu = device.type == "cuda"
     return EnvironmentPart(
         commit=commit,
         clean=clean,
+        suite_sha256=suite and sources_sha256(f"benchmark/suites/{suite}.toml"),
+        harness_sha256=sources_sha256(*HARNESS),
         python=platform.python_version(),
         torch=torch.__version__,
+        cuda=torch.version.cuda if gpu else None,
+        driver=_driver() if gpu else None,
         system=platform.platform(terse=True),
         processor=torch.cuda.get_device_name(device) if gpu else _processor(),
         device=device.type,
@@ -74,6 +115,13 @@ def checkout() -> tuple[str | None, bool]:
         return git("rev-parse", "HEAD"), not git("status", "--porcelain")
     except (OSError, subprocess.CalledProcessError):
         return None, False
+
+
+def _driver() -> str | None:
+    try:
+        return Path("/sys/module/nvidia/version").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
 
 
 def _processor() -> str:

@@ -18,7 +18,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from benchmark.display import Display
-from benchmark.environment import usable_cores
+from benchmark.environment import keep_freed_memory, usable_cores
 from benchmark.errors import UserError
 from benchmark.runner import Run, execute, is_current
 from benchmark.training import Stopped
@@ -123,6 +123,7 @@ def _start(
 ) -> None:
     global _events, _stop, _parent
     _events, _stop, _parent = events, stop, parent
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
 
 

@@ -7,27 +7,23 @@ the task's, so that no method can be trained on kinder terms than another.
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 import baselines
 from benchmark.errors import UserError
+from leaderboard import provenance
 from nft.network import NetworkSpec
 
 PAPER: Mapping[str, Mapping[str, Any]] = {"paper": {"learning_rate": 1e-4}, "paper-short": {"learning_rate": 1e-4}}
 """Membership of the suites at the papers' size, with the papers' learning rate and the defaults of the method."""
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -35,14 +31,14 @@ class Problem:
     """What a method may know before it is trained.
 
     spec: the networks that are read. outputs: numbers to predict per network. mean, std: `[2 * layers]`, the training
-    networks' statistics per weight and bias tensor (`NetworkSpec.statistics`). image: height and width of what INRs draw.
+    networks' statistics per weight and bias tensor (`NetworkSpec.statistics`). image: height and width of what INRs draw, else None.
     """
 
     spec: NetworkSpec
     outputs: int
     mean: Tensor
     std: Tensor
-    image: tuple[int, int]
+    image: tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -121,25 +117,13 @@ def make(name: str, suite: str) -> Method:
     return methods[name](**methods[name].suites.get(suite, {}))
 
 
-@cache
+def source(method: type[Method]) -> str:
+    """The method's file, from the project's root."""
+    return method.__module__.replace(".", "/") + ".py"
+
+
 def code_sha256(method: type[Method]) -> str:
     """SHA-256 over the method's file and every file of `nft/` and `baselines/` that it imports, directly or not."""
-    digest = hashlib.sha256()
-    for path in sorted(_sources(method.__module__)):
-        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
-def _sources(module: str) -> set[Path]:
-    found: set[Path] = set()
-    waiting = [module]
-    while waiting:
-        path = ROOT / (waiting.pop().replace(".", "/") + ".py")
-        if path in found or not path.exists():
-            continue
-        found.add(path)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ("nft", "baselines"):
-                # `from nft import siren` names a module, `from nft.siren import fit` something inside one.
-                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return found
+    digest = provenance.code_sha256(source(method))
+    assert digest is not None
+    return digest

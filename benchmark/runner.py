@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark import encoding, methods, suites, tasks
 from benchmark.datasets import arms, catalog, locate
@@ -22,7 +24,9 @@ from benchmark.errors import UserError
 from benchmark.pictures import sheet, to_pixels
 from benchmark.seeds import named_seed
 from benchmark.training import Data, Diverged, Outcome, Protocol, Trainer
+from leaderboard import metrics, predictions
 from leaderboard import record as records
+from leaderboard.metrics import Metric
 from leaderboard.record import CostPart, CurvePoint, DatasetPart, MethodPart, Record
 
 VERSION = str(torch.__version__)
@@ -46,6 +50,24 @@ class Run:
         """Of all its stages."""
         two_stages = isinstance(self.instance, methods.TwoStageMethod)
         return self.protocol.steps + two_stages * self.encoder_protocol.steps
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """The names that its random numbers depend on."""
+        return self.suite, self.task, self.dataset, self.arm, self.method, self.seed
+
+    @property
+    def encoder_key(self) -> tuple[str | int, ...] | None:
+        """The same of its first stage, which methods can share; None where it has one stage."""
+        if not isinstance(self.instance, methods.TwoStageMethod):
+            return None
+        return self.suite, self.task, self.dataset, self.arm, self.instance.encoder, self.seed, "encoder"
+
+    @property
+    def seeds(self) -> dict[str, int]:
+        """Every seed of the run, by role; the order of the data has one for each epoch, named by its number."""
+        found = {"parameters": named_seed(*self.key, "parameters"), "order of epoch 0": named_seed(*self.key, "order", 0)}
+        return found | ({"encoder": named_seed(*self.encoder_key)} if self.encoder_key else {})
 
     @property
     def entrant(self) -> str:
@@ -77,6 +99,7 @@ class Run:
             name=method.name,
             title=method.title,
             paper=method.paper,
+            source=methods.source(type(method)),
             code_sha256=self.code,
             hyperparameters=asdict(method),
             parameters=parameters,
@@ -146,7 +169,7 @@ def execute(run: Run, results: Path, device: torch.device, workers: int, report:
     with the error, whose traceback is left beside the record. `report` is called with the step now and then.
     """
     dataset, origin = locate.load(run.dataset)
-    memory = PeakMemory(device)
+    memory, metric = PeakMemory(device), metrics.get(tasks.registry()[run.task].metric)
     log = results / run.path.with_suffix(".traceback.txt")
     made, status, reason = None, "finished", None
     try:
@@ -161,17 +184,24 @@ def execute(run: Run, results: Path, device: torch.device, workers: int, report:
         log.write_text(traceback.format_exc(), encoding="utf-8")
     record = Record(
         task=run.task,
-        metric=tasks.registry()[run.task].metric,
+        metric=metric.name,
         suite=run.suite,
         setting=suites.get(run.suite).note,
         seed=run.seed,
+        seeds=run.seeds,
         method=run.method_part(made and made.parameters),
-        dataset=DatasetPart(name=run.dataset, arm=run.arm, origin=origin, fingerprint=dataset.manifest.fingerprint),
+        dataset=DatasetPart(
+            name=run.dataset,
+            arm=run.arm,
+            origin=origin,
+            pinned=catalog.entry(run.dataset).fingerprint is not None,
+            fingerprint=dataset.manifest.fingerprint,
+        ),
         protocol=run.protocol.model_dump(),
         status=status,
         reason=reason,
-        **_results(made, memory),
-        environment=describe(device, workers),
+        **_results(made, memory, metric),
+        environment=describe(device, workers, run.suite),
         command=run.command,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -184,6 +214,9 @@ def execute(run: Run, results: Path, device: torch.device, workers: int, report:
         path = results / run.path.with_suffix(".png")
         path.parent.mkdir(parents=True, exist_ok=True)
         picture.save(path)
+    if made:
+        kept = results / run.path.with_suffix(".npz")
+        predictions.write(kept, [(predictions.digest(made.predictions), made.predictions)])
     records.write(record, results)
     _checkpoint(run, results).unlink(missing_ok=True)
     if status != "failed":
@@ -198,28 +231,31 @@ class _Skipped(Exception):
 @dataclass(frozen=True)
 class _Made:
     outcome: Outcome
+    predictions: predictions.Predictions
     parameters: int
+    flops_per_network: int
     encoding: encoding.Encoding | None
 
 
 def _make(
     run: Run, dataset: WeightDataset, results: Path, device: torch.device, report: Callable[[int], None]
 ) -> _Made:
-    task, method, spec = tasks.registry()[run.task], run.instance, dataset.spec
+    task, method, spec = tasks.registry()[run.task](dataset), run.instance, dataset.spec
+    metric = metrics.get(task.metric)
     weights = {split: arms.apply(run.arm, dataset, split) for split in SPLITS}
-    targets = {split: task.targets(dataset.splits[split]).to(device) for split in SPLITS}
+    targets = {split: arms.shuffle(run.arm, dataset, split, task.targets(split)).to(device) for split in SPLITS}
     image = dataset.manifest.image
-    problem = methods.Problem(spec, task.outputs(dataset), *spec.statistics(weights["train"]), image)
+    problem = methods.Problem(spec, task.outputs, *spec.statistics(weights["train"]), image)
     if (reason := method.skip(problem)) is not None:
         raise _Skipped(reason)
     inputs = {split: rows.to(device) for split, rows in weights.items()}
     few = {split: rows[:2] for split, rows in inputs.items()}
-    key = (run.suite, run.task, run.dataset, run.arm, run.method, run.seed)
-    done, parameters, encoded = 0, 0, None
+    done, parameters, flops, encoded = 0, 0, 0, None
     if isinstance(method, methods.TwoStageMethod):
-        encoder_key = (run.suite, run.task, run.dataset, run.arm, method.encoder, run.seed, "encoder")
-        torch.manual_seed(named_seed(*encoder_key))
+        encoder_key = run.encoder_key
+        torch.manual_seed(run.seeds["encoder"])
         autoencoder = method.build_encoder(problem).to(device)
+        flops = _flops(autoencoder.eval().encode, inputs["test"][:1])
         with torch.no_grad():
             few = {split: autoencoder.eval().encode(rows) for split, rows in few.items()}
         _check(
@@ -245,16 +281,22 @@ def _make(
         )
         encoded = encoding.encode(trainer, inputs, image, len(dataset.examples), results / "cache")
         inputs, done, parameters = encoded.arrays, run.encoder_protocol.steps, encoded.part.parameters
-    torch.manual_seed(named_seed(*key, "parameters"))
+    torch.manual_seed(run.seeds["parameters"])
     module = method.build(problem).to(device)
     _check(module, few["train"], problem.outputs)
+    flops += _flops(module.eval(), few["test"][:1])
+
+    def score(made: torch.Tensor, wanted: torch.Tensor) -> float:
+        value = metric.whole(task.outcome(made, wanted))
+        return value if metric.higher_is_better else -value
+
     trainer = Trainer(
-        key=key,
+        key=run.key,
         identity=_identity(run, dataset),
         spec=spec,
         module=module,
         loss=task.loss,
-        score=task.score,
+        score=score,
         protocol=run.protocol,
         learning_rate=method.learning_rate,
         weight_decay=method.weight_decay,
@@ -263,7 +305,15 @@ def _make(
         report=lambda step: report(done + step),
     )
     outcome = trainer.run(*(Data(inputs[split], targets[split]) for split in SPLITS))
-    return _Made(outcome, parameters + encoding.count_parameters(module), encoded)
+    kept = {split: task.outcome(made, task.targets(split).to(made.device)) for split, made in outcome.predictions.items()}
+    return _Made(outcome, kept, parameters + encoding.count_parameters(module), flops, encoded)
+
+
+def _flops(function: Callable[[torch.Tensor], torch.Tensor], one: torch.Tensor) -> int:
+    """Of one network's way from weights to what `function` makes of it: matrix products alone."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        function(one)
+    return counter.get_total_flops()
 
 
 def _checkpoint(run: Run, results: Path) -> Path:
@@ -285,9 +335,12 @@ def _identity(run: Run, dataset: WeightDataset) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _results(made: _Made | None, memory: PeakMemory) -> dict[str, Any]:
+def _results(made: _Made | None, memory: PeakMemory, metric: Metric) -> dict[str, Any]:
     if made is None:
-        return {"metrics": {}, "curve": [], "encoder": None, "cost": None}
+        return {"metrics": {}, "predictions": None, "curve": [], "encoder": None, "cost": None}
+    values = {split: _defined(metric.whole(outcome)) for split, outcome in made.predictions.items()}
+    sign = 1 if metric.higher_is_better else -1
+    curve = [CurvePoint(**point | {"validation": _defined(sign * point["validation"])}) for point in made.outcome.curve]
     outcome, part = made.outcome, made.encoding and made.encoding.part
     training, evaluation = outcome.training_seconds, outcome.evaluation_seconds
     seconds_per_network = 1 / outcome.networks_per_second
@@ -296,13 +349,20 @@ def _results(made: _Made | None, memory: PeakMemory) -> dict[str, Any]:
         evaluation += part.evaluation_seconds + part.encoding_seconds
         seconds_per_network += part.encoding_seconds / sum(map(len, made.encoding.arrays.values()))
     return {
-        "metrics": {"test": outcome.test, "validation": outcome.validation},
-        "curve": [CurvePoint(**point) for point in outcome.curve],
+        "metrics": values,
+        "predictions": predictions.digest(made.predictions),
+        "curve": curve,
         "encoder": part,
         "cost": CostPart(
             training_seconds=training,
             evaluation_seconds=evaluation,
             networks_per_second=1 / seconds_per_network,
+            flops_per_network=made.flops_per_network,
             peak_memory_mib=memory.mebibytes(),
         ),
     }
+
+
+def _defined(value: float) -> float | None:
+    """None for what has no value: JSON holds no NaN."""
+    return None if math.isnan(value) else value

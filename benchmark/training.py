@@ -10,7 +10,7 @@ import io
 import math
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -57,7 +57,7 @@ class Stopped(BaseException):
 
 @dataclass(frozen=True)
 class Data:
-    """One split on the device: weights `[networks, parameters]` and targets `[networks]`."""
+    """One split on the device: weights `[networks, parameters]` and targets `[networks, ...]`."""
 
     weights: Tensor
     targets: Tensor
@@ -79,10 +79,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What training made: the selected checkpoint's metrics, the learning curve, and what it cost."""
+    """What training made: the selected checkpoint's predictions `[networks, ...]` by split, the learning curve, and what it cost."""
 
-    test: float
-    validation: float
+    predictions: Mapping[str, Tensor]
     curve: list[dict[str, float]]
     training_seconds: float
     evaluation_seconds: float
@@ -93,7 +92,7 @@ class Outcome:
 class Trainer:
     """One run. `key` names it and seeds the order of the data; a checkpoint is taken up where its `identity` is the same.
 
-    `loss(predictions, targets)` is minimised; `score` of a whole split's predictions is maximised. `augment`: permute
+    `loss(predictions, targets)` is minimised; `score` of a whole split's predictions is maximised, and never chosen where it is NaN. `augment`: permute
     the hidden neurons of every training network anew. `report(step)` is called now and then, to show progress; it may raise Stopped.
     """
 
@@ -132,21 +131,20 @@ class Trainer:
             validation_score = self.score(self.predict(validation.weights), validation.targets)
             progress.evaluation_seconds += time.perf_counter() - started
             progress.curve.append({"step": mark, "loss": loss, "validation": validation_score})
-            if validation_score > progress.best:
-                progress.best = validation_score
+            if validation_score > progress.best or not progress.best_state:
+                progress.best = -math.inf if math.isnan(validation_score) else validation_score
                 progress.best_state = {name: value.clone() for name, value in self.module.state_dict().items()}
             self._save(optimizer, progress)
         self.module.load_state_dict(progress.best_state)
         started = time.perf_counter()
-        test_score = self.score(self.predict(test.weights), test.targets)
+        predictions = self.predict(test.weights)
         seconds = time.perf_counter() - started
         return Outcome(
-            test=test_score,
-            validation=progress.best,
+            predictions={"test": predictions, "validation": self.predict(validation.weights)},
             curve=progress.curve,
             training_seconds=progress.training_seconds,
             evaluation_seconds=progress.evaluation_seconds + seconds,
-            networks_per_second=len(test.targets) / seconds,
+            networks_per_second=len(test.weights) / seconds,
         )
 
     def predict(self, weights: Tensor, batch_size: int = 1000) -> Tensor:
@@ -171,13 +169,13 @@ class Trainer:
             (), dtype=torch.long, device=device
         )  # 0 while all is well: no synchronisation in the loop
         order, order_epoch = torch.empty(0), -1
-        per_epoch = max(1, len(data.targets) // self.protocol.batch_size)
+        per_epoch = max(1, len(data.weights) // self.protocol.batch_size)
         stopped = True
         while progress.step < until:
             epoch, place = divmod(progress.step, per_epoch)
             if epoch != order_epoch:
                 random = generator(*self.key, "order", epoch)
-                order, order_epoch = torch.randperm(len(data.targets), generator=random).to(device), epoch
+                order, order_epoch = torch.randperm(len(data.weights), generator=random).to(device), epoch
             rows = order[place * self.protocol.batch_size : (place + 1) * self.protocol.batch_size]
             weights = data.weights[rows]
             if self.augment:

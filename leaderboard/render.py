@@ -1,82 +1,147 @@
-"""Tables from records: text for a terminal, Markdown for `LEADERBOARD.md`."""
+"""Tables as text: for a terminal, as Markdown, CSV, JSON and LaTeX."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
 
-from leaderboard.record import EncoderPart, Record
+from leaderboard.metrics import Metric
+from leaderboard.record import EncoderPart, Record, Settings
+from leaderboard.tables import Board, Cell, Row
+from leaderboard.text import latex, markdown, spreadsheet
 
-INTRODUCTION = """\
-# Leaderboard
-
-Made from the records beside it; every number comes from a run, and every record holds the command that makes it again.
-Test results are of the checkpoint that was best on validation: mean ± standard deviation over seeds.
-What the papers report, and what of that was run here at their size: [REPORTED.md](REPORTED.md).
-"""
+BIBLIOGRAPHY = Path(__file__).resolve().parent / "references.bib"
+CITE = "Neural Functional Transformers benchmark (version 0.1.0), https://arxiv.org/abs/2305.13546 and CITATION.cff"
 
 
-def text(records: Sequence[Record]) -> str:
+def text(boards: Sequence[Board]) -> str:
     """All tables for a terminal."""
     parts = []
-    for (suite, task), group in _groups(records):
-        parts.append(f"{task}, suite {suite}: test {_unit(group)}, mean ± standard deviation over seeds")
-        parts.append(tabulate(table(group), headers="keys", tablefmt="simple", **_layout(group)))
-        parts += [f"* {note}" for note in reconstructions(group) + troubles(group)]
+    for board in boards:
+        parts.append(f"{board.task}, suite {board.suite}: test {board.metric.label}, mean ± standard deviation over seeds")
+        rows = [_line(board, row, _plain_cell) for row in board.rows]
+        parts.append(tabulate(rows, _headers(board), tablefmt="simple", disable_numparse=True, colalign=_alignment(board)))
+        parts += [f"* {note}" for note in reconstructions(board.records) + troubles(board.records)]
     return "\n".join(parts)
 
 
-def markdown(records: Sequence[Record]) -> str:
-    """`LEADERBOARD.md`: every suite's and task's table, with the settings and what went wrong."""
-    parts = [INTRODUCTION]
-    if not records:
-        parts.append("No runs yet.\n")
-    for (suite, task), group in _groups(records):
-        parts.append(f"## {escape(task)}, suite {escape(suite)}\n")
-        parts += [f"{escape(setting)}\n" for setting in sorted({record.setting for record in group})]
-        parts.append(f"Test {_unit(group)}.\n")
-        shown = table(group).map(escape)
-        shown.columns = [escape(column) for column in shown.columns]
-        parts.append(tabulate(shown, headers="keys", tablefmt="pipe", **_layout(group)) + "\n")
-        notes = reconstructions(group) + troubles(group) + provenance(group)
-        parts.append("\n".join(f"- {escape(note)}" for note in notes) + "\n")
+def board_markdown(board: Board) -> str:
+    """One board's table and what its runs shared."""
+    parts = [f"## {markdown(board.task)}, suite {markdown(board.suite)}\n"]
+    parts += [f"{markdown(setting)}\n" for setting in board.settings]
+    parts.append(f"Test {board.metric.label}.\n")
+    parts.append(table_markdown(board) + "\n")
+    notes = reconstructions(board.records) + troubles(board.records) + provenance(board.records)
+    parts.append("\n".join(f"- {markdown(note)}" for note in notes) + "\n")
     return "\n".join(parts)
 
 
-def table(records: Sequence[Record]) -> pd.DataFrame:
-    """Methods by datasets, best mean first, with parameters and cost. All records are of one suite and task."""
-    rows = pd.DataFrame(
-        {
-            "method": record.method.title if record.dataset.arm == "permuted" else _on_arm(record),
-            "dataset": record.dataset.name,
-            "score": record.metrics.get("test"),
-            "parameters": record.method.parameters,
-            "seconds": record.cost and record.cost.training_seconds + record.cost.evaluation_seconds,
-            "rate": record.cost and record.cost.networks_per_second,
-        }
-        for record in records
-    )
-    datasets = sorted(rows["dataset"].unique())
-    rows["score"] = rows["score"].astype(float)
-    seeds = int(rows.groupby(["method", "dataset"])["score"].count().max())
-    order = rows.groupby("method")["score"].mean().sort_values(ascending=False, na_position="last", kind="stable")
+def table_markdown(board: Board) -> str:
+    """One board's table alone."""
+    rows = [[markdown(cell) for cell in _line(board, row, _ranked_cell)] for row in board.rows]
+    headers = [markdown(header) for header in _headers(board)]
+    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=_alignment(board))
+
+
+def frame(board: Board) -> pd.DataFrame:
+    """A row for each entrant and dataset, numbers as numbers: what CSV, JSON and Parquet hold."""
     lines = []
-    for method in order.index:
-        mine = rows[rows["method"] == method]
-        cells = {name: _cell(mine[mine["dataset"] == name]["score"].dropna(), seeds) for name in datasets}
-        costs = mine[["parameters", "seconds", "rate"]].astype(float).mean()
-        lines.append(
-            {
-                "method": method,
-                **cells,
-                "parameters": _count(costs["parameters"]),
-                "seconds a run": _count(costs["seconds"]),
-                "networks/s": _count(costs["rate"]),
-            }
-        )
-    return pd.DataFrame(lines)
+    for row in board.rows:
+        for dataset, cell in row.cells.items():
+            if not cell.entries:
+                continue
+            made = cell.summary
+            lines.append(
+                {
+                    "suite": board.suite,
+                    "task": board.task,
+                    "dataset": dataset,
+                    "entrant": row.entrant,
+                    "title": row.title,
+                    "paper": row.paper,
+                    "metric": board.metric.name,
+                    "rank": cell.rank,
+                    "seeds": made.seeds if made else 0,
+                    "mean": made and made.mean,
+                    "standard_deviation": made and made.deviation,
+                    "interval_low": made and made.low,
+                    "interval_high": made and made.high,
+                    "undefined": cell.undefined,
+                    "parameters": row.parameters,
+                    "flops_per_network": row.flops,
+                    "seconds_per_run": row.seconds,
+                    "networks_per_second": row.rate,
+                    "peak_memory_mib": row.memory,
+                    "not_ranked_because": "; ".join(row.objections),
+                }
+            )
+    return pd.DataFrame(lines).astype({"rank": "Int64"})
+
+
+def to_csv(board: Board) -> str:
+    data = frame(board)
+    words = data.select_dtypes(include=["object", "string"]).columns
+    data[words] = data[words].map(lambda value: spreadsheet(value) if isinstance(value, str) else value)
+    return data.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+
+
+def to_json(board: Board) -> str:
+    rows = json.loads(frame(board).to_json(orient="records", double_precision=10))
+    return json.dumps(rows, indent=1, ensure_ascii=True) + "\n"
+
+
+def to_latex(board: Board, bibliography: dict[str, str]) -> str:
+    """A booktabs table; the leading group of each column is bold, and methods whose paper is in the bibliography are cited."""
+
+    def method(row: Row) -> str:
+        key = cite_key(row.paper)
+        return latex(row.shown) + (rf"~\cite{{{key}}}" if key in bibliography else "")
+
+    def cell(board: Board, found: Cell) -> str:
+        shown = latex(_plain_cell(board, found))
+        return rf"\textbf{{{shown}}}" if found.rank == 1 else shown
+
+    shown = [row for row in board.rows if not row.objections]
+    lines = [
+        {"Method": method(row), **{latex(name): cell(board, found) for name, found in row.cells.items()}, "Parameters": count(row.parameters)}
+        for row in shown
+    ]
+    body = pd.DataFrame(lines).style.hide(axis="index").to_latex(hrules=True, column_format="l" + "r" * (len(board.datasets) + 1))
+    caption = (
+        f"{latex(board.task)}, suite {latex(board.suite)}: test {latex(board.metric.label)}, mean "
+        r"\(\pm\) standard deviation over seeds. Bold: not told apart from the best at 5\,\%."
+    )
+    head = f"% Needs booktabs. Please cite: {CITE}\n"
+    return head + "\\begin{table}\n\\centering\n\\caption{" + caption + "}\n" + body + "\\end{table}\n"
+
+
+def read_bibliography(path: Path = BIBLIOGRAPHY) -> dict[str, str]:
+    """Every entry, by its key."""
+    entries = re.split(r"\n(?=@)", path.read_text(encoding="utf-8").strip())
+    return {re.match(r"@\w+\{([^,]+),", entry).group(1): entry + "\n" for entry in entries}
+
+
+def to_bibtex(boards: Sequence[Board], bibliography: dict[str, str]) -> str:
+    """The entries of just the methods and datasets in these boards."""
+    keys = {cite_key(row.paper) for board in boards for row in board.rows}
+    names = {dataset for board in boards for dataset in board.datasets}
+    keys |= {key for prefix, key in DATASET_KEYS.items() for name in names if name.startswith(prefix)}
+    return "\n".join(bibliography[key] for key in sorted(keys & set(bibliography)))
+
+
+DATASET_KEYS = {"mnist": "lecun1998", "fashion": "arxiv-1708-07747", "cifar": "krizhevsky2009", "svhn": "netzer2011"}
+"""Bibliography keys of source images, by how the datasets' names begin."""
+
+
+def cite_key(paper: str) -> str:
+    """"arXiv:2305.13546" to "arxiv-2305-13546"."""
+    return re.sub(r"[^a-z0-9]+", "-", paper.lower())
 
 
 def reconstructions(records: Sequence[Record]) -> list[str]:
@@ -97,7 +162,7 @@ def reconstructions(records: Sequence[Record]) -> list[str]:
 def troubles(records: Sequence[Record]) -> list[str]:
     """One line for every run that did not finish."""
     return [
-        f"{_on_arm(record)} on {record.dataset.name}, seed {record.seed}: {record.status}: {record.reason}"
+        f"{record.method.title} ({record.dataset.arm}) on {record.dataset.name}, seed {record.seed}: {record.status}: {record.reason}"
         for record in records
         if record.status != "finished"
     ]
@@ -119,7 +184,56 @@ def provenance(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _settings(protocol: dict[str, int | float | str | bool]) -> str:
+def count(value: float | None) -> str:
+    """A number with thousands apart."""
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def millions(value: float | None) -> str:
+    return "-" if value is None else f"{value / 1e6:,.1f}"
+
+
+def plain(metric: Metric, cell: Cell) -> str:
+    """"81.3 ± 0.4", and what is missing: few seeds, runs whose metric has no value."""
+    told = ["undefined"] if cell.undefined and not cell.summary else []
+    if cell.summary:
+        spread = "" if cell.summary.deviation is None else f" ± {metric.show(cell.summary.deviation)}"
+        told = [metric.show(cell.summary.mean) + spread]
+        if cell.summary.deviation is None:
+            told.append("(n=1)")
+        if cell.undefined:
+            told.append(f"({cell.undefined} undefined)")
+    return " ".join(told) or "-"
+
+
+def _plain_cell(board: Board, cell: Cell) -> str:
+    most = max((found.summary.seeds for row in board.rows for found in row.cells.values() if found.summary), default=0)
+    shown = plain(board.metric, cell)
+    few = cell.summary and 1 < cell.summary.seeds < most
+    return f"{shown} (n={cell.summary.seeds})" if few and cell.summary else shown
+
+
+def _ranked_cell(board: Board, cell: Cell) -> str:
+    rank = f"#{cell.rank} " if cell.rank else ""
+    return rank + _plain_cell(board, cell)
+
+
+def _line(board: Board, row: Row, cell: Callable[[Board, Cell], str]) -> list[str]:
+    cells = [cell(board, row.cells[name]) for name in board.datasets]
+    apart = f" [not ranked: {'; '.join(row.objections)}]" if row.objections else ""
+    costs = [count(row.parameters), millions(row.flops), count(row.seconds), count(row.rate)]
+    return [row.shown + apart, *cells, *costs]
+
+
+def _headers(board: Board) -> list[str]:
+    return ["method", *board.datasets, "parameters", "MFLOP a network", "seconds a run", "networks/s"]
+
+
+def _alignment(board: Board) -> list[str]:
+    return ["left"] + ["right"] * (len(board.datasets) + 4)
+
+
+def _settings(protocol: Settings) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in protocol.items())
 
 
@@ -131,38 +245,3 @@ def _environment(record: Record) -> str:
     return f"commit {commit}{state}, torch {made.torch}, {made.device}: {made.processor}, {shared}"
 
 
-def _groups(records: Sequence[Record]) -> list[tuple[tuple[str, str], list[Record]]]:
-    keys = sorted({(record.suite, record.task) for record in records})
-    return [(key, [record for record in records if (record.suite, record.task) == key]) for key in keys]
-
-
-def _on_arm(record: Record) -> str:
-    return f"{record.method.title} ({record.dataset.arm} weights)"
-
-
-def _cell(scores: pd.Series, seeds: int) -> str:
-    if scores.empty:
-        return "-"
-    spread = f" ± {100 * scores.std():.1f}" if len(scores) > 1 else ""
-    few = f" (n={len(scores)})" if len(scores) < max(seeds, 2) else ""
-    return f"{100 * scores.mean():.1f}{spread}{few}"
-
-
-def _count(value: float) -> str:
-    return "-" if pd.isna(value) else f"{value:,.0f}"
-
-
-def _unit(records: Sequence[Record]) -> str:
-    return f"{records[0].metric} in percent"
-
-
-def _layout(records: Sequence[Record]) -> dict[str, object]:
-    datasets = len({record.dataset.name for record in records})
-    return {"showindex": False, "disable_numparse": True, "colalign": ["left"] + ["right"] * (datasets + 3)}
-
-
-def escape(text: str) -> str:
-    """Text as Markdown shows it, whatever a record holds."""
-    for special, harmless in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("`", "\\`"), ("[", "\\[")):
-        text = text.replace(special, harmless)
-    return " ".join(text.split())

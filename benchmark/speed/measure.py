@@ -111,9 +111,10 @@ def ceilings(device: torch.device) -> dict[str, float]:
     return {"flops_per_second": 2 * size**3 / product, "bytes_per_second": 2 * source.nbytes / copy}
 
 
-def _best(call: Callable[[], object], device: torch.device) -> float:
-    times = []
-    for _ in range(12):
+def _best(call: Callable[[], object], device: torch.device, seconds: float = 1.5) -> float:
+    """The least of the times that fit into so many seconds."""
+    times: list[float] = []
+    while sum(times) < seconds:
         synchronize(device)
         started = time.perf_counter()
         call()

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmark.datasets.storage import Split, WeightDataset
-
-name = "inr-classification"
-title = "INR classification"
-metric = "accuracy"
+from benchmark.tasks.contract import Task
+from leaderboard.predictions import Outcome
 
 
-def outputs(dataset: WeightDataset) -> int:
-    return len(dataset.classes)
+class InrClassification(Task):
+    """Cross-entropy of logits `[batch, classes]` against labels `[batch]`; accuracy."""
 
+    name = "inr-classification"
+    title = "INR classification"
+    metric = "accuracy"
 
-def targets(split: Split) -> Tensor:
-    return split.targets
+    @property
+    def outputs(self) -> int:
+        return len(self.dataset.classes)
 
+    def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        return functional.cross_entropy(predictions, targets)
 
-def loss(predictions: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of logits `[batch, classes]` against labels `[batch]`."""
-    return functional.cross_entropy(predictions, labels)
-
-
-def score(predictions: Tensor, labels: Tensor) -> float:
-    """Accuracy, a fraction of 1; higher is better."""
-    return (predictions.argmax(dim=1) == labels).to(torch.float64).mean().item()
+    def outcome(self, predictions: Tensor, targets: Tensor) -> Outcome:
+        return Outcome(predictions.argmax(dim=1).cpu().numpy(), targets.cpu().numpy())

@@ -1,0 +1,42 @@
+"""The contract a task fulfils: what of a dataset is to be predicted, by which loss, scored by which metric."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor
+
+from benchmark.datasets.storage import WeightDataset
+from leaderboard.predictions import Outcome
+
+
+class Task(ABC):
+    """One task on one dataset. Class attributes, which are its documentation:
+
+    name: how the command line and the records call it. title: how tables do. metric: one of `leaderboard.metrics`.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    metric: ClassVar[str]
+
+    def __init__(self, dataset: WeightDataset) -> None:
+        self.dataset = dataset
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """Numbers to predict per network."""
+
+    def targets(self, split: str) -> Tensor:
+        """`[networks, ...]`: what is to be predicted for each network of a split."""
+        return self.dataset.splits[split].targets
+
+    @abstractmethod
+    def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        """A scalar to minimise, of a batch of a module's outputs."""
+
+    @abstractmethod
+    def outcome(self, predictions: Tensor, targets: Tensor) -> Outcome:
+        """What the metric is computed from and the record keeps, of a whole split."""

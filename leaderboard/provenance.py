@@ -1,0 +1,53 @@
+"""Whether a record may be ranked: from a clean commit, on a pinned dataset, of the method's present code."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from leaderboard.record import Record
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@cache
+def code_sha256(source: str) -> str | None:
+    """SHA-256 over a method's file and every file of `nft/` and `baselines/` that it imports, directly or not; None without it."""
+    files = _sources(source.removesuffix(".py").replace("/", "."))
+    if not files:
+        return None
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def objections(record: Record) -> list[str]:
+    """Why a record is shown apart and never ranked; none for one that may be."""
+    made, found = record.environment, []
+    if made.commit is None:
+        found.append("from no commit")
+    elif not made.clean:
+        found.append("from a tree with uncommitted changes")
+    if not record.dataset.pinned:
+        found.append("on a dataset whose fingerprint the catalogue does not pin")
+    if record.method.source is None or code_sha256(record.method.source) != record.method.code_sha256:
+        found.append("of a method whose code has changed since")
+    return found
+
+
+def _sources(module: str) -> set[Path]:
+    found: set[Path] = set()
+    waiting = [module]
+    while waiting:
+        path = ROOT / (waiting.pop().replace(".", "/") + ".py")
+        if path in found or not path.exists():
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ("nft", "baselines"):
+                # `from nft import siren` names a module, `from nft.siren import fit` something inside one.
+                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found

@@ -1,0 +1,48 @@
+"use strict";
+// Tables that sort and filter; the address's fragment keeps their state, so that a view can be shared.
+(async () => {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const follow = () => document.documentElement.classList.toggle("dark", dark.matches);
+  dark.addEventListener("change", follow);
+  follow();
+  // A page opened from a file may not import a module's file, but it may import from memory.
+  const bytes = Uint8Array.from(atob(window.tablesModule), (letter) => letter.charCodeAt(0));
+  const address = URL.createObjectURL(new Blob([bytes], { type: "text/javascript" }));
+  const { default: DataTable } = await import(address);
+  URL.revokeObjectURL(address);
+  const kept = new URLSearchParams(location.hash.slice(1));
+  const tables = new Map();
+  const keep = () => {
+    const state = new URLSearchParams();
+    for (const [id, table] of tables) {
+      const search = table.search();
+      const order = table.order();
+      if (search) state.set(`${id}.search`, search);
+      if (order.length) state.set(`${id}.order`, order.map(([column, way]) => `${column}-${way}`).join("."));
+    }
+    const text = state.toString();
+    history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+  };
+  for (const element of document.querySelectorAll("table.data")) {
+    const columns = element.tHead.rows[0].cells.length;
+    const order = (kept.get(`${element.id}.order`) || "")
+      .split(".")
+      .map((part) => part.split("-"))
+      .filter(([column, way]) => column !== "" && Number(column) < columns && (way === "asc" || way === "desc"))
+      .map(([column, way]) => [Number(column), way]);
+    const many = element.tBodies[0].rows.length > 200;
+    const table = new DataTable(element, {
+      order,
+      paging: many,
+      pageLength: 100,
+      autoWidth: false,
+      layout: { topStart: many ? "pageLength" : null, topEnd: "search", bottomStart: "info", bottomEnd: many ? "paging" : null },
+      language: { search: "Filter:", emptyTable: "None yet" },
+      search: { search: kept.get(`${element.id}.search`) || "" },
+    });
+    tables.set(element.id, table);
+    table.on("order", keep);
+    table.on("search", keep);
+  }
+  document.documentElement.dataset.ready = "yes";
+})();
