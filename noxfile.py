@@ -21,6 +21,30 @@ ROOT = Path(__file__).resolve().parent
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
 
+@nox.session(venv_backend="none")
+def benchmark(session: nox.Session) -> None:
+    """Run every task of a suite, and print one table over all; the mini suite takes some 40 minutes."""
+    run_python(session, "-m", "benchmark", "run", "all", *session.posargs)
+
+
+@nox.session(name="benchmark-editing", venv_backend="none")
+def benchmark_editing(session: nox.Session) -> None:
+    """Train every editor to change what INRs draw, and print the table."""
+    run_python(session, "-m", "benchmark", "run", "inr-editing", *session.posargs)
+
+
+@nox.session(name="benchmark-generalization", venv_backend="none")
+def benchmark_generalization(session: nox.Session) -> None:
+    """Train every method to tell a CNN's accuracy from its weights, and print the table."""
+    run_python(session, "-m", "benchmark", "run", "generalization", *session.posargs)
+
+
+@nox.session(name="benchmark-frequency", venv_backend="none")
+def benchmark_frequency(session: nox.Session) -> None:
+    """Train every method to tell which sine an INR computes, and print the table."""
+    run_python(session, "-m", "benchmark", "run", "sine-frequency", *session.posargs)
+
+
 @nox.session(name="benchmark-inr", venv_backend="none")
 def benchmark_inr(session: nox.Session) -> None:
     """Train every method to tell images from the weights that encode them, and print the table."""

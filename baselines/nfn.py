@@ -215,7 +215,16 @@ class HNP(Method):
             "hidden": 256,
             "dropout": 0.0,
             "learning_rate": 4e-3,
-        }
+        },
+        "mini/generalization": {
+            "channels": 16,
+            "frequencies": 32,
+            "fourier_scale": 0.1,
+            "hidden": 256,
+            "dropout": 0.0,
+            "learning_rate": 1e-3,
+        },
+        "paper/generalization": {"channels": 16, "dropout": 0.0, "learning_rate": 1e-3},
     } | PAPER
 
     channels: int = 512

@@ -30,7 +30,18 @@ class NFT(Method):
             "hidden": 256,
             "dropout": 0.0,
             "learning_rate": 4e-3,
-        }
+        },
+        "mini/generalization": {
+            "channels": 32,
+            "blocks": 2,
+            "ff_factor": 2,
+            "fourier_scale": 0.1,
+            "queries": 4,
+            "hidden": 256,
+            "dropout": 0.0,
+            "learning_rate": 2e-3,
+        },
+        "paper/generalization": {"channels": 64, "dropout": 0.0, "learning_rate": 1e-3},
     } | PAPER
 
     channels: int = 256
@@ -52,6 +63,7 @@ class NFT(Method):
             heads=self.heads,
             ff_factor=self.ff_factor,
             fourier_scale=self.fourier_scale,
+            per_layer=problem.spec.positions > 1,  # a CNN's layers differ in kind (appendix B)
             dropout=self.dropout,
         )
         return NFTClassifier(encoder, problem.outputs, queries=self.queries, hidden=self.hidden, dropout=self.dropout)

@@ -31,7 +31,7 @@ def _root() -> None:
 
 @app.command()
 def run(
-    task: Annotated[str, typer.Argument(help="The task: inr-classification.")],
+    task: Annotated[str, typer.Argument(help="A task, as inr-classification, or all: every task of the suite.")],
     suite: Annotated[str, typer.Option(help="Datasets, methods, seeds and training budget to use.")] = "mini",
     datasets: Annotated[str | None, typer.Option(metavar="A,B", help="Only these datasets.")] = None,
     methods: Annotated[
@@ -87,7 +87,10 @@ def run(
         boards = tables.boards(archive.of_results(results))
         page = "\n".join(render.board_markdown(board) for board in boards)
         (results / "LEADERBOARD.md").write_text(f"# Results\n\n{page}", encoding="utf-8")
-    typer.echo(render.text(tables.boards(archive.of_results(results, [*done.values(), *made]))))
+    boards = tables.boards(archive.of_results(results, [*done.values(), *made]))
+    typer.echo(render.text(boards))
+    if len(boards) > 1:
+        typer.echo("\n" + render.overview(boards))
     typer.echo(f"\nrecords and table: {results / 'LEADERBOARD.md'}", err=True)
     if len(made) < len(todo):
         typer.echo(f"{len(todo) - len(made)} runs are not done; the same command goes on from here", err=True)
@@ -110,6 +113,27 @@ def list_all() -> None:
     show("suites", [(name, suite.note) for name, suite in suites.registry().items()])
     show("datasets", [(name, entry.title) for name, entry in catalog.catalog().items()])
     show("methods", [(name, f"{method.title} [{method.paper}]") for name, method in methods.registry().items()])
+
+
+@app.command()
+def conform(name: Annotated[str, typer.Argument(help="A method.")]) -> None:
+    """Check that a method keeps its contract: shapes, seeds, symmetry, no look at test targets, no traces."""
+    from benchmark import conformance
+
+    findings = conformance.conform(name)
+    signs = {True: "ok", False: "FAILS", None: "-"}
+    typer.echo(tabulate([(signs[found.holds], found.what, found.told) for found in findings], tablefmt="plain"))
+    if any(found.holds is False for found in findings):
+        raise typer.Exit(1)
+
+
+@app.command("new-method")
+def new_method(name: Annotated[str, typer.Argument(help="Its name: small letters, digits, hyphens.")]) -> None:
+    """Write baselines/NAME.py: a method that runs as it is, to change into yours."""
+    from benchmark import scaffold
+
+    path = scaffold.write(name)
+    typer.echo(f"{path}\nrun it: nox -s benchmark-inr -- --methods {name}")
 
 
 @app.command()

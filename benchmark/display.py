@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from leaderboard import metrics
 from leaderboard.record import Record
 
 if TYPE_CHECKING:
@@ -66,4 +67,6 @@ def _tell(record: Record) -> str:
     if record.cost is None:
         return f"{record.status}: {record.reason}"
     seconds = record.cost.training_seconds + record.cost.evaluation_seconds
-    return f"{record.metric} {100 * record.metrics['test']:.1f} %, {seconds:.0f} s"
+    score = record.metrics["test"]
+    shown = "undefined" if score is None else metrics.get(record.metric).show(score)
+    return f"{record.metric} {shown}, {seconds:.0f} s"

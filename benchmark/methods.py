@@ -26,6 +26,15 @@ PAPER: Mapping[str, Mapping[str, Any]] = {"paper": {"learning_rate": 1e-4}, "pap
 """Membership of the suites at the papers' size, with the papers' learning rate and the defaults of the method."""
 
 
+PAPER_EDITING: Mapping[str, Mapping[str, Any]] = {
+    "paper": {"learning_rate": 1e-3},
+    "paper-dilation": {"learning_rate": 1e-3, "weight_decay": 1e-3},
+}
+"""The same of editors, and of the later protocol of dilation."""
+
+PREDICTIONS = ("inr-classification", "generalization", "sine-frequency")
+
+
 @dataclass(frozen=True)
 class Problem:
     """What a method may know before it is trained.
@@ -47,14 +56,20 @@ class Method(ABC):
 
     Class attributes, which are the method's documentation:
     name: how the command line and the records call it. title: how tables do. paper: where it is from ("arXiv:...").
-    invariant: whether its output is meant not to change when hidden neurons are permuted; tests hold it to that.
+    tasks: the tasks it can do; by default those in which a network's weights give a few numbers. edits: its module makes changed
+    weights `[batch, k, parameters]`, not predictions.
+    invariant: whether its output is meant not to change when hidden neurons are permuted (or, of an editor, to be permuted alike);
+    tests hold it to that.
     augment: permute the hidden neurons of every training network anew each time it is seen.
-    suites: the suites it takes part in, each with the hyper-parameters that differ from the defaults there.
+    suites: the suites it takes part in, each with the hyper-parameters that differ from the defaults there; "mini/generalization" has
+    those of one task, in place of the suite's.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     paper: ClassVar[str]
+    tasks: ClassVar[tuple[str, ...]] = PREDICTIONS
+    edits: ClassVar[bool] = False
     invariant: ClassVar[bool] = True
     augment: ClassVar[bool] = False
     suites: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -81,6 +96,7 @@ class TwoStageMethod(Method):
     """
 
     encoder: ClassVar[str]
+    tasks = ("inr-classification",)
 
     encoder_learning_rate: float = 1e-4
     encoder_weight_decay: float = 0.01
@@ -109,12 +125,13 @@ def registry() -> Mapping[str, type[Method]]:
     return dict(sorted(found.items()))
 
 
-def make(name: str, suite: str) -> Method:
-    """The method of that name with its hyper-parameters in a suite. Raises UserError for an unknown name."""
+def make(name: str, suite: str, task: str) -> Method:
+    """The method of that name with its hyper-parameters in a suite's task. Raises UserError for an unknown name."""
     methods = registry()
     if name not in methods:
         raise UserError(f"unknown method {name!r}; known: {', '.join(methods)}")
-    return methods[name](**methods[name].suites.get(suite, {}))
+    suites = methods[name].suites
+    return methods[name](**suites.get(f"{suite}/{task}", suites.get(suite, {})))
 
 
 def source(method: type[Method]) -> str:

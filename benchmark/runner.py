@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -43,13 +43,16 @@ class Run:
     method: str
     seed: int
     protocol: Protocol
-    encoder_protocol: Protocol
+    encoder_protocol: Protocol | None
 
     @property
     def steps(self) -> int:
         """Of all its stages."""
-        two_stages = isinstance(self.instance, methods.TwoStageMethod)
-        return self.protocol.steps + two_stages * self.encoder_protocol.steps
+        return self.protocol.steps + (self.encoder_protocol.steps if self.is_two_stage else 0)
+
+    @property
+    def is_two_stage(self) -> bool:
+        return isinstance(self.instance, methods.TwoStageMethod)
 
     @property
     def key(self) -> tuple[str | int, ...]:
@@ -66,7 +69,10 @@ class Run:
     @property
     def seeds(self) -> dict[str, int]:
         """Every seed of the run, by role; the order of the data has one for each epoch, named by its number."""
-        found = {"parameters": named_seed(*self.key, "parameters"), "order of epoch 0": named_seed(*self.key, "order", 0)}
+        found = {
+            "parameters": named_seed(*self.key, "parameters"),
+            "order of epoch 0": named_seed(*self.key, "order", 0),
+        }
         return found | ({"encoder": named_seed(*self.encoder_key)} if self.encoder_key else {})
 
     @property
@@ -86,7 +92,7 @@ class Run:
 
     @cached_property
     def instance(self) -> methods.Method:
-        return methods.make(self.method, self.suite)
+        return methods.make(self.method, self.suite, self.task)
 
     @property
     def code(self) -> str:
@@ -106,6 +112,9 @@ class Run:
         )
 
 
+ALL = "all"
+
+
 def plan(
     suite_name: str,
     task: str,
@@ -113,12 +122,41 @@ def plan(
     entrants: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
 ) -> list[Run]:
-    """The runs of a suite's task, or of the part that is named, seed by seed. Raises UserError for what is not there."""
+    """The runs of a suite's task, of all its tasks, or of the part that is named, seed by seed. Raises UserError for what is not there.
+
+    Of all tasks, those take part that know the datasets and methods that are named.
+    """
+    if task != ALL:
+        return _plan(suite_name, task, datasets, entrants, seeds)
+    runs: list[Run] = []
+    for name, settings in suites.get(suite_name).tasks.items():
+        known = [dataset for dataset in datasets or settings.datasets if dataset in settings.datasets]
+        able = entrants and [entrant for entrant in entrants if name in _tasks_of(entrant)]
+        if known and able != []:
+            runs += _plan(suite_name, name, known, able, seeds)
+    if not runs:
+        raise UserError(f"no task of suite {suite_name!r} has those datasets and methods")
+    return runs
+
+
+def _tasks_of(entrant: str) -> tuple[str, ...]:
+    return methods.make(entrant.partition("@")[0], "", "").tasks
+
+
+def _plan(
+    suite_name: str,
+    task: str,
+    datasets: Sequence[str] | None = None,
+    entrants: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+) -> list[Run]:
     suite = suites.get(suite_name)
     if task not in suite.tasks:
         raise UserError(f"suite {suite_name!r} has no task {task!r}; it has {', '.join(suite.tasks)}")
     settings = suite.tasks[task]
-    members = [name for name, method in methods.registry().items() if suite_name in method.suites]
+    members = [
+        name for name, method in methods.registry().items() if suite_name in method.suites and task in method.tasks
+    ]
     seeds = settings.seeds if seeds is None else seeds
     if repeated := {seed for seed in seeds if list(seeds).count(seed) > 1}:
         raise UserError(f"seed {min(repeated)} is given twice; name each seed once")
@@ -143,6 +181,10 @@ def plan(
                     settings.encoder_protocol,
                 )
                 arms.check(run.arm)
+                if task not in run.instance.tasks:
+                    raise UserError(f"{method} does not do {task}, but {', '.join(run.instance.tasks)}")
+                if run.is_two_stage and run.encoder_protocol is None:
+                    raise UserError(f"suite {suite_name!r} has no encoder_protocol for {task}, which {method} needs")
                 encoder = getattr(run.instance, "encoder", None)
                 # Who shares another's first stage comes when that is most likely done, rather than wait for it.
                 (later if encoder in encoders else first).append(run)
@@ -157,7 +199,10 @@ def is_current(run: Run, record: Record) -> bool:
         record.status != "failed"
         and record.method.model_dump(exclude={"parameters"}) == run.method_part(None).model_dump(exclude={"parameters"})
         and record.protocol == run.protocol.model_dump()
-        and (record.encoder is None or record.encoder.protocol == run.encoder_protocol.model_dump())
+        and (
+            record.encoder is None
+            or record.encoder.protocol == (run.encoder_protocol and run.encoder_protocol.model_dump())
+        )
         and record.dataset.fingerprint == locate.fingerprint(run.dataset)
     )
 
@@ -173,7 +218,7 @@ def execute(run: Run, results: Path, device: torch.device, workers: int, report:
     log = results / run.path.with_suffix(".traceback.txt")
     made, status, reason = None, "finished", None
     try:
-        made = _make(run, dataset, results, device, report)
+        made = make(run, dataset, results, device, report)
     except _Skipped as skipped:
         status, reason = "skipped", str(skipped)
     except Diverged as diverged:
@@ -215,6 +260,9 @@ def execute(run: Run, results: Path, device: torch.device, workers: int, report:
         path.parent.mkdir(parents=True, exist_ok=True)
         picture.save(path)
     if made:
+        picture = results / run.path.with_suffix(".png")
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        made.task.picture(made.outcome.predictions["test"], picture)
         kept = results / run.path.with_suffix(".npz")
         predictions.write(kept, [(predictions.digest(made.predictions), made.predictions)])
     records.write(record, results)
@@ -229,23 +277,32 @@ class _Skipped(Exception):
 
 
 @dataclass(frozen=True)
-class _Made:
+class Made:
+    """What a run made, before it is written down."""
+
+    task: tasks.Task
     outcome: Outcome
     predictions: predictions.Predictions
+    further: Mapping[str, float]
     parameters: int
     flops_per_network: int
     encoding: encoding.Encoding | None
 
 
-def _make(
-    run: Run, dataset: WeightDataset, results: Path, device: torch.device, report: Callable[[int], None]
-) -> _Made:
+def problem_of(task: tasks.Task, dataset: WeightDataset, train: torch.Tensor | None = None) -> methods.Problem:
+    """What a method may know of a task; `train`: the training networks' weights, as stored unless they are given."""
+    weights = dataset.splits["train"].weights if train is None else train
+    return methods.Problem(dataset.spec, task.outputs, *dataset.spec.statistics(weights), dataset.manifest.image)
+
+
+def make(run: Run, dataset: WeightDataset, results: Path, device: torch.device, report: Callable[[int], None]) -> Made:
+    """Train and predict. Raises Diverged, and whatever the method raises; checkpoints and encodings lie under `results`."""
     task, method, spec = tasks.registry()[run.task](dataset), run.instance, dataset.spec
     metric = metrics.get(task.metric)
     weights = {split: arms.apply(run.arm, dataset, split) for split in SPLITS}
     targets = {split: arms.shuffle(run.arm, dataset, split, task.targets(split)).to(device) for split in SPLITS}
     image = dataset.manifest.image
-    problem = methods.Problem(spec, task.outputs, *spec.statistics(weights["train"]), image)
+    problem = problem_of(task, dataset, weights["train"])
     if (reason := method.skip(problem)) is not None:
         raise _Skipped(reason)
     inputs = {split: rows.to(device) for split, rows in weights.items()}
@@ -258,9 +315,7 @@ def _make(
         flops = _flops(autoencoder.eval().encode, inputs["test"][:1])
         with torch.no_grad():
             few = {split: autoencoder.eval().encode(rows) for split, rows in few.items()}
-        _check(
-            method.build(problem).to(device), few["train"], problem.outputs
-        )  # before the first stage's hours, not after
+        _check(task, method.build(problem).to(device), few["train"])  # before the first stage's hours, not after
         settings = [run.encoder_protocol.model_dump(), method.encoder_learning_rate, method.encoder_weight_decay]
         identity = encoding.identity(
             autoencoder, [encoder_key, dataset.manifest.fingerprint, settings, run.code, VERSION]
@@ -283,7 +338,7 @@ def _make(
         inputs, done, parameters = encoded.arrays, run.encoder_protocol.steps, encoded.part.parameters
     torch.manual_seed(run.seeds["parameters"])
     module = method.build(problem).to(device)
-    _check(module, few["train"], problem.outputs)
+    _check(task, module, few["train"])
     flops += _flops(module.eval(), few["test"][:1])
 
     def score(made: torch.Tensor, wanted: torch.Tensor) -> float:
@@ -305,8 +360,11 @@ def _make(
         report=lambda step: report(done + step),
     )
     outcome = trainer.run(*(Data(inputs[split], targets[split]) for split in SPLITS))
-    kept = {split: task.outcome(made, task.targets(split).to(made.device)) for split, made in outcome.predictions.items()}
-    return _Made(outcome, kept, parameters + encoding.count_parameters(module), flops, encoded)
+    kept = {
+        split: task.outcome(made, task.targets(split).to(made.device)) for split, made in outcome.predictions.items()
+    }
+    further = {**task.further(kept["test"]), **({} if outcome.curve else task.references())}
+    return Made(task, outcome, kept, further, parameters + encoding.count_parameters(module), flops, encoded)
 
 
 def _flops(function: Callable[[torch.Tensor], torch.Tensor], one: torch.Tensor) -> int:
@@ -320,25 +378,26 @@ def _checkpoint(run: Run, results: Path) -> Path:
     return results / run.path.with_suffix(".checkpoint")
 
 
-def _check(module: torch.nn.Module, inputs: torch.Tensor, outputs: int) -> None:
+def _check(task: tasks.Task, module: torch.nn.Module, inputs: torch.Tensor) -> None:
     with torch.no_grad():
         predictions = module.eval()(inputs)
-    if predictions.shape != (len(inputs), outputs):
-        wanted, found = (len(inputs), outputs), tuple(predictions.shape)
-        raise ValueError(f"the module's output for {len(inputs)} networks has shape {found}, not {wanted}")
+    if not task.fits(predictions, len(inputs)):
+        told = f"{len(inputs)} networks and {task.outputs} outputs each"
+        raise ValueError(f"the module's output has shape {tuple(predictions.shape)}, which does not fit {told}")
 
 
 def _identity(run: Run, dataset: WeightDataset) -> str:
     """A digest of everything that a checkpoint depends on."""
-    budget = [run.protocol.model_dump(), run.encoder_protocol.model_dump()]
+    budget = [run.protocol.model_dump(), run.encoder_protocol and run.encoder_protocol.model_dump()]
     parts = [str(run.path), dataset.manifest.fingerprint, budget, run.method_part(None).model_dump(), VERSION]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _results(made: _Made | None, memory: PeakMemory, metric: Metric) -> dict[str, Any]:
+def _results(made: Made | None, memory: PeakMemory, metric: Metric) -> dict[str, Any]:
     if made is None:
         return {"metrics": {}, "predictions": None, "curve": [], "encoder": None, "cost": None}
     values = {split: _defined(metric.whole(outcome)) for split, outcome in made.predictions.items()}
+    values |= {name: _defined(value) for name, value in made.further.items()}
     sign = 1 if metric.higher_is_better else -1
     curve = [CurvePoint(**point | {"validation": _defined(sign * point["validation"])}) for point in made.outcome.curve]
     outcome, part = made.outcome, made.encoding and made.encoding.part

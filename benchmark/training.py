@@ -110,7 +110,12 @@ class Trainer:
     report: Callable[[int], None]
 
     def run(self, train: Data, validation: Data, test: Data) -> Outcome:
-        """Train, select on validation, look at the test split once. Raises Diverged, and what `report` raises."""
+        """Train, select on validation, look at the test split once. Raises Diverged, and what `report` raises.
+
+        A module that has nothing to learn is only looked at, and its curve is empty.
+        """
+        if not any(parameter.requires_grad for parameter in self.module.parameters()):
+            return self._outcome(Progress(), validation, test)
         optimizer = torch.optim.AdamW(
             self.module.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
@@ -136,6 +141,9 @@ class Trainer:
                 progress.best_state = {name: value.clone() for name, value in self.module.state_dict().items()}
             self._save(optimizer, progress)
         self.module.load_state_dict(progress.best_state)
+        return self._outcome(progress, validation, test)
+
+    def _outcome(self, progress: Progress, validation: Data, test: Data) -> Outcome:
         started = time.perf_counter()
         predictions = self.predict(test.weights)
         seconds = time.perf_counter() - started

@@ -36,7 +36,9 @@ def _parser() -> argparse.ArgumentParser:
         return made
 
     build = command("build", _build, "Write the pages and tables, and the site.")
-    build.add_argument("--check", action="store_true", help="write nothing, and fail where a committed file would change")
+    build.add_argument(
+        "--check", action="store_true", help="write nothing, and fail where a committed file would change"
+    )
     build.add_argument("--site", type=Path, default=SITE, help="folder for the site (default: build/site)")
     command("verify", _verify, "Print every verdict, and fail where a committed record fails its checks.")
     send = command("submit", _submit, "Check a method's records in a results folder, and copy them to the archive.")
@@ -44,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     send.add_argument("--suite", default="mini")
     send.add_argument("--results", type=Path, default=Path("results"))
     send.add_argument("--why", help="what changed, where these results take the place of older ones")
-    again = command("reproduce", _reproduce, "Run a committed cell again, and say bit-equal, within noise, or different.")
+    again = command(
+        "reproduce", _reproduce, "Run a committed cell again, and say bit-equal, within noise, or different."
+    )
     again.add_argument("cell", metavar="SUITE/TASK/DATASET/METHOD/SEED")
     again.add_argument("--device", default="auto", help="cpu, cuda or auto")
     again.add_argument("--results", type=Path, help="keep the run in this folder")
@@ -88,7 +92,11 @@ def _verify(options: argparse.Namespace) -> int:  # noqa: ARG001
     checked = check.check(rows, [entry.record for entry in kept.current])
     for found in checked:
         place = f"{found.row.task} {found.row.dataset} {found.row.metric}"
-        print(visible(f"{found.text:42} {place}: {found.row.method} {found.row.shown}, by {found.row.claimed_by} {pages.ours(found)}"))
+        print(
+            visible(
+                f"{found.text:42} {place}: {found.row.method} {found.row.shown}, by {found.row.claimed_by} {pages.ours(found)}"
+            )
+        )
     counts = Counter(found.kind for found in checked)
     print("\n" + ", ".join(f"{counts[kind]} {kind}" for kind in check.KINDS))
     for line in lints.warnings(kept.current):
@@ -104,7 +112,11 @@ def _submit(options: argparse.Namespace) -> int:
     written = submit.submit(options.method, options.suite, options.results, options.why)
     for path in written:
         print(path)
-    print("now: nox -s leaderboard, look at build/site/index.html, commit" if written else "the archive has these records already")
+    print(
+        "now: nox -s leaderboard, look at build/site/index.html, commit"
+        if written
+        else "the archive has these records already"
+    )
     return 0
 
 

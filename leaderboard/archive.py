@@ -103,7 +103,8 @@ def of_results(folder: Path, found: Iterable[Record] | None = None) -> list[Entr
     """Records of a results folder, all or those that are given, with what lies beside them."""
     made = records.read_all(folder) if found is None else found
     return [
-        Entry(record, None, str(folder / record.path), Kept((folder / record.path).with_suffix(".npz"))) for record in made
+        Entry(record, None, str(folder / record.path), Kept((folder / record.path).with_suffix(".npz")))
+        for record in made
     ]
 
 

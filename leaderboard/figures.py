@@ -62,10 +62,16 @@ def _lines(label: str, lines: Sequence[tuple[str, Sequence[tuple[float, float]]]
         x = left + step / last * (width - left - 12)
         return x, 12 + (high - value) / (high - low) * (height - bottom - 12)
 
-    parts = [Markup('<figure class="curve"><svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(width, height, label)]
+    parts = [
+        Markup('<figure class="curve"><svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
+            width, height, label
+        )
+    ]
     for value in np.linspace(low, high, 4):
         _, y = place(0, float(value))
-        parts.append(Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(left, width - 12, y, y))
+        parts.append(
+            Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(left, width - 12, y, y)
+        )
         parts.append(Markup('<text x="{}" y="{:.1f}" text-anchor="end">{:.4g}</text>').format(left - 6, y + 4, value))
     for step in (0.0, last / 2, last):
         x, _ = place(step, low)
@@ -96,7 +102,13 @@ def costs(board: Board) -> Markup | None:
                 score = np.mean([cell.summary.mean for cell in row.cells.values() if cell.summary]) * board.metric.scale
                 axis.plot(getattr(row, name), score, "o", color=COLOURS[index % len(COLOURS)])
                 if len(shown) <= 20:
-                    axis.annotate(_plain(row.entrant), (getattr(row, name), score), fontsize=7, xytext=(4, 3), textcoords="offset points")
+                    axis.annotate(
+                        _plain(row.entrant),
+                        (getattr(row, name), score),
+                        fontsize=7,
+                        xytext=(4, 3),
+                        textcoords="offset points",
+                    )
         axis.set(xscale="log", xlabel=label, ylabel=f"test {board.metric.label}")
     return _svg(figure, f"cost against result, {board.name}")
 
@@ -110,7 +122,10 @@ def critical_difference(board: Board) -> Markup | None:
         return None
     sign = -1 if board.metric.higher_is_better else 1
     scores = pd.DataFrame(
-        {_plain(row.entrant): [sign * cell.summary.mean for cell in row.cells.values() if cell.summary] for row in complete}
+        {
+            _plain(row.entrant): [sign * cell.summary.mean for cell in row.cells.values() if cell.summary]
+            for row in complete
+        }
     )
     ranks = scores.rank(axis=1).mean()
     figure, (axis,) = _figure(7, 0.5 + 0.25 * len(complete), 1)
@@ -158,4 +173,6 @@ def _svg(figure: Any, label: str) -> Markup:
     drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
     drawn = drawn.replace("#000000", "currentColor")
     # Made here from numbers and names that matplotlib has escaped.
-    return Markup('<figure class="drawn" role="img" aria-label="{}">').format(label) + Markup(drawn) + Markup("</figure>")  # noqa: S704
+    return (
+        Markup('<figure class="drawn" role="img" aria-label="{}">').format(label) + Markup(drawn) + Markup("</figure>")
+    )

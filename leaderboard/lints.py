@@ -63,7 +63,9 @@ def _troubles(entry: Entry) -> Iterator[str]:
 def _against_predictions(record: Record, metric: Metric, predictions: Predictions) -> Iterator[str]:
     for split, outcome in predictions.items():
         made, told = metric.whole(outcome), record.metrics[split]
-        if (told is None) != math.isnan(made) or (told is not None and not math.isclose(made, told, abs_tol=TOLERANCE, rel_tol=1e-5)):
+        if (told is None) != math.isnan(made) or (
+            told is not None and not math.isclose(made, told, abs_tol=TOLERANCE, rel_tol=1e-5)
+        ):
             yield f"{split} {record.metric} is {told}, but its predictions make {made:.6g}"
     test, validation = predictions["test"].predictions, predictions["validation"].predictions
     if test.shape == validation.shape and (test == validation).all() and len(set(test.tolist())) > 1:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from leaderboard import check, metrics, provenance, record, render, tables, verdicts
+from leaderboard import check, metrics, record, render, tables, verdicts
 from leaderboard.archive import Archive, Entry
 from leaderboard.check import Checked, Gap
 from leaderboard.reported import Reported
@@ -160,7 +160,9 @@ def verdict_page(checked: Sequence[Checked], gaps: Sequence[Gap]) -> str:
             headers = ["method", "reported", "claimed by", "read in", "here", "verdict", "note"]
             cells = [[markdown(cell) for cell in line] for line in lines]
             parts.append(tabulate(cells, headers, tablefmt="pipe", disable_numparse=True) + "\n")
-    parts.append("## Gaps\n\nEvery reported number beside ours for the same method, in whatever suite; the farthest apart first.\n")
+    parts.append(
+        "## Gaps\n\nEvery reported number beside ours for the same method, in whatever suite; the farthest apart first.\n"
+    )
     lines = [
         [gap.row.method, gap.row.dataset, f"{gap.row.value:g}", f"{gap.ours:.4g} (n={gap.seeds})", f"{gap.distance:+.3g}",
          gap.row.claimed_by, "; ".join(gap.deviations) or "none known"]
@@ -213,5 +215,3 @@ def write_rates(trials: int) -> Path:
     rates = {"trials": trials, "rows": verdicts.simulate(trials)}
     RATES.write_text(json.dumps(rates, indent=1) + "\n", encoding="utf-8")
     return RATES
-
-

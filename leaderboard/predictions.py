@@ -77,7 +77,9 @@ class Kept:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 found = {
-                    split: Outcome(*(_read(archive, f"{key}/{split}.{name}.npy") for name in ("predictions", "targets")))
+                    split: Outcome(
+                        *(_read(archive, f"{key}/{split}.{name}.npy") for name in ("predictions", "targets"))
+                    )
                     for split in SPLITS
                 }
         except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:

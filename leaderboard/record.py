@@ -115,7 +115,9 @@ class Record(Part):
     protocol: Settings
     status: Literal["finished", "diverged", "failed", "skipped"]
     reason: str | None = Field(max_length=500)  # why it did not finish
-    metrics: dict[str, float | None]  # "test", "validation": the selected checkpoint's; None where the metric is undefined
+    metrics: dict[
+        str, float | None
+    ]  # "test", "validation": the selected checkpoint's; None where the metric is undefined
     predictions: str | None = Field(pattern=SHA256)  # of what lies beside the record
     curve: list[CurvePoint]
     encoder: EncoderPart | None
@@ -237,4 +239,3 @@ def _read_all(folder: Path) -> Iterator[Record]:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is no number in JSON")
-

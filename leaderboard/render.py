@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
@@ -24,11 +23,30 @@ def text(boards: Sequence[Board]) -> str:
     """All tables for a terminal."""
     parts = []
     for board in boards:
-        parts.append(f"{board.task}, suite {board.suite}: test {board.metric.label}, mean ± standard deviation over seeds")
+        parts.append(
+            f"{board.task}, suite {board.suite}: test {board.metric.label}, mean ± standard deviation over seeds"
+        )
         rows = [_line(board, row, _plain_cell) for row in board.rows]
-        parts.append(tabulate(rows, _headers(board), tablefmt="simple", disable_numparse=True, colalign=_alignment(board)))
+        parts.append(
+            tabulate(rows, _headers(board), tablefmt="simple", disable_numparse=True, colalign=_alignment(board))
+        )
         parts += [f"* {note}" for note in reconstructions(board.records) + troubles(board.records)]
     return "\n".join(parts)
+
+
+def overview(boards: Sequence[Board]) -> str:
+    """One table over several boards: methods by datasets, ranked ones and whatever else ran on the usual weights."""
+    columns = [(board, dataset) for board in boards for dataset in board.datasets]
+    rows: dict[str, dict[str, str]] = {}
+    for board in boards:
+        for row in board.rows:
+            if not row.is_control:
+                shown = {name: _plain_cell(board, cell) for name, cell in row.cells.items() if cell.entries}
+                rows.setdefault(row.title, {}).update(shown)
+    headers = ["method", *(f"{dataset}\n{board.metric.label}" for board, dataset in columns)]
+    lines = [[title, *(cells.get(dataset, "") for _, dataset in columns)] for title, cells in rows.items()]
+    layout = ["left"] + ["right"] * len(columns)
+    return tabulate(lines, headers, tablefmt="simple", disable_numparse=True, colalign=layout)
 
 
 def board_markdown(board: Board) -> str:
@@ -109,10 +127,18 @@ def to_latex(board: Board, bibliography: dict[str, str]) -> str:
 
     shown = [row for row in board.rows if not row.objections]
     lines = [
-        {"Method": method(row), **{latex(name): cell(board, found) for name, found in row.cells.items()}, "Parameters": count(row.parameters)}
+        {
+            "Method": method(row),
+            **{latex(name): cell(board, found) for name, found in row.cells.items()},
+            "Parameters": count(row.parameters),
+        }
         for row in shown
     ]
-    body = pd.DataFrame(lines).style.hide(axis="index").to_latex(hrules=True, column_format="l" + "r" * (len(board.datasets) + 1))
+    body = (
+        pd.DataFrame(lines)
+        .style.hide(axis="index")
+        .to_latex(hrules=True, column_format="l" + "r" * (len(board.datasets) + 1))
+    )
     caption = (
         f"{latex(board.task)}, suite {latex(board.suite)}: test {latex(board.metric.label)}, mean "
         r"\(\pm\) standard deviation over seeds. Bold: not told apart from the best at 5\,\%."
@@ -140,7 +166,7 @@ DATASET_KEYS = {"mnist": "lecun1998", "fashion": "arxiv-1708-07747", "cifar": "k
 
 
 def cite_key(paper: str) -> str:
-    """"arXiv:2305.13546" to "arxiv-2305-13546"."""
+    """ "arXiv:2305.13546" to "arxiv-2305-13546"."""
     return re.sub(r"[^a-z0-9]+", "-", paper.lower())
 
 
@@ -194,7 +220,7 @@ def millions(value: float | None) -> str:
 
 
 def plain(metric: Metric, cell: Cell) -> str:
-    """"81.3 ± 0.4", and what is missing: few seeds, runs whose metric has no value."""
+    """ "81.3 ± 0.4", and what is missing: few seeds, runs whose metric has no value."""
     told = ["undefined"] if cell.undefined and not cell.summary else []
     if cell.summary:
         spread = "" if cell.summary.deviation is None else f" ± {metric.show(cell.summary.deviation)}"
@@ -243,5 +269,3 @@ def _environment(record: Record) -> str:
     state = "" if made.clean else " with uncommitted changes"
     shared = f"{made.workers} runs at a time with {made.threads} threads each"
     return f"commit {commit}{state}, torch {made.torch}, {made.device}: {made.processor}, {shared}"
-
-

@@ -30,7 +30,9 @@ class Reproduction:
     p: float | None
 
     def __str__(self) -> str:
-        shown = [("undefined" if value is None else metrics.get(self.metric).show(value)) for value in (self.was, self.now)]
+        shown = [
+            ("undefined" if value is None else metrics.get(self.metric).show(value)) for value in (self.was, self.now)
+        ]
         told = "" if self.p is None else f", p = {self.p:.2g} on the same networks"
         return f"{self.cell}: {self.verdict}: {self.metric} was {shown[0]}, is {shown[1]}{told}"
 
@@ -72,5 +74,7 @@ def compare(old: Entry, new: Entry) -> Reproduction:
     metric = metrics.get(name)
     prepared = [statistics.resample(metric, {0: entry.predictions["test"]}) for entry in (old, new)]
     p = statistics.paired(*prepared)
-    noise = (p is not None and p >= statistics.LEVEL) or abs(was - now) * metric.scale <= metric.tolerance(was * metric.scale)
+    noise = (p is not None and p >= statistics.LEVEL) or abs(was - now) * metric.scale <= metric.tolerance(
+        was * metric.scale
+    )
     return Reproduction(cell, "within noise" if noise else "different", name, was, now, p)

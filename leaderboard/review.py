@@ -93,7 +93,11 @@ def _review(name: str, kept: archive.Archive, run: bool) -> MethodReview:
             stands = False
     output = (made.stdout + made.stderr)[-LIMIT:]
     return MethodReview(
-        name=name, conforms=made.returncode == 0, conformance=output, reproductions=[line[:500] for line in lines][:20], stands=stands
+        name=name,
+        conforms=made.returncode == 0,
+        conformance=output,
+        reproductions=[line[:500] for line in lines][:20],
+        stands=stands,
     )
 
 
@@ -109,7 +113,9 @@ def comment(found: Review) -> str:
         parts.append(f"\n### {markdown(method.name)}: {told} to the contract\n")
         parts += [f"    {line}" for line in method.conformance.replace("\r", "").splitlines()]
         parts.append("")
-        parts += [f"- {markdown(line)}" for line in method.reproductions] or ["- no record of suite mini to compare with"]
+        parts += [f"- {markdown(line)}" for line in method.reproductions] or [
+            "- no record of suite mini to compare with"
+        ]
     return "\n".join(parts) + "\n"
 
 

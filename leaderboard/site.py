@@ -20,7 +20,6 @@ from markupsafe import Markup
 
 from leaderboard import check, figures, lints, metrics, pages, provenance, render, tables
 from leaderboard.archive import Archive, Entry
-from leaderboard.record import Record
 from leaderboard.reported import Reported
 from leaderboard.tables import Board
 from leaderboard.text import visible
@@ -77,9 +76,26 @@ def build(archive: Archive, rows: Sequence[Reported], folder: Path) -> Path:
         _write(folder / name, environment, template, root="", page=name, **shared)
     for page in methods:
         mine = [found for found in checked if found.row.method == page.title]
-        _write(folder / "methods" / f"{page.name}.html", environment, "method.html", root="../", page="", it=page, mine=mine, **shared)
+        _write(
+            folder / "methods" / f"{page.name}.html",
+            environment,
+            "method.html",
+            root="../",
+            page="",
+            it=page,
+            mine=mine,
+            **shared,
+        )
     for page in datasets:
-        _write(folder / "datasets" / f"{page['name']}.html", environment, "dataset.html", root="../", page="", it=page, **shared)
+        _write(
+            folder / "datasets" / f"{page['name']}.html",
+            environment,
+            "dataset.html",
+            root="../",
+            page="",
+            it=page,
+            **shared,
+        )
         for picture in page["pictures"]:
             shutil.copyfile(picture, folder / "datasets" / f"{page['name']}-{picture.name}")
     _write_tables(folder / "tables", boards)
@@ -166,7 +182,9 @@ def _datasets(boards: Sequence[Board]) -> list[dict[str, Any]]:
                 "title": entry["title"],
                 "source": source,
                 "manifest": manifest,
-                "networks": sum(part["rows"] for parts in manifest["files"].values() for part in parts) if manifest else None,
+                "networks": sum(part["rows"] for parts in manifest["files"].values() for part in parts)
+                if manifest
+                else None,
                 "pictures": [path for path in (folder / "renderings.png", folder / "accuracies.png") if path.is_file()],
                 "quality": figures.quality(folder, manifest) if manifest else None,
                 "boards": [board for board in boards if name in board.datasets],
@@ -201,5 +219,3 @@ def _write_assets(folder: Path) -> None:
     (folder / "tables.js").write_text(f'window.tablesModule = "{module}";\n', encoding="ascii")
     for name in ("site.css", "site.js"):
         shutil.copyfile(HERE / "templates" / name, folder / name)
-
-

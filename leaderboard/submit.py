@@ -58,7 +58,9 @@ def _entries(method: str, suite: str, results: Path) -> list[Entry]:
         if path.parent.name.partition("@")[0] == method
     ]
     if not paths:
-        raise RecordError(f"no records of {method} in {results / suite}; run it first: nox -s benchmark -- --suite {suite} --methods {method}")
+        raise RecordError(
+            f"no records of {method} in {results / suite}; run it first: nox -s benchmark -- --suite {suite} --methods {method}"
+        )
     return archive.of_results(results, [records.read(path) for path in paths])
 
 
@@ -66,7 +68,9 @@ def _are_complete(method: str, suite: str, cells: Sequence[tuple[str, str, str, 
     """Raise RecordError unless each task that was run was run on all of the suite's datasets with all of its seeds."""
     path = SUITES / f"{suite}.toml"
     if not path.is_file():
-        raise RecordError(f"unknown suite {suite!r}; known: {', '.join(sorted(file.stem for file in SUITES.glob('*.toml')))}")
+        raise RecordError(
+            f"unknown suite {suite!r}; known: {', '.join(sorted(file.stem for file in SUITES.glob('*.toml')))}"
+        )
     settings = tomllib.loads(path.read_text(encoding="utf-8"))["tasks"]
     for task, entrant in dict.fromkeys((cell[1], cell[3]) for cell in cells):
         if task not in settings:

@@ -99,7 +99,14 @@ def _board(suite: str, task: str, entries: Sequence[Entry]) -> Board:
         means = [cell.summary.mean for cell in row.cells.values() if cell.summary]
         mean = sign * sum(means) / len(means) if means else float("inf")
         fewer = len(datasets) - len(means)
-        return bool(row.objections), row.is_control, fewer, sum(placed) / len(placed) if placed else 0.0, mean, row.entrant
+        return (
+            bool(row.objections),
+            row.is_control,
+            fewer,
+            sum(placed) / len(placed) if placed else 0.0,
+            mean,
+            row.entrant,
+        )
 
     settings = tuple(sorted({entry.record.setting for entry in entries}))
     hardware = tuple(sorted({entry.record.environment.processor for entry in entries}))

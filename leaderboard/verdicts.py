@@ -40,7 +40,11 @@ class Verdict:
     def __str__(self) -> str:
         if self.kind != "undecided":
             return self.kind
-        return f"undecided: needs {self.more} more seeds" if self.more else f"undecided: {MOST_SEEDS} more seeds would not tell"
+        return (
+            f"undecided: needs {self.more} more seeds"
+            if self.more
+            else f"undecided: {MOST_SEEDS} more seeds would not tell"
+        )
 
 
 def published(value: float, spread: float | None, kind: str | None, runs: int | None) -> Published:
@@ -95,7 +99,9 @@ def _needed(difference: float, deviation: float, count: int, reported: Published
         error, freedom = _error(deviation, count + more, reported)
         reach = float(stdtrit(freedom, POWER)) * error
         equivalence = margin - abs(difference) - float(stdtrit(freedom, 1 - LEVEL)) * error
-        distinction = abs(difference) - float(stdtrit(freedom, 1 - LEVEL / 2)) * error if abs(difference) > margin else -inf
+        distinction = (
+            abs(difference) - float(stdtrit(freedom, 1 - LEVEL / 2)) * error if abs(difference) > margin else -inf
+        )
         if max(equivalence, distinction) > reach:
             return more
     return None
@@ -116,7 +122,11 @@ def simulate(trials: int, seed: int = 0) -> list[dict[str, float | int | str]]:
                 ours = truth + DEVIATION * random.standard_normal((trials, seeds))
                 theirs = DEVIATION * random.standard_normal((trials, runs or 1))
                 found = [
-                    judge(mine, Published(other.mean(), float(other.std(ddof=1)), runs) if runs else Published(other[0]), 1.0).kind
+                    judge(
+                        mine,
+                        Published(other.mean(), float(other.std(ddof=1)), runs) if runs else Published(other[0]),
+                        1.0,
+                    ).kind
                     for mine, other in zip(ours, theirs, strict=True)
                 ]
                 shares = {kind: found.count(kind) / trials for kind in ("reproduced", "higher", "lower", "undecided")}

@@ -46,7 +46,8 @@ def build(
             else:
                 progress(len(part.rows))
             dropped += int(note["dropped"])
-    made_of = {"images": source.model_dump(mode="json"), **recipe.model_dump(mode="json")}
+    images = source.model_dump(mode="json") if source else None
+    made_of = {"images": images, **recipe.model_dump(mode="json", exclude_none=True)}
     examples = recipe.examples(source, mirror)
     manifest = storage.seal(folder, entry.name, columns, made_of, shards, examples, dropped)
     cards.write(folder, entry.title, source, manifest, recipe)

@@ -11,21 +11,27 @@ from torch import Tensor
 
 from benchmark.datasets import storage
 from benchmark.datasets.recipe import InrRecipe
+from benchmark.datasets.sines import SineRecipe
 from benchmark.datasets.sources import ImageSource
 from benchmark.datasets.storage import SPLITS, Manifest
 from benchmark.datasets.zoo import ZooRecipe
 from benchmark.pictures import sheet, to_pixels
 from nft import siren
 
+Recipe = InrRecipe | ZooRecipe | SineRecipe
+EDITED = {
+    "dilate": "that image after a dilation (`target_image`: the largest value of each 3x3 neighbourhood). The task is to change the "
+    "weights so that the network draws it",
+    "contrast": "that image with more contrast (`target_image`: the lightness of CIE L*a*b* equalised by OpenCV's CLAHE, clip limit 1, "
+    "3x3 tiles). The task is to change the weights so that the network draws it",
+}
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 
 HEAD = """\
 ---
 pretty_name: {title}
 license: {licence}
-source_datasets:
-- {repository}
-tags:
+{sources}tags:
 - weight-space-learning
 {tags}size_categories:
 - {size}
@@ -43,7 +49,7 @@ INR_CARD = """\
 ![the first test images, and what their networks draw](renderings.png)
 
 Every row is a neural network: a SIREN that draws one image of [{repository}](https://huggingface.co/datasets/{repository}),
-and the class of that image. The task is to tell the class from the weights.
+and {target}.
 
 | split | networks | median PSNR | worst PSNR |
 | --- | ---: | ---: | ---: |
@@ -57,6 +63,21 @@ and the class of that image. The task is to tell the class from the weights.
 - **Recipe**: {start}; {steps} Adam steps at {learning_rate:g}, {schedule}, in {precision}{rounding}. {dropped} networks
   whose fit stayed below {minimum} dB were dropped. The neurons are stored as fitted (`aligned`); the benchmark permutes the hidden
   neurons of each network at random when it reads them.
+"""
+
+SINE_CARD = """\
+Every row is a neural network: a SIREN that computes sin(b x) for x from -pi to pi, and b (`target`), which is uniform in {low:g} to
+{high:g}. The task is to tell b from the weights.
+
+| split | networks | median PSNR | worst PSNR |
+| --- | ---: | ---: | ---: |
+{splits}
+
+- **Network**: {sizes} neurons, sin({omega:g} x) between its layers, {parameters} parameters; its input is x / pi. `weights` is one
+  flat vector in the order W1, b1, W2, b2, ..., each weight matrix row by row. `psnr` is in dB over a range of 2.
+- **Recipe**: all networks start from one common initialisation; {steps} Adam steps at {learning_rate:g} with cosine decay, on {points} points, in
+  {precision}{rounding}. The neurons are stored as fitted (`aligned`); the benchmark permutes the hidden neurons of each network at
+  random when it reads them.
 """
 
 ZOO_CARD = """\
@@ -98,7 +119,7 @@ Every row is a neural network as its authors published it, and {target}.
 
 FOOT = """\
 - **Fingerprint**: `{fingerprint}`; `manifest.json` holds it, the SHA-256 of every file, the network's spec and the recipe.
-- **Licence and source**: {licence}, as its source images. {citation}.
+- **Licence and source**: {licence}. {citation}
 
 ```python
 from datasets import load_dataset
@@ -116,6 +137,14 @@ def _draw_renderings(folder: Path, manifest: Manifest) -> None:
     sheet(rows).save(folder / "renderings.png")
 
 
+def _draw_targets(folder: Path, manifest: Manifest) -> None:
+    """Write a sheet of what the first test networks draw, above what an editor is to make of it."""
+    test = next(storage.stream(folder, "test"))
+    rows = test.weights[:16], test.targets[:16]
+    drawn = to_pixels(siren.render(manifest.network, rows[0], siren.grid(*manifest.image)), *manifest.image)
+    sheet([("network", drawn), ("target", rows[1].numpy().reshape(drawn.shape))]).save(folder / "renderings.png")
+
+
 def _draw_accuracies(folder: Path) -> None:
     """Write a histogram of a zoo's test accuracies, of all splits."""
     from matplotlib.figure import Figure  # slow to import
@@ -129,24 +158,23 @@ def _draw_accuracies(folder: Path) -> None:
     figure.savefig(folder / "accuracies.png", dpi=120)
 
 
-def write(
-    folder: Path, title: str, source: ImageSource, manifest: Manifest, recipe: InrRecipe | ZooRecipe | None
-) -> None:
+def write(folder: Path, title: str, source: ImageSource | None, manifest: Manifest, recipe: Recipe | None) -> None:
     """Write the card of a sealed dataset, YAML that the Hub and `datasets` read and what a person wants to know, and its picture."""
-    if manifest.image:
+    if manifest.target_pixels:
+        _draw_targets(folder, manifest)
+    elif manifest.image:
         _draw_renderings(folder, manifest)
-    else:
+    elif source:
         _draw_accuracies(folder)
     (folder / "README.md").write_text(_card(folder, title, source, manifest, recipe), encoding="utf-8")
 
 
-def _card(
-    folder: Path, title: str, source: ImageSource, manifest: Manifest, recipe: InrRecipe | ZooRecipe | None
-) -> str:
+def _card(folder: Path, title: str, source: ImageSource | None, manifest: Manifest, recipe: Recipe | None) -> str:
     bits = recipe.significant_bits if recipe else 24
     common = {
-        "repository": source.repository,
-        "licence": source.licence,
+        "repository": source.repository if source else "",
+        "licence": source.licence if source else "mit",
+        "sources": f"source_datasets:\n- {source.repository}\n" if source else "",
         "parameters": f"{manifest.network.parameters:,}",
         "sizes": "-".join(map(str, manifest.network.neurons)),
         "dropped": f"{manifest.dropped:,}",
@@ -154,7 +182,7 @@ def _card(
     }
     head = HEAD.format(
         title=title,
-        tags="- implicit-neural-representations\n" * bool(manifest.image),
+        tags="- implicit-neural-representations\n" * (manifest.network.activation == "sine"),
         size=next(name for limit, name in SIZES if manifest.rows < limit),
         data_files="\n".join(f"  - split: {name}\n    path: data/{name}-*.parquet" for name in SPLITS),
         **common,
@@ -162,6 +190,9 @@ def _card(
     if isinstance(recipe, InrRecipe):
         found = {split: torch.cat([part.quality for part in storage.stream(folder, split)]) for split in SPLITS}
         body = _inr_card(recipe, found, common)
+    elif isinstance(recipe, SineRecipe):
+        found = {split: torch.cat([part.quality for part in storage.stream(folder, split)]) for split in SPLITS}
+        body = _sine_card(recipe, found, common)
     elif isinstance(recipe, ZooRecipe):
         found = {split: torch.cat([part.targets for part in storage.stream(folder, split)]) for split in SPLITS}
         body = _zoo_card(recipe, found, common)
@@ -175,15 +206,16 @@ def _card(
             layout=manifest.recipe["format"],
             **common,
         )
-    return head + body + FOOT.format(citation=source.citation, fingerprint=manifest.fingerprint, **common)
+    citation = f"As its source images: {source.citation}." if source else "Made by this recipe from nothing else."
+    return head + body + FOOT.format(citation=citation, fingerprint=manifest.fingerprint, **common)
 
 
 def _inr_card(recipe: InrRecipe, found: Mapping[str, Tensor], common: Mapping[str, str]) -> str:
-    lines = []
-    for split, psnr in found.items():
-        lines.append(f"| {split} | {len(psnr):,} | {psnr.median():.1f} dB | {psnr.min():.1f} dB |")
     return INR_CARD.format(
-        splits="\n".join(lines),
+        splits=_psnr_lines(found),
+        target=EDITED[recipe.edit]
+        if recipe.edit
+        else "the class of that image. The task is to tell the class from the weights",
         omega=recipe.omega,
         side=recipe.side,
         start="all networks start from one common initialisation"
@@ -195,6 +227,26 @@ def _inr_card(recipe: InrRecipe, found: Mapping[str, Tensor], common: Mapping[st
         precision=recipe.precision,
         minimum=f"{recipe.minimum_psnr:g}",
         **common,
+    )
+
+
+def _sine_card(recipe: SineRecipe, found: Mapping[str, Tensor], common: Mapping[str, str]) -> str:
+    return SINE_CARD.format(
+        splits=_psnr_lines(found),
+        low=recipe.frequency[0],
+        high=recipe.frequency[1],
+        omega=recipe.omega,
+        steps=f"{recipe.steps:,}",
+        learning_rate=recipe.learning_rate,
+        points=recipe.points,
+        precision=recipe.precision,
+        **common,
+    )
+
+
+def _psnr_lines(found: Mapping[str, Tensor]) -> str:
+    return "\n".join(
+        f"| {split} | {len(psnr):,} | {psnr.median():.1f} dB | {psnr.min():.1f} dB |" for split, psnr in found.items()
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from benchmark.datasets.hub import Published
 from benchmark.datasets.importers import Importer
 from benchmark.datasets.recipe import InrRecipe
+from benchmark.datasets.sines import SineRecipe
 from benchmark.datasets.sources import ImageSource
 from benchmark.datasets.zoo import ZooRecipe
 from benchmark.errors import UserError
@@ -30,8 +31,8 @@ class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     title: str
-    images: ImageSource
-    recipe: InrRecipe | ZooRecipe | None
+    images: ImageSource | None  # None for networks that know no images
+    recipe: InrRecipe | ZooRecipe | SineRecipe | None
     importer: Importer | None = Field(discriminator="format")
     fingerprint: str | None = Field(pattern="^[0-9a-f]{64}$")
     published: Published | None
@@ -50,7 +51,7 @@ def catalog() -> dict[str, Entry]:
         name: Entry(
             name=name,
             title=entry["title"],
-            images=data["images"][entry["images"]],
+            images=data["images"][entry["images"]] if "images" in entry else None,
             recipe=_recipe(data, entry),
             importer=entry.get("importer"),
             fingerprint=entry.get("fingerprint"),
@@ -63,8 +64,8 @@ def catalog() -> dict[str, Entry]:
 def _recipe(data: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any] | None:
     if "recipe" not in entry:
         return None
-    recipe = data["recipes"][entry["recipe"]]
-    if entry["recipe"] not in data["splits"]:
+    recipe = data["recipes"][entry["recipe"]] | ({"edit": entry["edit"]} if "edit" in entry else {})
+    if "splits" not in entry and entry["recipe"] not in data["splits"]:
         return recipe
     return recipe | {"splits": entry.get("splits") or data["splits"][entry["recipe"]]}
 

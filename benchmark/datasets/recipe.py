@@ -19,6 +19,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from benchmark.datasets import edits
 from benchmark.datasets.sources import ImageSource, images
 from benchmark.datasets.storage import Columns, Split
 from benchmark.environment import can_compile
@@ -60,7 +61,8 @@ class InrRecipe(BaseModel):
     side, channels: the images are averaged down to side x side pixels, grey (1) or RGB (3), scaled to [-1, 1]. initialisation:
     "common", one for all, or "independent", one for each network. steps, learning_rate, schedule: of Adam. minimum_psnr: a network
     below it is fitted again from other starts, and dropped if that does not help (independent initialisations only).
-    significant_bits: what is kept of each weight's mantissa; 24 keeps float32 whole. shard_rows: networks in a file.
+    significant_bits: what is kept of each weight's mantissa; 24 keeps float32 whole. shard_rows: networks in a file. edit: the target
+    of each network is its image after that change, rather than a label.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -78,12 +80,15 @@ class InrRecipe(BaseModel):
     shard_rows: int = Field(gt=0)
     seed: int = Field(ge=0)
     splits: dict[str, Slice]
+    edit: edits.Edit | None = None
 
     @property
     def spec(self) -> NetworkSpec:
         return NetworkSpec.mlp(2, *self.hidden, self.channels, activation="sine", omega=self.omega)
 
     def columns(self, source: ImageSource) -> Columns:
+        if self.edit:
+            return Columns(self.spec, (), "psnr", self.side**2 * self.channels)
         return Columns(self.spec, source.classes, "psnr")
 
     @property
@@ -120,7 +125,7 @@ class InrRecipe(BaseModel):
         """SHA-256 of all that determines a shard; a file that carries it is not made again."""
         place = [shard.source, shard.rows.start, shard.rows.stop, shard.copy]
         made_of = [
-            self.model_dump(mode="json", exclude={"splits", "shard_rows"}),
+            self.model_dump(mode="json", exclude={"splits", "shard_rows"}, exclude_none=True),
             source.model_dump(mode="json"),
             place,
         ]
@@ -157,12 +162,19 @@ class InrRecipe(BaseModel):
         rows = torch.tensor(shard.rows, dtype=torch.int32)[kept]
         networks = Split(
             weights=fitted.cpu()[kept].float(),
-            targets=torch.from_numpy(labels.astype(np.int64))[kept],
+            targets=(self._edited(pixels) if self.edit else torch.from_numpy(labels.astype(np.int64)))[kept],
             source_index=rows,
             copy=torch.full_like(rows, shard.copy),
             quality=siren.psnr(error.cpu()[kept]).float(),
         )
         return networks, int((~kept).sum())
+
+    def _edited(self, pixels: np.ndarray) -> Tensor:
+        """The edited images `[n, side * side * channels]` uint8: changed after they were averaged down."""
+        assert self.edit is not None
+        made = to_pixels(self.targets(pixels), self.side, self.side)
+        changed = np.stack([edits.apply(self.edit, image) for image in made])
+        return torch.from_numpy(changed.reshape(len(made), -1))
 
     def _starts(self, shard: Shard, attempt: int, dtype: torch.dtype) -> Tensor:
         """Initial weights of the shard's networks, from named seeds."""

@@ -40,7 +40,8 @@ MEND = "restore the file or rebuild the dataset"
 class Split:
     """The networks of one split.
 
-    weights: `[networks, parameters]` float32. targets: `[networks]`, int64 labels or float32 numbers. source_index: row of each
+    weights: `[networks, parameters]` float32. targets: `[networks]`, int64 labels or float32 numbers, or `[networks, pixels]` uint8,
+    images. source_index: row of each
     network's image in its source split, or the number of its training run. copy: 0 for an image's first network, 1, 2, ...
     for further ones. quality: of the fit: PSNR in dB, or accuracy on the training images.
     """
@@ -54,22 +55,31 @@ class Split:
 
 @dataclass(frozen=True)
 class Columns:
-    """What a dataset's files hold: networks of one spec, and a label of `classes`, or a number where there are none."""
+    """What a dataset's files hold: networks of one spec, and an image of `pixels` values each, a label of `classes`, or a number."""
 
     spec: NetworkSpec
     classes: tuple[str, ...]
     quality: str
+    pixels: int = 0
 
     @property
     def target(self) -> str:
+        if self.pixels:
+            return "target_image"
         return "label" if self.classes else "target"
+
+    @property
+    def target_type(self) -> pa.DataType:
+        if self.pixels:
+            return pa.list_(pa.uint8(), self.pixels)
+        return pa.int64() if self.classes else pa.float32()
 
     @property
     def types(self) -> dict[str, pa.DataType]:
         """Of the columns, in the order of `Split`."""
         return {
             "weights": pa.list_(pa.float32(), self.spec.parameters),
-            self.target: pa.int64() if self.classes else pa.float32(),
+            self.target: self.target_type,
             "source_index": pa.int32(),
             "copy": pa.int32(),
             self.quality: pa.float32(),
@@ -100,7 +110,8 @@ class Manifest(BaseModel):
     format: int = Field(ge=1, le=1)
     name: str = Field(pattern="^[a-z0-9][a-z0-9-]*$")
     spec: dict[str, Any]
-    classes: list[str]  # none where the target is a number
+    classes: list[str]  # none where the target is a number or an image
+    target_pixels: int = Field(default=0, ge=0)  # values of an image that is the target
     quality: Literal["psnr", "train_accuracy"] = "psnr"
     recipe: dict[str, Any]
     dropped: int = Field(ge=0)  # networks that no fit made good enough
@@ -137,7 +148,7 @@ class Manifest(BaseModel):
 
     @property
     def columns(self) -> Columns:
-        return Columns(self.network, tuple(self.classes), self.quality)
+        return Columns(self.network, tuple(self.classes), self.quality, self.target_pixels)
 
     @property
     def network(self) -> NetworkSpec:
@@ -182,7 +193,8 @@ def _fingerprint(spec: NetworkSpec, splits: Mapping[str, Callable[[], Iterator[S
         for shard in splits[name]():
             digest.update(shard.weights.numpy().astype("<f4", copy=False).data)
         for part in targets:
-            digest.update(part.numpy().astype("<f4" if part.is_floating_point() else "<i8", copy=False).data)
+            kind = {torch.uint8: "u1", torch.int64: "<i8", torch.float32: "<f4"}[part.dtype]
+            digest.update(part.numpy().astype(kind, copy=False).data)
     return digest.hexdigest()
 
 
@@ -196,13 +208,17 @@ def write_shard(path: Path, columns: Columns, split: Split, note: Mapping[str, s
     from datasets import ClassLabel, Features, List, Value  # slow to import, and only writing needs it
 
     parameters = columns.spec.parameters
-    features = Features({name: Value(str(kind)) for name, kind in columns.types.items() if name != "weights"})
-    features = Features({"weights": List(Value("float32"), length=parameters), **features})
-    if columns.classes:
+    features = Features(
+        {name: Value(str(kind)) for name, kind in columns.types.items() if not pa.types.is_fixed_size_list(kind)}
+    )
+    features = {"weights": List(Value("float32"), length=parameters), **features}
+    if columns.pixels:
+        features["target_image"] = List(Value("uint8"), length=columns.pixels)
+    elif columns.classes:
         features["label"] = ClassLabel(names=list(columns.classes))
-    flat = pa.FixedSizeListArray.from_arrays(pa.array(split.weights.numpy().reshape(-1)), parameters)
-    others = (split.targets, split.source_index, split.copy, split.quality)
-    table = pa.Table.from_arrays([flat, *(pa.array(column.numpy()) for column in others)], names=list(features))
+    features = Features({name: features[name] for name in columns.types})
+    others = (split.weights, split.targets, split.source_index, split.copy, split.quality)
+    table = pa.Table.from_arrays([_to_arrow(column) for column in others], names=list(features))
     table = table.cast(features.arrow_schema)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **note})
     # Equal bytes of neighbouring floats lie together under byte-stream split, so that rounded weights compress.
@@ -218,6 +234,11 @@ def write_shard(path: Path, columns: Columns, split: Split, note: Mapping[str, s
         column_encoding=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
     )
     temporary.replace(path)
+
+
+def _to_arrow(column: Tensor) -> pa.Array:
+    flat = pa.array(column.numpy().reshape(-1))
+    return flat if column.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, column.shape[1])
 
 
 def shard_note(path: Path) -> dict[str, str] | None:
@@ -259,6 +280,7 @@ def seal(
         name=name,
         spec=columns.spec.to_json(),
         classes=list(columns.classes),
+        target_pixels=columns.pixels,
         quality=columns.quality,
         recipe=dict(recipe),
         dropped=dropped,
@@ -360,32 +382,36 @@ def _read_shard(path: Path, file: StoredFile, columns: Columns) -> Split:
         table = pq.read_table(path)
     except pa.ArrowInvalid as error:
         raise UserError(f"{path}: not a parquet file ({error}); {MEND}") from None
-    wanted, parameters = columns.types, columns.spec.parameters
+    wanted = columns.types
     for column, column_type in wanted.items():
         if column not in table.column_names:
             raise UserError(f"{path}: no column {column!r}; {MEND}")
         found = table.schema.field(column).type
         # Field names inside list types differ between writers; the types themselves must not.
         same = found == column_type or (
-            pa.types.is_fixed_size_list(found) and found.list_size == parameters and found.value_type == pa.float32()
+            pa.types.is_fixed_size_list(found)
+            and pa.types.is_fixed_size_list(column_type)
+            and (found.list_size, found.value_type) == (column_type.list_size, column_type.value_type)
         )
         if not same or table[column].null_count:
             raise UserError(f"{path}: column {column!r} must be {column_type} without gaps, not {found}; {MEND}")
     if table.num_rows != file.rows:
         raise UserError(f"{path}: {table.num_rows} networks where the manifest says {file.rows}; {MEND}")
-    values = table["weights"].combine_chunks().flatten()
-    weights = torch.from_numpy(np.array(values, dtype=np.float32)).reshape(-1, parameters)
-    targets, source_index, copy, quality = (
-        torch.from_numpy(np.array(table[column].combine_chunks())) for column in list(wanted)[1:]
-    )
+    weights, targets, source_index, copy, quality = (_from_arrow(table[column].combine_chunks()) for column in wanted)
     if not bool(torch.isfinite(weights).all()):
         row = int((~torch.isfinite(weights)).any(dim=1).nonzero()[0])
         raise UserError(f"{path}: network {row} has a weight that is NaN or infinite; {MEND}")
-    if columns.classes and (int(targets.min()) < 0 or int(targets.max()) >= len(columns.classes)):
+    if columns.target == "label" and (int(targets.min()) < 0 or int(targets.max()) >= len(columns.classes)):
         raise UserError(f"{path}: a label lies outside 0 to {len(columns.classes) - 1}; {MEND}")
-    if not columns.classes and not bool(torch.isfinite(targets).all()):
+    if targets.is_floating_point() and not bool(torch.isfinite(targets).all()):
         raise UserError(f"{path}: a target is NaN or infinite; {MEND}")
     return Split(weights, targets, source_index, copy, quality)
+
+
+def _from_arrow(column: pa.Array) -> Tensor:
+    if not pa.types.is_fixed_size_list(column.type):
+        return torch.from_numpy(np.array(column))
+    return torch.from_numpy(np.array(column.flatten())).reshape(-1, column.type.list_size)
 
 
 def _join(shards: list[Split]) -> Split:

@@ -18,7 +18,7 @@ class TaskSettings(BaseModel):
     """How a suite runs one task.
 
     controls: entrants, as in "mlp@aligned", beside the methods that name the suite. encoder_protocol: of the first stage of
-    two-stage methods, which is trained before the `protocol` of all methods begins.
+    two-stage methods, which is trained before the `protocol` of all methods begins; None for a task that has none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -26,7 +26,7 @@ class TaskSettings(BaseModel):
     seeds: tuple[int, ...]
     controls: tuple[str, ...] = ()
     protocol: Protocol
-    encoder_protocol: Protocol
+    encoder_protocol: Protocol | None = None
 
 
 class Suite(BaseModel):

@@ -17,5 +17,8 @@ def registry() -> dict[str, type[Task]]:
         value.name: value
         for module in modules
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Task) and value.__module__ == module.__name__ and value is not Task
+        if isinstance(value, type)
+        and issubclass(value, Task)
+        and value.__module__ == module.__name__
+        and "name" in vars(value)
     }

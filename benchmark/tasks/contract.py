@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from torch import Tensor
@@ -12,7 +14,7 @@ from leaderboard.predictions import Outcome
 
 
 class Task(ABC):
-    """One task on one dataset. Class attributes, which are its documentation:
+    """One task on one dataset: one file of this package. Class attributes, which are its documentation:
 
     name: how the command line and the records call it. title: how tables do. metric: one of `leaderboard.metrics`.
     """
@@ -40,3 +42,18 @@ class Task(ABC):
     @abstractmethod
     def outcome(self, predictions: Tensor, targets: Tensor) -> Outcome:
         """What the metric is computed from and the record keeps, of a whole split."""
+
+    def fits(self, predictions: Tensor, networks: int) -> bool:
+        """Whether a module's output for that many networks has the shape that this task wants."""
+        return predictions.shape == (networks, self.outputs)
+
+    def further(self, test: Outcome) -> Mapping[str, float]:  # noqa: ARG002
+        """More metrics of the test split, by name, for the record."""
+        return {}
+
+    def references(self) -> Mapping[str, float]:
+        """What no method is needed for: floors and ceilings, for the record of what learns nothing."""
+        return {}
+
+    def picture(self, predictions: Tensor, path: Path) -> None:
+        """Draw what test predictions look like, where there is something to look at."""

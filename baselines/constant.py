@@ -1,0 +1,35 @@
+"""The mean predictor: the same guess for every network, the floor of regression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.methods import PAPER, Method, Problem
+
+
+class Constant(nn.Module):
+    """Flat weights `[batch, parameters]` to one learned row, `[batch, outputs]`."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.guess = nn.Parameter(torch.randn(outputs))
+
+    def forward(self, flat: Tensor) -> Tensor:
+        return torch.zeros_like(flat[:, :1]) + self.guess
+
+
+@dataclass(frozen=True)
+class MeanPredictor(Method):
+    """Reads nothing. Its Kendall's tau is undefined: where all guesses are equal, no order is predicted."""
+
+    name = "mean"
+    title = "Mean predictor"
+    paper = "none"
+    tasks = ("generalization", "sine-frequency")
+    suites = {"mini": {"learning_rate": 1e-2}} | {"paper/generalization": {"learning_rate": 1e-3}} | PAPER
+
+    def build(self, problem: Problem) -> nn.Module:
+        return Constant(problem.outputs)

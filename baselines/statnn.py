@@ -1,0 +1,61 @@
+"""StatNN: statistics of every weight and bias tensor, read by an MLP (Unterthiner et al. 2020, arXiv:2002.11448)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.methods import PAPER, Method, Problem
+from nft.network import NetworkSpec
+
+QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+class Statistics(nn.Module):
+    """Flat weights `[batch, parameters]` to mean, variance and five quantiles of each tensor, `[batch, 14 * layers]`."""
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.register_buffer("quantiles", torch.tensor(QUANTILES), persistent=False)
+        self.features = 2 * len(spec.layers) * (2 + len(QUANTILES))
+
+    def forward(self, flat: Tensor) -> Tensor:
+        parts = []
+        for tensor in (part.flatten(1) for layer in self.spec.to_layers(flat) for part in layer):
+            moments = torch.stack((tensor.mean(dim=1), tensor.var(dim=1, correction=0)), dim=1)
+            parts += [moments, torch.quantile(tensor, self.quantiles.to(tensor), dim=1).T]
+        return torch.cat(parts, dim=1)
+
+
+@dataclass(frozen=True)
+class StatNN(Method):
+    """Seven statistics a tensor and an MLP; blind to which neuron is which."""
+
+    name = "statnn"
+    title = "StatNN"
+    paper = "arXiv:2002.11448"
+    suites = (
+        {"mini": {"hidden": 256, "dropout": 0.0, "learning_rate": 2e-3}}
+        | {"paper/generalization": {"learning_rate": 1e-3}}
+        | PAPER
+    )
+
+    hidden: int = 1000
+    dropout: float = 0.0
+
+    def build(self, problem: Problem) -> nn.Module:
+        statistics = Statistics(problem.spec)
+        return nn.Sequential(
+            statistics,
+            nn.BatchNorm1d(statistics.features, affine=False),
+            nn.Linear(statistics.features, self.hidden),
+            nn.ReLU(),
+            nn.Dropout(self.dropout),
+            nn.Linear(self.hidden, self.hidden),
+            nn.ReLU(),
+            nn.Dropout(self.dropout),
+            nn.Linear(self.hidden, problem.outputs),
+        )

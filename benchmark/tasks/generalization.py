@@ -1,0 +1,44 @@
+"""Generalization: a CNN's test accuracy, from its weights alone (NFN, arXiv:2302.14040, section 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+from torch.nn import functional
+
+from benchmark.tasks.contract import Task
+from leaderboard import metrics, statistics
+from leaderboard.predictions import Outcome
+
+
+class Generalization(Task):
+    """Binary cross-entropy of a logit `[batch, 1]` against the accuracy `[batch]`; Kendall's tau."""
+
+    name = "generalization"
+    title = "CNN generalization"
+    metric = "kendall_tau"
+    outputs = 1
+
+    def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        return functional.binary_cross_entropy_with_logits(predictions[:, 0], targets)
+
+    def outcome(self, predictions: Tensor, targets: Tensor) -> Outcome:
+        return Outcome(predictions[:, 0].sigmoid().cpu().numpy(), targets.cpu().numpy())
+
+    def further(self, test: Outcome) -> Mapping[str, float]:
+        low, high = statistics.interval(metrics.get(self.metric), test)
+        return {"test_r2": metrics.get("r2").whole(test), "test_low": low, "test_high": high}
+
+    def picture(self, predictions: Tensor, path: Path) -> None:
+        """Predicted against true."""
+        from matplotlib.figure import Figure  # slow to import
+
+        figure = Figure(figsize=(4, 4), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(self.targets("test"), predictions[:, 0].sigmoid().cpu(), ".", markersize=3)
+        axes.plot([0, 1], [0, 1], "k:", linewidth=1)
+        axes.set(xlabel="accuracy on the test images", ylabel="predicted", xlim=(0, 1), ylim=(0, 1))
+        axes.spines[["top", "right"]].set_visible(False)
+        figure.savefig(path, dpi=120)

@@ -1,0 +1,88 @@
+"""INR editing: change a SIREN's weights so that it draws its image after a change (NFN, arXiv:2302.14040, section 4.3).
+
+Loss and metric go through the rendering: the mean squared error, of values in [-1, 1], against the edited image. An editor makes k
+sets of weights, and what it draws is the mean of their k drawings (output capacity expansion, arXiv:2602.01083); mostly k is 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmark.datasets.storage import WeightDataset
+from benchmark.errors import UserError
+from benchmark.pictures import sheet, to_pixels
+from benchmark.tasks.contract import Task
+from leaderboard.predictions import Outcome
+from nft import siren
+
+CEILING_STEPS, CEILING_NETWORKS = 1000, 200
+
+
+class InrEditing(Task):
+    """Edited weights `[batch, k, parameters]` against images `[batch, pixels]`."""
+
+    name = "inr-editing"
+    title = "INR editing"
+    metric = "mse"
+
+    def __init__(self, dataset: WeightDataset) -> None:
+        super().__init__(dataset)
+        if not dataset.manifest.target_pixels or dataset.manifest.image is None:
+            raise UserError(f"{dataset.name} has no target images, which inr-editing needs; mnist-dilate-mini has")
+
+    @property
+    def outputs(self) -> int:
+        return self.dataset.spec.parameters
+
+    def targets(self, split: str) -> Tensor:
+        return self.dataset.splits[split].targets.float() / 127.5 - 1
+
+    def draw(self, weights: Tensor) -> Tensor:
+        """What `[batch, k, parameters]` draw on average: `[batch, pixels]`."""
+        coordinates = siren.grid(*self.dataset.manifest.image, device=weights.device)
+        drawn = siren.render(self.dataset.spec, weights.flatten(0, 1), coordinates)
+        return drawn.unflatten(0, weights.shape[:2]).mean(dim=1).flatten(1)
+
+    def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        return (self.draw(predictions) - targets).square().mean()
+
+    def outcome(self, predictions: Tensor, targets: Tensor) -> Outcome:
+        errors = [
+            (self.draw(some) - wanted).square().mean(dim=1)
+            for some, wanted in zip(predictions.split(250), targets.split(250), strict=True)
+        ]
+        return Outcome(torch.cat(errors).cpu().numpy())
+
+    def fits(self, predictions: Tensor, networks: int) -> bool:
+        return predictions.ndim == 3 and (predictions.shape[0], predictions.shape[2]) == (networks, self.outputs)
+
+    def further(self, test: Outcome) -> Mapping[str, float]:
+        return {"test_psnr": float(siren.psnr(torch.from_numpy(test.predictions)).mean())}
+
+    def references(self) -> Mapping[str, float]:
+        """test_fit: the error of the unedited INRs against their own images, which fitting alone costs. test_ceiling: the error of
+        the first 200 of them fitted to the edited images directly, by 1,000 Adam steps: what these networks can draw.
+        """
+        test, spec = self.dataset.splits["test"], self.dataset.spec
+        coordinates = siren.grid(*self.dataset.manifest.image)
+        targets = self.targets("test").unflatten(1, (len(coordinates), spec.neurons[-1]))
+        few = slice(CEILING_NETWORKS)
+        _, errors = siren.fit(spec, test.weights[few], targets[few], coordinates, CEILING_STEPS, 2e-3)
+        fit = 4 / 10 ** (test.quality.double() / 10)
+        return {"test_fit": float(fit.mean()), "test_ceiling": float(errors.mean())}
+
+    def picture(self, predictions: Tensor, path: Path) -> None:
+        """The first test networks: what they draw, what is wanted, what the editor makes of them."""
+        image, test = self.dataset.manifest.image, self.dataset.splits["test"]
+        channels = self.dataset.spec.neurons[-1]
+        drawings = {
+            "input": self.draw(test.weights[:16].unsqueeze(1)),
+            "target": self.targets("test")[:16],
+            "output": self.draw(predictions[:16].cpu()),
+        }
+        rows = [(name, to_pixels(values.unflatten(1, (-1, channels)), *image)) for name, values in drawings.items()]
+        sheet(rows).save(path)
