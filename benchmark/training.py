@@ -92,8 +92,9 @@ class Outcome:
 class Trainer:
     """One run. `key` names it and seeds the order of the data; a checkpoint is taken up where its `identity` is the same.
 
-    `loss(predictions, targets)` is minimised; `score` of a whole split's predictions is maximised, and never chosen where it is NaN. `augment`: permute
-    the hidden neurons of every training network anew. `report(step)` is called now and then, to show progress; it may raise Stopped.
+    `loss(predictions, targets)` is minimised; `score` of a whole split's predictions is maximised, and never chosen where it is NaN.
+    `augment`: permute the hidden neurons of every training network anew. `report(step)` is called now and then, to show progress; it may
+    raise Stopped.
     """
 
     key: tuple[str | int, ...]

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from leaderboard import archive, check, lints, pages, reproduce, submit
+from leaderboard import archive, check, lints, pages, reproduce, submit, tables
 from leaderboard import reported as published
 from leaderboard.record import RecordError
 from leaderboard.text import visible
@@ -66,9 +66,10 @@ def _build(options: argparse.Namespace) -> int:
     from leaderboard import site
 
     kept, rows = archive.read(), published.read()
-    made = pages.build(kept, rows)
-    tables = {path for path in (HERE / "tables").glob("*") if path.is_file()}
-    stale = sorted(tables - set(made))
+    boards = tables.boards(kept.current)
+    made = pages.build(kept, boards, rows)
+    there = {path for path in (HERE / "tables").glob("*") if path.is_file()}
+    stale = sorted(there - set(made))
     if options.check:
         changed = [path for path, text in made.items() if not path.is_file() or path.read_bytes() != text.encode()]
         for path in [*changed, *stale]:
@@ -80,7 +81,7 @@ def _build(options: argparse.Namespace) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode())
     try:
-        front = site.build(kept, rows, options.site)
+        front = site.build(kept, boards, rows, options.site)
     except (ValueError, OSError) as error:
         raise RecordError(str(error)) from None
     print(f"{len(made)} files under {HERE}\n{front}")

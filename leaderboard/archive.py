@@ -81,7 +81,8 @@ def read_file(path: Path) -> list[Entry]:
     except OSError as error:
         raise RecordError(f"{path}: {error.strerror}") from None
     kept = Kept(path.with_suffix(".npz"))
-    found = []
+    found: list[Entry] = []
+    places: dict[tuple[object, str], int] = {}
     for number, line in enumerate(lines, start=1):
         place = f"{path}, line {number}"
         mend = "take the line from the results folder again"
@@ -95,6 +96,8 @@ def read_file(path: Path) -> list[Entry]:
         record = records.parse(inner, place, mend)
         if (record.suite, record.method.name) != (path.parent.name, path.stem):
             raise RecordError(f"{place}: holds a record of {record.suite}/{record.method.name}; move it to that file")
+        if (twin := places.setdefault((record.cell, record.finished_at), number)) != number:
+            raise RecordError(f"{place}: the same cell and time as line {twin}; remove one of them")
         found.append(Entry(record, why, place, kept))
     return found
 

@@ -16,6 +16,7 @@ from leaderboard import metrics
 from leaderboard.record import Record
 from leaderboard.tables import Board
 
+MOST_COMPARED = 40
 COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65a30d", "#dc2626")
 
 
@@ -114,11 +115,13 @@ def costs(board: Board) -> Markup | None:
 
 
 def critical_difference(board: Board) -> Markup | None:
-    """Mean ranks over datasets, with a bar over what a Nemenyi test at 5 % does not separate; None for less than three datasets."""
+    """Mean ranks over datasets, with a bar over what a Nemenyi test at 5 % does not separate; None for less than three datasets, or
+    so many methods that nobody could read it.
+    """
     import scikit_posthocs
 
     complete = [row for row in board.rows if row.is_ranked and all(cell.summary for cell in row.cells.values())]
-    if len(board.datasets) < 3 or len(complete) < 3:
+    if len(board.datasets) < 3 or not 3 <= len(complete) <= MOST_COMPARED:
         return None
     sign = -1 if board.metric.higher_is_better else 1
     scores = pd.DataFrame(
@@ -174,5 +177,5 @@ def _svg(figure: Any, label: str) -> Markup:
     drawn = drawn.replace("#000000", "currentColor")
     # Made here from numbers and names that matplotlib has escaped.
     return (
-        Markup('<figure class="drawn" role="img" aria-label="{}">').format(label) + Markup(drawn) + Markup("</figure>")
+        Markup('<figure class="drawn" role="img" aria-label="{}">').format(label) + Markup(drawn) + Markup("</figure>")  # noqa: S704
     )

@@ -10,6 +10,7 @@ from leaderboard.archive import Entry
 from leaderboard.metrics import Metric
 from leaderboard.predictions import Predictions
 from leaderboard.record import Record, RecordError
+from leaderboard.seeds import named_seed
 
 RANDOM_TARGETS = "random-targets"
 TOLERANCE = 1e-6
@@ -41,6 +42,9 @@ def _troubles(entry: Entry) -> Iterator[str]:
     record = entry.record
     if record.status != "finished":
         return
+    names = (record.suite, record.task, record.dataset.name, record.dataset.arm, record.method.name, record.seed)
+    if record.seeds and record.seeds.get("parameters") != named_seed(*names, "parameters"):
+        yield f"its random seed is not that of {_name(record)}: it was run as something else; run it again"
     metric = metrics.get(record.metric)
     low, high = metric.bounds
     for split, value in record.metrics.items():

@@ -28,15 +28,15 @@ Made from the [records](records/); every number comes from a run, and every reco
 standard deviation over seeds. `#1` is the group that leads a column: its methods cannot be told from the best; `#k` is the next
 group, below k - 1 methods ([METHOD.md](METHOD.md) says how). Costs compare only on one machine, except parameters and FLOPs.
 
-What the papers report, and whether it was reproduced: [VERDICTS.md](VERDICTS.md). The same tables as CSV, JSON and LaTeX: [tables/](tables/).
-Please cite the project ([CITATION.cff](../CITATION.cff)) and the methods ([references.bib](tables/references.bib)).
+What the papers report, and whether it was reproduced: [VERDICTS.md](VERDICTS.md). The same tables as CSV, JSON and LaTeX:
+[tables/](tables/). Please cite the project ([CITATION.cff](../CITATION.cff)) and the methods ([references.bib](tables/references.bib)).
 """
 
 VERDICTS = """\
 # Reported against reproduced
 
-Every row of [reported.csv](reported/reported.csv) with a verdict; [METHOD.md](METHOD.md) states the tests. Where papers disagree about a method, all
-their rows stand. A row is held against records of its own protocol's suite alone; `not comparable` says in what it differs,
+Every row of [reported.csv](reported/reported.csv) with a verdict; [METHOD.md](METHOD.md) states the tests. Where papers disagree about a
+method, all their rows stand. A row is held against records of its own protocol's suite alone; `not comparable` says in what it differs,
 `not run` that there is no record yet.
 """
 
@@ -45,34 +45,36 @@ METHOD = """\
 
 ## A verdict on a reported number
 
-Our results over seeds, x, are held against a reported value v. The margin of a metric says which difference does not matter. It was declared before
-any run at the papers' size:
+Our results over seeds, x, are held against a reported value v. The margin of a metric says which difference does not matter. It was
+declared before any run at the papers' size:
 
 {margins}
 
 - **reproduced**: the difference is shown to be smaller than the margin, by two one-sided t-tests at 5 % each (TOST). Never from one seed.
 - **higher**, **lower**: it is not, our mean lies further than the margin from v, and differs from it by a two-sided t-test at 5 %.
-- **undecided**: neither. `needs m more seeds`: with so many the difference and the spread seen so far would be decided four times out of five.
+- **undecided**: neither. `needs m more seeds`: with so many the difference and the spread seen so far would be decided four times out of
+  five.
 - **not comparable**: the row's protocol is none of our suites', or there are only records of a reduced suite. **not run**: no record.
 
 What a paper's ± means decides the test. With a standard deviation, a standard error or the half range of a known number of runs, the two
 samples are compared as Welch does. A number without them is one new observation against our seeds: it is taken to have their
 variance, so that the error of the difference is s √(1 + 1/n). A spread whose meaning or number of runs is not stated is not used.
 
-How often these verdicts are wrong, simulated {trials:,} times for each line, with normal results of a standard deviation of {deviation:g} margins in both
-samples. The true difference is in margins: at 0 `higher` and `lower` are wrong, from 1 on `reproduced` is. Shares in percent.
+How often these verdicts are wrong, simulated {trials:,} times for each line, with normal results of a standard deviation of
+{deviation:g} margins in both samples. The true difference is in margins: at 0 `higher` and `lower` are wrong, from 1 on `reproduced` is.
+Shares in percent.
 
 {rates}
 
 ## Ranks
 
 Two methods are compared on the same test networks: with one common seed and right-or-wrong answers by McNemar's exact test, else by a
-bootstrap of {resamples:,} resamples over networks and seeds ({resamples_whole} for Kendall's tau, which is no mean over networks). In each column the
-leader is compared with every other method, and the p-values are corrected by Holm's method. What cannot be told from the leader
-at 5 % shares its rank; the best of the others leads the next group. Intervals over seeds are Student's.
+bootstrap of {resamples:,} resamples over networks and seeds ({resamples_whole} for Kendall's tau, which is no mean over networks). In
+each column the leader is compared with every other method, and the p-values are corrected by Holm's method. What cannot be told from the
+leader at 5 % shares its rank; the best of the others leads the next group. Intervals over seeds are Student's.
 
-A result from a tree with uncommitted changes, on a dataset whose fingerprint the catalogue does not pin, or of a method whose code has changed
-since, is shown apart and never ranked. Arms other than `permuted` are controls and not ranked either.
+A result from a tree with uncommitted changes, on a dataset whose fingerprint the catalogue does not pin, or of a method whose code has
+changed since, is shown apart and never ranked. Arms other than `permuted` are controls and not ranked either.
 
 ## What is checked in every record
 
@@ -82,9 +84,8 @@ validation, and, in the control that learns from other networks' labels, anythin
 """
 
 
-def build(archive: Archive, rows: Sequence[Reported]) -> dict[Path, str]:
-    """Every committed file of the leaderboard, by its path, from the records alone."""
-    boards = tables.boards(archive.current)
+def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -> dict[Path, str]:
+    """Every committed file of the leaderboard, by its path, from the records alone. boards: of the archive's current records."""
     bibliography = render.read_bibliography()
     records = [entry.record for entry in archive.current]
     pages = {

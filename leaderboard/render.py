@@ -31,6 +31,8 @@ def text(boards: Sequence[Board]) -> str:
             tabulate(rows, _headers(board), tablefmt="simple", disable_numparse=True, colalign=_alignment(board))
         )
         parts += [f"* {note}" for note in reconstructions(board.records) + troubles(board.records)]
+        reasons = sorted({objection for row in board.rows for objection in row.objections})
+        parts += [f"* the leaderboard would not rank results {reason}" for reason in reasons]
     return "\n".join(parts)
 
 
@@ -62,7 +64,11 @@ def board_markdown(board: Board) -> str:
 
 def table_markdown(board: Board) -> str:
     """One board's table alone."""
-    rows = [[markdown(cell) for cell in _line(board, row, _ranked_cell)] for row in board.rows]
+    rows = []
+    for row in board.rows:
+        shown, *others = _line(board, row, _ranked_cell)
+        apart = f" [not ranked: {'; '.join(row.objections)}]" if row.objections else ""
+        rows.append([markdown(cell) for cell in (shown + apart, *others)])
     headers = [markdown(header) for header in _headers(board)]
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=_alignment(board))
 
@@ -233,10 +239,10 @@ def plain(metric: Metric, cell: Cell) -> str:
 
 
 def _plain_cell(board: Board, cell: Cell) -> str:
-    most = max((found.summary.seeds for row in board.rows for found in row.cells.values() if found.summary), default=0)
     shown = plain(board.metric, cell)
-    few = cell.summary and 1 < cell.summary.seeds < most
-    return f"{shown} (n={cell.summary.seeds})" if few and cell.summary else shown
+    if cell.summary and 1 < cell.summary.seeds < board.most_seeds:
+        return f"{shown} (n={cell.summary.seeds})"
+    return shown
 
 
 def _ranked_cell(board: Board, cell: Cell) -> str:
@@ -246,9 +252,8 @@ def _ranked_cell(board: Board, cell: Cell) -> str:
 
 def _line(board: Board, row: Row, cell: Callable[[Board, Cell], str]) -> list[str]:
     cells = [cell(board, row.cells[name]) for name in board.datasets]
-    apart = f" [not ranked: {'; '.join(row.objections)}]" if row.objections else ""
     costs = [count(row.parameters), millions(row.flops), count(row.seconds), count(row.rate)]
-    return [row.shown + apart, *cells, *costs]
+    return [row.shown, *cells, *costs]
 
 
 def _headers(board: Board) -> list[str]:

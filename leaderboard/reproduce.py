@@ -72,8 +72,9 @@ def compare(old: Entry, new: Entry) -> Reproduction:
     if was is None or now is None or not (old.has_predictions and new.has_predictions):
         return Reproduction(cell, "within noise" if was == now else "different", name, was, now, None)
     metric = metrics.get(name)
-    prepared = [statistics.resample(metric, {0: entry.predictions["test"]}) for entry in (old, new)]
-    p = statistics.paired(*prepared)
+    both = {name: {0: entry.predictions["test"]} for name, entry in (("old", old), ("new", new))}
+    prepared = statistics.resample(metric, both)
+    p = statistics.paired(prepared["old"], prepared["new"])
     noise = (p is not None and p >= statistics.LEVEL) or abs(was - now) * metric.scale <= metric.tolerance(
         was * metric.scale
     )

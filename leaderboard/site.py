@@ -42,13 +42,15 @@ class MethodPage:
     curves: Markup
 
 
-def build(archive: Archive, rows: Sequence[Reported], folder: Path) -> Path:
-    """Write the site into a folder, whose content it replaces. Returns the front page."""
+def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported], folder: Path) -> Path:
+    """Write the site into a folder, whose content it replaces. Returns the front page.
+
+    boards: of the archive's current records. Raises ValueError for a folder that holds something else.
+    """
     if folder.exists():
         if any(folder.iterdir()) and not (folder / "index.html").is_file():
             raise ValueError(f"{folder} holds something else than a site; choose another folder")
         shutil.rmtree(folder)
-    boards = tables.boards(archive.current)
     records = [entry.record for entry in archive.current]
     checked, gaps = check.check(rows, records), check.gaps(rows, records)
     environment = _environment()
@@ -63,7 +65,7 @@ def build(archive: Archive, rows: Sequence[Reported], folder: Path) -> Path:
         "odd": lints.warnings(archive.current),
         "costs": {board.name: figures.costs(board) for board in boards},
         "differences": {board.name: figures.critical_difference(board) for board in boards},
-        "method_text": Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(pages.method())),
+        "method_text": Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(pages.method())),  # noqa: S704 (our own text, and its HTML is off)
     }
     written = {
         "index.html": "index.html",

@@ -53,16 +53,25 @@ class Resampled:
     means: np.ndarray
 
 
-def resample(metric: Metric, outcomes: Mapping[int, Outcome]) -> Resampled:
-    """Of one method's test outcomes by seed."""
-    seeds = tuple(sorted(outcomes))
-    count = len(outcomes[seeds[0]].predictions)
-    if metric.each is not None:
-        scores = np.stack([metric.each(outcomes[seed]) for seed in seeds])
-        return Resampled(seeds, count, scores, _weights(count) @ scores.T.astype(np.float32))
-    rows = np.random.default_rng(0).integers(count, size=(RESAMPLES_OF_WHOLE, count))
-    means = [[metric.whole(_take(outcomes[seed], drawn)) for seed in seeds] for drawn in rows]
-    return Resampled(seeds, count, None, np.asarray(means))
+def resample(metric: Metric, outcomes: Mapping[str, Mapping[int, Outcome]]) -> dict[str, Resampled]:
+    """Of several methods' test outcomes by seed."""
+    found: dict[str, Resampled] = {}
+    scores: dict[int, dict[str, np.ndarray]] = {}
+    for name, mine in outcomes.items():
+        seeds = tuple(sorted(mine))
+        count = len(mine[seeds[0]].predictions)
+        if metric.each is not None:
+            scores.setdefault(count, {})[name] = np.stack([metric.each(mine[seed]) for seed in seeds])
+            continue
+        rows = np.random.default_rng(0).integers(count, size=(RESAMPLES_OF_WHOLE, count))
+        means = [[metric.whole(_take(mine[seed], drawn)) for seed in seeds] for drawn in rows]
+        found[name] = Resampled(seeds, count, None, np.asarray(means))
+    for count, alike in scores.items():  # one large product for all methods
+        means = _weights(count) @ np.concatenate(list(alike.values())).T.astype(np.float32)
+        parts = np.split(means, np.cumsum([len(rows) for rows in alike.values()])[:-1], axis=1)
+        for (name, rows), part in zip(alike.items(), parts, strict=True):
+            found[name] = Resampled(tuple(sorted(outcomes[name])), count, rows, part)
+    return found
 
 
 def paired(ours: Resampled, theirs: Resampled) -> float | None:

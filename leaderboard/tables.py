@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from leaderboard import metrics, provenance, statistics
 from leaderboard.archive import Entry
@@ -70,6 +71,12 @@ class Board:
     def name(self) -> str:
         return f"{self.suite}--{self.task}"
 
+    @cached_property
+    def most_seeds(self) -> int:
+        """Of any cell."""
+        counts = [cell.summary.seeds for row in self.rows for cell in row.cells.values() if cell.summary]
+        return max(counts, default=0)
+
     @property
     def records(self) -> list[Record]:
         return [entry.record for row in self.rows for cell in row.cells.values() for entry in cell.entries]
@@ -116,7 +123,7 @@ def _board(suite: str, task: str, entries: Sequence[Entry]) -> Board:
 def _ranks(
     metric: Metric, dataset: str, grouped: dict[tuple[str, tuple[str, ...]], list[Entry]]
 ) -> dict[str, int | None]:
-    means, prepared = {}, {}
+    means, outcomes = {}, {}
     for (entrant, objections), entries in grouped.items():
         mine = [entry for entry in entries if entry.record.dataset.name == dataset]
         scores = _scores(mine)
@@ -125,8 +132,8 @@ def _ranks(
         means[entrant] = sum(scores) / len(scores)
         kept = {entry.record.seed: entry.predictions["test"] for entry in mine if entry.has_predictions}
         if kept:
-            prepared[entrant] = statistics.resample(metric, kept)
-    return statistics.groups(metric, means, prepared)
+            outcomes[entrant] = kept
+    return statistics.groups(metric, means, statistics.resample(metric, outcomes))
 
 
 def _row(

@@ -97,7 +97,7 @@ def _needed(difference: float, deviation: float, count: int, reported: Published
     """The fewest further seeds with which the same difference and deviation would be decided, four times out of five."""
     for more in range(1, MOST_SEEDS + 1):
         error, freedom = _error(deviation, count + more, reported)
-        reach = float(stdtrit(freedom, POWER)) * error
+        reach = float(stdtrit(freedom, (1 + POWER) / 2)) * error  # equivalence can be missed on either side
         equivalence = margin - abs(difference) - float(stdtrit(freedom, 1 - LEVEL)) * error
         distinction = (
             abs(difference) - float(stdtrit(freedom, 1 - LEVEL / 2)) * error if abs(difference) > margin else -inf

@@ -15,38 +15,52 @@ from leaderboard.record import Record, RecordError
 def example(**changes: Any) -> dict[str, Any]:
     """A record's data; the changes replace top-level fields, or fields of a part given as a dict."""
     data: dict[str, Any] = {
-        "schema_version": 1,
+        "schema_version": 2,
         "task": "inr-classification",
         "metric": "accuracy",
         "suite": "mini",
         "setting": "reduced",
         "seed": 0,
+        "seeds": {"parameters": 1},
         "method": {
             "name": "nft",
             "title": "NFT",
             "paper": "arXiv:2305.13546",
+            "source": "baselines/nft.py",
             "code_sha256": "a" * 64,
             "hyperparameters": {"channels": 8},
             "parameters": 1000,
         },
-        "dataset": {"name": "small", "arm": "permuted", "origin": "embedded", "fingerprint": "b" * 64},
+        "dataset": {
+            "name": "small",
+            "arm": "permuted",
+            "origin": "embedded",
+            "pinned": True,
+            "fingerprint": "b" * 64,
+        },
         "protocol": {"steps": 10},
         "status": "finished",
         "reason": None,
         "metrics": {"test": 0.7, "validation": 0.72},
+        "predictions": None,
         "curve": [{"step": 10, "loss": 1.0, "validation": 0.72}],
         "encoder": None,
         "cost": {
             "training_seconds": 10.0,
             "evaluation_seconds": 1.0,
             "networks_per_second": 100.0,
+            "flops_per_network": None,
             "peak_memory_mib": None,
         },
         "environment": {
             "commit": None,
             "clean": False,
+            "suite_sha256": None,
+            "harness_sha256": None,
             "python": "3.12",
             "torch": "2.8",
+            "cuda": None,
+            "driver": None,
             "system": "Linux",
             "processor": "x",
             "device": "cpu",
@@ -57,7 +71,8 @@ def example(**changes: Any) -> dict[str, Any]:
         "finished_at": "2026-01-01T00:00:00+00:00",
     }
     for name, value in changes.items():
-        data[name] = data[name] | value if isinstance(value, dict) and name != "metrics" else value
+        whole = name in ("metrics", "seeds") or not isinstance(value, dict)
+        data[name] = value if whole else data[name] | value
     return data
 
 
@@ -83,7 +98,9 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
         (example(seed="zero"), "seed: Input should be a valid integer"),
         (example(seed=-1), "seed: Input should be greater than or equal to 0"),
         (example(surprise=1) if "surprise" in example() else example() | {"surprise": 1}, "surprise: Extra inputs"),
-        (example(schema_version=2), "schema_version: Input should be 1"),
+        (example(schema_version=3), "schema_version: Input should be 2"),
+        (example(method={"source": "baselines/../../etc/x.py"}), "method.source: String should match pattern"),
+        (example(finished_at="yesterday"), "finished_at: String should match pattern"),
         (example(method={"name": "../../x"}), "method.name: String should match pattern"),
         (example(metrics={"test": 0.5}), "has test and validation metrics"),
         (example(status="diverged"), "says why"),
@@ -126,3 +143,27 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: 
     with pytest.raises(OSError, match="killed here"):
         records.write(make(seed=0, reason="x"), tmp_path)
     assert records.read(path) == make()
+
+
+def test_a_record_of_the_first_schema_is_brought_to_the_present_one(tmp_path: Path) -> None:
+    old = example(schema_version=1)
+    for part, names in {
+        "method": ["source"],
+        "dataset": ["pinned"],
+        "cost": ["flops_per_network"],
+        "environment": ["suite_sha256", "harness_sha256", "cuda", "driver"],
+    }.items():
+        old[part] = {name: value for name, value in old[part].items() if name not in names}
+    old = {name: value for name, value in old.items() if name not in ("seeds", "predictions")}
+    path = tmp_path / "seed-0.json"
+    path.write_text(json.dumps(old))
+    found = records.read(path)
+    assert found.schema_version == 2
+    assert found.method.source is None
+    assert found.dataset.pinned
+    assert found.metrics == old["metrics"]
+
+
+def test_the_committed_schema_is_that_of_records() -> None:
+    committed = Path(records.__file__).with_name("record.schema.json")
+    assert committed.read_text(encoding="utf-8") == records.schema()

@@ -1,16 +1,45 @@
-"""Tables say what the records say."""
+"""Tables, pages and site say what the records say, whatever words the records hold."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
+import pandas as pd
+import pytest
+from test_archive import outcome, reported, run
 from test_record import make
 
-from leaderboard import render
-from leaderboard.record import EncoderPart
+from leaderboard import archive, pages, provenance, render, site, tables, text
+from leaderboard.archive import Archive, Entry
+from leaderboard.predictions import Kept
+from leaderboard.record import EncoderPart, Record
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "javascript:alert(1)",
+    "=HYPERLINK(1)",
+    "a\u202eb\u200f",
+    "[x](y)|`z`*w*",
+    "\\input{/etc/passwd}$%&#_{}~^",
+    "'; DROP TABLE",
+]
 
 
-def records(name: str, scores: list[float], dataset: str = "small", arm: str = "permuted") -> list[object]:
+def boards(records: list[Record]) -> list[tables.Board]:
+    return tables.boards([Entry(record, None, "here", Kept(Path("nowhere"))) for record in records])
+
+
+def records(name: str, scores: list[float], dataset: str = "small", arm: str = "permuted") -> list[Record]:
     return [
         make(
             seed=seed,
@@ -23,30 +52,38 @@ def records(name: str, scores: list[float], dataset: str = "small", arm: str = "
 
 
 def test_cells_are_mean_and_spread_and_the_best_comes_first() -> None:
-    table = render.table(records("low", [0.2, 0.3, 0.25]) + records("high", [0.71, 0.73, 0.78]))
-    assert table["method"].tolist() == ["HIGH", "LOW"]
+    (board,) = boards(records("low", [0.2, 0.3, 0.25]) + records("high", [0.71, 0.73, 0.78]))
+    assert [row.title for row in board.rows] == ["HIGH", "LOW"]
     scores = [71, 73, 78]
-    assert table["small"].tolist()[0] == f"{mean(scores):.1f} ± {stdev(scores):.1f}"
+    assert f"{mean(scores):.1f} ± {stdev(scores):.1f}" in render.text([board]).splitlines()[3]
 
 
 def test_missing_and_few_seeds_are_visible() -> None:
     found = records("a", [0.5, 0.6, 0.7]) + records("b", [0.5]) + records("b", [0.4, 0.5, 0.6], dataset="other")
-    table = render.table(found).set_index("method")
-    assert table.loc["A", "other"] == "-"
-    assert table.loc["B", "small"] == "50.0 (n=1)"
+    lines = render.text(boards(found)).splitlines()
+    assert re.search(r"^A .* -  ", next(line for line in lines if line.startswith("A ")))
+    assert "50.0 (n=1)" in next(line for line in lines if line.startswith("B "))
 
 
-def test_arms_are_told_apart() -> None:
-    table = render.table(records("mlp", [0.2, 0.3]) + records("mlp", [0.8, 0.9], arm="aligned"))
-    assert table["method"].tolist() == ["MLP (aligned weights)", "MLP"]
+def test_an_undefined_metric_is_shown_as_such() -> None:
+    (board,) = boards([make(metrics={"test": None, "validation": None})])
+    assert "undefined" in render.text([board])
+    assert "undefined" in render.board_markdown(board)
+    assert json.loads(render.to_json(board))[0]["mean"] is None
+
+
+def test_controls_are_told_apart_and_not_ranked() -> None:
+    (board,) = boards(records("mlp", [0.2, 0.3]) + records("mlp", [0.8, 0.9], arm="aligned"))
+    assert [row.shown for row in board.rows] == ["MLP", "MLP (aligned)"]
+    assert board.rows[1].cells["small"].rank is None
 
 
 def test_runs_that_did_not_finish_are_told() -> None:
-    diverged = make(status="diverged", reason="the loss was NaN at step 7", metrics={}, cost=None, curve=[])
+    diverged = make(status="diverged", reason="the loss was NaN at step 7", metrics={}, curve=[])
     diverged = diverged.model_copy(update={"cost": None})
-    for shown in (render.text([diverged]), render.markdown([diverged])):
+    (board,) = boards([diverged])
+    for shown in (render.text([board]), render.board_markdown(board)):
         assert "NaN at step 7" in shown
-    assert render.table([diverged])["small"].tolist() == ["-"]
 
 
 def test_reconstructions_stand_beside_the_mean_image() -> None:
@@ -64,25 +101,155 @@ def test_reconstructions_stand_beside_the_mean_image() -> None:
     }
     two = [make(seed=seed) for seed in range(2)]
     parts = [EncoderPart.model_validate(encoder | {"test_psnr": psnr}) for psnr in (20.0, 22.0)]
-    records = [record.model_copy(update={"encoder": part}) for record, part in zip(two, parts, strict=True)]
+    (board,) = boards([record.model_copy(update={"encoder": part}) for record, part in zip(two, parts, strict=True)])
     wanted = "NFT on small redraws unseen networks at 21.0 ± 1.4 dB; their mean image is at 12.5 dB"
-    assert wanted in render.text(records)
-    assert wanted in render.markdown(records)
-    assert "first of two stages: steps 5" in render.markdown(records)
-
-
-def test_hostile_text_stays_text() -> None:
-    record = make(method={"title": "<script>|[x](y)\n# h"}, setting="<b>|")
-    shown = render.markdown([record])
-    assert "<script>" not in shown
-    assert "<b>" not in shown
-    assert "\n# h" not in shown
-    row = next(line for line in shown.splitlines() if "script" in line)
-    assert row.replace("\\|", "").count("|") == 6
+    assert wanted in render.text([board])
+    assert wanted in render.board_markdown(board)
+    assert "first of two stages: steps 5" in render.board_markdown(board)
 
 
 def test_every_setting_is_named() -> None:
-    shown = render.markdown(records("a", [0.5, 0.6]))
+    shown = render.board_markdown(boards(records("a", [0.5, 0.6]))[0])
     for wanted in ("reduced", "steps 10", "Seeds: 0, 1", "small bbbbbbbbbbbb", "torch 2.8"):
         assert wanted in shown
-    assert "No runs yet" in render.markdown([])
+    assert "No runs yet" in pages.leaderboard([], Archive([]))
+
+
+def test_one_table_over_all_tasks() -> None:
+    both = records("a", [0.5, 0.6]) + [
+        record.model_copy(update={"task": "other", "dataset": record.dataset.model_copy(update={"name": "second"})})
+        for record in records("a", [0.7, 0.8])
+    ]
+    line = next(line for line in render.overview(boards(both)).splitlines() if line.startswith("A "))
+    assert "55.0" in line
+    assert "75.0" in line
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_hostile_words_stay_text(words: str, tmp_path: Path) -> None:
+    record = make(
+        method={"title": words[:80]}, setting=words, command=words, status="failed", reason=words, metrics={}, curve=[]
+    ).model_copy(update={"cost": None})
+    fine = make(seed=1, method={"title": words[:80]}, setting=words)
+    entries = [Entry(found, None, "here", Kept(tmp_path / "none")) for found in (record, fine)]
+    (board,) = tables.boards(entries)
+    shown = render.board_markdown(board)
+    assert "<script" not in shown
+    assert "<img" not in shown
+    assert "\u202e" not in shown
+    assert len({line.replace("\\|", "").count("|") for line in shown.splitlines() if line.startswith("|")}) == 1
+    row = next(csv.DictReader(io.StringIO(render.to_csv(board))))
+    assert not row["title"].startswith(("=", "+", "-", "@"))
+    assert "\\input" not in render.to_latex(board, {})
+    assert "$%" not in render.to_latex(board, {})
+    site.build(Archive(entries), [board], [reported(method=words[:80] or "x", note=words * 1000)], tmp_path / "site")
+    for page in (tmp_path / "site").rglob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        assert "<script>alert" not in html
+        assert "<img src=x" not in html
+        assert "\u202e" not in html
+        assert not re.search(r'(href|src)="javascript:', html)
+
+
+def test_visible_writes_out_what_nobody_sees() -> None:
+    assert text.visible("a\u202eb\n c\x00") == "a\\u202eb c\\u0000"
+    assert text.latex("±é\\") == r"\(\pm\)\texttt{U+00E9}\textbackslash{}"
+
+
+def real(tmp_path: Path) -> Archive:
+    for name, right in (("mlp", 50), ("nft", 80), ("nfn", 78)):
+        for seed in range(3):
+            run(tmp_path, right + seed, seed, name=name, shift=1 + seed + {"mlp": 0, "nft": 3, "nfn": 6}[name])
+    return Archive(archive.of_results(tmp_path))
+
+
+def test_ranks_reach_every_output(tmp_path: Path) -> None:
+    (board,) = tables.boards(real(tmp_path).current)
+    data = pd.read_csv(io.StringIO(render.to_csv(board))).set_index("entrant")
+    assert data.loc["nft", "rank"] == 1
+    assert data.loc["mlp", "rank"] == 3
+    assert data.loc["nft", "mean"] == pytest.approx(0.81)
+    assert "#1" in render.board_markdown(board)
+    assert r"\textbf{81.0" in render.to_latex(board, {})
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_latex_compiles(tmp_path: Path) -> None:
+    (board,) = tables.boards(real(tmp_path / "results").current)
+    bibliography = render.read_bibliography()
+    body = render.to_latex(board, bibliography)
+    assert r"~\cite{arxiv-2305-13546}" in body
+    (tmp_path / "all.bib").write_text(render.to_bibtex([board], bibliography))
+    head = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
+    tail = "\\bibliographystyle{plain}\\bibliography{all}\\end{document}\n"
+    (tmp_path / "a.tex").write_text(head + body + tail)
+    for command in (["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a"], ["bibtex", "a"]):
+        made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert made.returncode == 0, made.stdout[-2000:]
+
+
+def test_bibtex_holds_just_what_is_in_the_tables() -> None:
+    made = boards([make(dataset={"name": "mnist-inr"})])
+    entries = render.to_bibtex(made, render.read_bibliography())
+    assert re.findall(r"@\w+\{([^,]+),", entries) == ["arxiv-2305-13546", "lecun1998"]
+
+
+def test_a_site_is_whole_and_asks_for_nothing_from_elsewhere(tmp_path: Path) -> None:
+    kept = real(tmp_path / "results")
+    made = tables.boards(kept.current)
+    front = site.build(kept, made, [reported(method="NFT", task="inr-classification")], tmp_path / "site")
+    for page in front.parent.rglob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        for target in re.findall(r'(?:href|src)="([^"]+)"', html):
+            if target.startswith(("data:", "#")):
+                continue
+            assert not re.match(r"[a-z]+:|//", target), target
+            assert (page.parent / target).is_file(), (page, target)
+    method = (front.parent / "methods/nft.html").read_text(encoding="utf-8")
+    assert "NFT blocks over all weights" in method
+    assert "polyline" in method
+    with pytest.raises(ValueError, match="something else than a site"):
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine/thesis.tex").write_text("x")
+        site.build(kept, made, [], tmp_path / "mine")
+    assert (tmp_path / "mine/thesis.tex").exists()
+    assert pd.read_parquet(front.parent / "tables/mini--inr-classification.parquet")["seeds"].tolist() == [3, 3, 3]
+
+
+class Many:
+    """Predictions that need no file."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def get(self, key: str) -> dict[str, Any]:
+        right = 40 + int(key[:8], 16) % 50
+        return {"test": outcome(right), "validation": outcome(right)}
+
+
+def test_ten_thousand_records_in_twenty_seconds(tmp_path: Path) -> None:
+    code = provenance.code_sha256("baselines/nft.py")
+    base = make(environment={"commit": "c" * 40, "clean": True}, method={"code_sha256": code}, predictions="d" * 64)
+    entries = []
+    for index in range(10_000):
+        method, place = divmod(index, 30)
+        dataset, seed = divmod(place, 3)
+        right = 40 + (method * 7919 + seed) % 50
+        part = base.method.model_copy(update={"name": f"method-{method}", "title": f"Method {method}"})
+        record = base.model_copy(
+            update={
+                "seed": seed,
+                "method": part,
+                "dataset": base.dataset.model_copy(update={"name": f"set-{dataset}"}),
+                "metrics": {"test": right / 100, "validation": right / 100},
+                "predictions": f"{right - 40:08x}" + "0" * 56,
+            }
+        )
+        entries.append(Entry(record, None, f"line {index}", Many()))
+    started = time.process_time()
+    kept = Archive(entries)
+    found = tables.boards(kept.current)
+    pages.build(kept, found, [reported()])
+    site.build(kept, found, [reported()], tmp_path / "site")
+    assert time.process_time() - started < 20
+    assert len(list((tmp_path / "site/methods").iterdir())) == 334

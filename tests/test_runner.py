@@ -68,7 +68,11 @@ def odd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[object]:
     ("deed", "status", "reason"),
     [
         ("raise", "failed", "RuntimeError: no"),
-        ("shape", "failed", "ValueError: the module's output for 2 networks has shape (2, 11), not (2, 10)"),
+        (
+            "shape",
+            "failed",
+            "ValueError: the module's output has shape (2, 11), which does not fit 2 networks and 10 outputs each",
+        ),
         ("diverge", "diverged", "the training loss was NaN or infinite at step 5"),
         ("skip", "skipped", "reads no SIRENs"),
     ],
@@ -93,6 +97,7 @@ def test_the_same_seed_gives_the_same_record(odd: object) -> None:
 def test_the_mini_suite_is_whole() -> None:
     runs = runner.plan("mini", "inr-classification")
     entrants = {run.entrant for run in runs}
+    assert "mlp@random-targets" in entrants
     assert {"mlp", "mlp@aligned", "mlp-augmented", "nfn-hnp", "nfn-np", "nft"} <= entrants
     assert len(runs) == len({run.path for run in runs}) == 2 * 3 * len(entrants)
     order = [(run.seed, run.dataset, run.entrant) for run in runs]

@@ -75,7 +75,8 @@ Every row is a neural network: a SIREN that computes sin(b x) for x from -pi to 
 
 - **Network**: {sizes} neurons, sin({omega:g} x) between its layers, {parameters} parameters; its input is x / pi. `weights` is one
   flat vector in the order W1, b1, W2, b2, ..., each weight matrix row by row. `psnr` is in dB over a range of 2.
-- **Recipe**: all networks start from one common initialisation; {steps} Adam steps at {learning_rate:g} with cosine decay, on {points} points, in
+- **Recipe**: all networks start from one common initialisation; {steps} Adam steps at {learning_rate:g} with cosine decay, on {points}
+  points, in
   {precision}{rounding}. The neurons are stored as fitted (`aligned`); the benchmark permutes the hidden neurons of each network at
   random when it reads them.
 """

@@ -55,5 +55,5 @@ class Task(ABC):
         """What no method is needed for: floors and ceilings, for the record of what learns nothing."""
         return {}
 
-    def picture(self, predictions: Tensor, path: Path) -> None:
+    def picture(self, predictions: Tensor, path: Path) -> None:  # noqa: B027
         """Draw what test predictions look like, where there is something to look at."""
