@@ -89,6 +89,24 @@ def submit(session: nox.Session) -> None:
     run_leaderboard(session, "submit")
 
 
+@nox.session
+def comment(session: nox.Session) -> None:
+    """Turn a review into a comment: `-- FILE`."""
+    run_leaderboard(session, "comment")
+
+
+@nox.session(venv_backend="none")
+def review(session: nox.Session) -> None:
+    """Review the methods that changed since a commit, as a pull request's checks do: `-- COMMIT --output FILE`."""
+    run_python(session, "-m", "leaderboard", "review", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def reproduce(session: nox.Session) -> None:
+    """Run a committed cell again, and say bit-equal, within noise, or different: `-- CELL`."""
+    run_python(session, "-m", "leaderboard", "reproduce", *session.posargs)
+
+
 @nox.session(name="new-method", venv_backend="none")
 def new_method(session: nox.Session) -> None:
     """Write baselines/NAME.py, a method that runs as it is: `-- NAME`."""

@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("--output", type=Path, required=True, help="file for the review, as JSON")
     tell = command("comment", _comment, "Turn a review into a comment, in Markdown.")
     tell.add_argument("review", type=Path, metavar="FILE")
+    tell.add_argument("--output", type=Path, required=True, help="file for the comment")
     rates = command("simulate", _simulate, "Simulate how often verdicts are wrong, for METHOD.md; takes a minute.")
     rates.add_argument("--trials", type=int, default=20_000)
     return parser
@@ -145,7 +146,8 @@ def _comment(options: argparse.Namespace) -> int:
         found = review.Review.model_validate_json(options.review.read_bytes())
     except (OSError, ValidationError) as error:
         raise RecordError(f"{options.review}: not a review ({str(error).splitlines()[0]})") from None
-    print(review.comment(found), end="")
+    options.output.write_text(review.comment(found), encoding="utf-8")
+    print(options.output)
     return 0
 
 

@@ -74,9 +74,11 @@ def _lines(label: str, lines: Sequence[tuple[str, Sequence[tuple[float, float]]]
             Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(left, width - 12, y, y)
         )
         parts.append(Markup('<text x="{}" y="{:.1f}" text-anchor="end">{:.4g}</text>').format(left - 6, y + 4, value))
-    for step in (0.0, last / 2, last):
+    for step, anchor in ((0.0, "middle"), (last / 2, "middle"), (last, "end")):
         x, _ = place(step, low)
-        parts.append(Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{:,.0f}</text>').format(x, height - 14, step))
+        parts.append(
+            Markup('<text x="{:.1f}" y="{}" text-anchor="{}">{:,.0f}</text>').format(x, height - 14, anchor, step)
+        )
     for index, (_, line) in enumerate(lines):
         path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in line)
         colour = COLOURS[index % len(COLOURS)]

@@ -213,6 +213,7 @@ def read_rates() -> dict[str, Any]:
 
 
 def write_rates(trials: int) -> Path:
+    """Simulate the rates anew, for `METHOD.md`."""
     rates = {"trials": trials, "rows": verdicts.simulate(trials)}
     RATES.write_text(json.dumps(rates, indent=1) + "\n", encoding="utf-8")
     return RATES

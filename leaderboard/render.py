@@ -109,6 +109,7 @@ def frame(board: Board) -> pd.DataFrame:
 
 
 def to_csv(board: Board) -> str:
+    """`frame` as CSV, in which no text is a formula."""
     data = frame(board)
     words = data.select_dtypes(include=["object", "string"]).columns
     data[words] = data[words].map(lambda value: spreadsheet(value) if isinstance(value, str) else value)
@@ -116,6 +117,7 @@ def to_csv(board: Board) -> str:
 
 
 def to_json(board: Board) -> str:
+    """`frame` as a list of objects."""
     rows = json.loads(frame(board).to_json(orient="records", double_precision=10))
     return json.dumps(rows, indent=1, ensure_ascii=True) + "\n"
 
@@ -222,6 +224,7 @@ def count(value: float | None) -> str:
 
 
 def millions(value: float | None) -> str:
+    """A number in millions."""
     return "-" if value is None else f"{value / 1e6:,.1f}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import subprocess
+import sys
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -66,8 +67,6 @@ def review(names: list[str], run: bool = True) -> Review:
 
 
 def _review(name: str, kept: archive.Archive, run: bool) -> MethodReview:
-    import sys
-
     conform = [sys.executable, "-m", "benchmark", "conform", name]
     made = subprocess.run(conform, cwd=provenance.ROOT, capture_output=True, text=True, check=False)
     entries = [

@@ -117,7 +117,7 @@ def test_embedded_datasets_open_with_the_datasets_library(name: str, tmp_path: P
     assert int(row["label"]) == int(dataset.splits["test"].targets[5])
 
 
-@pytest.mark.parametrize("kind", ["*-inr-mini", "*-gs-mini"])
+@pytest.mark.parametrize("kind", ["[mf]*-inr-mini", "*-gs-mini", "sine-*", "*-dilate-*", "*-contrast-*"])
 def test_embedded_datasets_are_small(kind: str) -> None:
     files = [path for folder in catalog.EMBEDDED.glob(kind) for path in folder.rglob("*") if path.is_file()]
     assert 0 < sum(path.stat().st_size for path in files) <= 6e6

@@ -1,0 +1,219 @@
+"""Tasks: what they ask for, how they score it, and the edits, sines and zoos behind them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark import methods, runner, tasks
+from benchmark.datasets import arms, catalog, edits, locate, storage
+from benchmark.datasets.storage import WeightDataset
+from benchmark.errors import UserError
+from benchmark.training import Protocol
+from leaderboard import metrics
+from nft import siren
+
+FEW = Protocol(steps=30, batch_size=16, warmup_steps=3, evaluations=2, clip=1.0)
+CPU = torch.device("cpu")
+
+
+def small(name: str, count: int = 48) -> WeightDataset:
+    dataset, _ = locate.load(name)
+    splits = {
+        split: replace(part, **{field: value[:count] for field, value in vars(part).items()})
+        for split, part in dataset.splits.items()
+    }
+    return replace(dataset, splits=splits)
+
+
+def make(folder: Path, task: str, dataset: WeightDataset, method: str, arm: str = "permuted") -> runner.Made:
+    run = runner.Run("mini", task, dataset.name, arm, method, 0, FEW, None)
+    return runner.make(run, dataset, folder, CPU, lambda _: None)
+
+
+def test_every_task_is_found() -> None:
+    assert set(tasks.registry()) == {"inr-classification", "inr-editing", "generalization", "sine-frequency"}
+    for task in tasks.registry().values():
+        assert task.metric in metrics.METRICS
+        assert task.title
+
+
+def test_editing_is_scored_through_the_rendering() -> None:
+    task = tasks.registry()["inr-editing"](small("mnist-dilate-mini"))
+    weights, targets = task.dataset.splits["test"].weights, task.targets("test")
+    drawn = siren.render(task.dataset.spec, weights, siren.grid(14, 14))[..., 0]
+    wanted = (drawn - targets).square().mean(dim=1)
+    outcome = task.outcome(weights.unsqueeze(1), targets)
+    torch.testing.assert_close(torch.from_numpy(outcome.predictions), wanted)
+    torch.testing.assert_close(task.loss(weights.unsqueeze(1), targets), wanted.mean())
+    # k sets of weights: the mean of their drawings, not the mean of their errors.
+    pair = torch.stack((weights, weights.roll(1, 0)), dim=1)
+    mixed = ((drawn + drawn.roll(1, 0)) / 2 - targets).square().mean()
+    torch.testing.assert_close(task.loss(pair, targets), mixed)
+
+
+def test_identity_learns_nothing_and_tells_floor_and_ceiling(tmp_path: Path) -> None:
+    made = make(tmp_path, "inr-editing", small("mnist-dilate-mini"), "identity-editor")
+    assert made.outcome.curve == []
+    assert made.parameters == 0
+    error = metrics.get("mse").whole(made.predictions["test"])
+    assert made.further["test_ceiling"] < made.further["test_fit"] < error
+
+
+def test_editors_permute_with_their_input() -> None:
+    dataset = small("mnist-dilate-mini", 8)
+    flat, spec = dataset.splits["train"].weights.double(), dataset.spec
+    task = tasks.registry()["inr-editing"](dataset)
+    problem = runner.problem_of(task, dataset)
+    order = spec.random_permutations()
+    for name, method in methods.registry().items():
+        if method.edits and method.invariant:
+            module = methods.make(name, "mini", "inr-editing").build(problem).double()
+            with torch.no_grad():
+                for parameter in module.parameters():
+                    parameter += 0.1 * torch.randn_like(parameter)
+            edited = module(flat)
+            torch.testing.assert_close(module(spec.permute(flat, order)), spec.permute(edited, order))
+            # What is drawn does not change at all.
+            torch.testing.assert_close(
+                task.draw(spec.permute(edited, order).float()), task.draw(edited.float()), atol=1e-4, rtol=0
+            )
+
+
+def test_output_capacity_costs_no_parameters() -> None:
+    dataset = small("mnist-dilate-mini", 8)
+    problem = runner.problem_of(tasks.registry()["inr-editing"](dataset), dataset)
+
+    def size(name: str) -> int:
+        module = methods.make(name, "mini", "inr-editing").build(problem)
+        return sum(parameter.numel() for parameter in module.parameters())
+
+    plain = size("nfn-np-editor")
+    for sets in (2, 4, 8):
+        assert 0.85 * plain < size(f"nfn-np-editor-{sets}") <= plain
+
+
+def test_kernel_positions_are_not_permuted() -> None:
+    """A permutation of a CNN's neurons moves whole kernels: turning kernels over is another network, and is read as one."""
+    dataset = small("mnist-gs-mini", 8)
+    spec, flat = dataset.spec, dataset.splits["test"].weights.double()
+    problem = runner.problem_of(tasks.registry()["generalization"](dataset), dataset)
+    turned = spec.to_flat(
+        [(weight.flip(-1) if weight.ndim == 5 else weight, bias) for weight, bias in spec.to_layers(flat)]
+    )
+    for name in ("nfn-hnp", "nfn-np", "nft"):
+        module = methods.make(name, "mini", "generalization").build(problem).double().eval()
+        plain = module(flat)
+        torch.testing.assert_close(module(spec.permute(flat, spec.random_permutations(8))), plain)
+        assert not torch.allclose(module(turned), plain, rtol=1e-3)
+
+
+def test_a_mean_predictor_has_no_tau(tmp_path: Path) -> None:
+    made = make(tmp_path, "generalization", small("mnist-gs-mini"), "mean")
+    assert np.isnan(metrics.get("kendall_tau").whole(made.predictions["test"]))
+    run = runner.Run("mini", "generalization", "mnist-gs-mini", "permuted", "mean", 0, FEW, None)
+    record = runner.execute(run, tmp_path, CPU, 1, lambda _: None)
+    assert record.status == "finished", record.reason
+    assert record.metrics["test"] is None
+    assert record.metrics["test_r2"] == pytest.approx(0, abs=0.5)
+    assert {point.validation for point in record.curve} == {None}
+
+
+def test_generalization_tells_order_fit_and_interval(tmp_path: Path) -> None:
+    made = make(tmp_path, "generalization", small("mnist-gs-mini", 200), "statnn")
+    tau = metrics.get("kendall_tau").whole(made.predictions["test"])
+    assert made.further["test_low"] < tau < made.further["test_high"]
+    assert made.further["test_r2"] < 1
+    made.task.picture(made.outcome.predictions["test"], tmp_path / "scatter.png")
+    assert (tmp_path / "scatter.png").stat().st_size > 1000
+
+
+def test_a_frequency_is_predicted_in_its_own_unit() -> None:
+    task = tasks.registry()["sine-frequency"](small("sine-inr-mini"))
+    truth = task.targets("test")
+    train = task.targets("train")
+    exact = ((truth - train.mean()) / train.std()).unsqueeze(1)
+    assert float(task.loss(exact, truth)) < 1e-9
+    assert metrics.get("mse").whole(task.outcome(exact + 1, truth)) == pytest.approx(float(train.std() ** 2), rel=1e-4)
+
+
+def test_sine_networks_compute_their_waves() -> None:
+    recipe = catalog.entry("sine-inr-mini").recipe
+    stored = storage.read(catalog.EMBEDDED / "sine-inr-mini").splits["validation"]
+    points = torch.linspace(-1, 1, 50, dtype=torch.float64).unsqueeze(1)
+    drawn = siren.render(recipe.spec, stored.weights[:20].double(), points)[..., 0]
+    waves = torch.sin(stored.targets[:20].double()[:, None] * torch.pi * points[:, 0])
+    assert float((drawn - waves).abs().max()) < 0.1
+    assert torch.equal(recipe.frequencies(range(2000, 2020)).float(), stored.targets[:20])
+    assert 0.5 <= float(stored.targets.min()) < 1.5
+    assert 9 < float(stored.targets.max()) <= 10
+
+
+def test_dilation_takes_the_largest_neighbour() -> None:
+    image = np.zeros((6, 6), np.uint8)
+    image[2, 3] = 200
+    dilated = edits.apply("dilate", image)
+    assert (dilated[1:4, 2:5] == 200).all()
+    assert dilated.sum() == 9 * 200
+
+
+def test_contrast_is_opencvs() -> None:
+    cv2 = pytest.importorskip("cv2")
+    image = np.random.default_rng(0).integers(80, 120, (16, 16, 3), dtype=np.uint8)
+    changed = edits.apply("contrast", image)
+    lab, lab_changed = (cv2.cvtColor(made, cv2.COLOR_BGR2LAB) for made in (image, changed))
+    assert lab_changed[..., 0].std() > lab[..., 0].std()
+    assert edits.apply("dilate", image[..., 0]).shape == (16, 16)
+    square = np.zeros((6, 6), np.uint8)
+    square[2, 3] = 9
+    assert (cv2.dilate(square, np.ones((3, 3), np.uint8)) == edits.apply("dilate", square)).all()
+
+
+def test_stored_targets_are_the_edited_images() -> None:
+    dataset, _ = locate.load("mnist-dilate-mini")
+    targets = dataset.splits["test"].targets[: len(dataset.examples)].numpy().reshape(dataset.examples.shape)
+    for image, target in zip(dataset.examples, targets, strict=True):
+        assert (edits.apply("dilate", image) == target).all()
+
+
+def test_random_targets_are_others_targets() -> None:
+    dataset = small("mnist-inr-mini")
+    labels = dataset.splits["train"].targets
+    turned = arms.shuffle(arms.RANDOM_TARGETS, dataset, "train", labels)
+    assert not torch.equal(turned, labels)
+    assert torch.equal(turned.sort().values, labels.sort().values)
+    assert torch.equal(arms.shuffle(arms.RANDOM_TARGETS, dataset, "test", labels), labels)
+    assert torch.equal(arms.shuffle("permuted", dataset, "train", labels), labels)
+    assert torch.equal(arms.apply(arms.RANDOM_TARGETS, dataset, "train"), arms.apply("permuted", dataset, "train"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("mini", "inr-editing", None, ["nft"]), "nft does not do inr-editing"),
+        (("mini", "nothing"), "has no task 'nothing'"),
+        (("mini", "all", ["mnist-gs-mini"], ["nft-editor"]), "has those datasets and methods"),
+        (("mini", "generalization", None, ["inr2array"]), "inr2array does not do generalization"),
+    ],
+)
+def test_what_no_task_can_do_is_told(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        runner.plan(*arguments)
+
+
+def test_all_tasks_are_one_plan() -> None:
+    runs = runner.plan("mini", "all")
+    assert {run.task for run in runs} == set(tasks.registry())
+    assert len({run.path for run in runs}) == len(runs)
+    some = runner.plan("mini", "all", entrants=["statnn"], seeds=[0])
+    assert {run.task for run in some} == {"inr-classification", "generalization", "sine-frequency"}
+
+
+def test_editing_needs_target_images() -> None:
+    with pytest.raises(UserError, match="has no target images"):
+        tasks.registry()["inr-editing"](small("mnist-inr-mini"))
