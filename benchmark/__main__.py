@@ -55,7 +55,7 @@ def run(
     Every run leaves a record under the results folder. What has a record is not run again, and a run that was killed goes
     on from its last checkpoint: to go on, give the same command.
     """
-    from benchmark import executor, runner
+    from benchmark import executor, runner, tasks
     from benchmark.datasets import locate
     from benchmark.display import Display
     from benchmark.environment import resolve_device
@@ -65,8 +65,9 @@ def run(
     where = resolve_device(device)
     if hub_mirror:
         os.environ["NFT_BENCHMARK_HUB_MIRROR"] = str(hub_mirror)  # which the worker processes inherit
-    for name in dict.fromkeys(run.dataset for run in runs):
-        locate.load(name)  # fetched, and found damaged, now and not an hour from now
+    for name, wanted in dict.fromkeys((run.dataset, run.task) for run in runs):
+        dataset, _ = locate.load(name)  # fetched, and found damaged, now and not an hour from now
+        tasks.registry()[wanted](dataset)  # and so is one that the task cannot use
     with executor.claim(results):
         todo, done, stale = executor.outstanding(runs, results, rerun)
         count = min(workers or executor.default_workers(where), max(1, len(todo)))

@@ -16,6 +16,7 @@ from filelock import FileLock
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from benchmark import checkpoints
 from benchmark.datasets.storage import SPLITS
 from benchmark.training import Data, Outcome, Trainer
 from leaderboard.record import CurvePoint, EncoderPart, write_atomically
@@ -81,7 +82,7 @@ def _encode(
     part = _describe(trainer, outcome, drawings, seconds)
     encoding = Encoding(arrays, part, reconstructions)
     _write(path, encoding)
-    trainer.checkpoint.unlink(missing_ok=True)
+    checkpoints.remove(trainer.checkpoint)
     return encoding
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark import encoding, methods, suites, tasks
+from benchmark import checkpoints, encoding, methods, suites, tasks
 from benchmark.datasets import arms, catalog, locate
 from benchmark.datasets.storage import SPLITS, WeightDataset
 from benchmark.environment import PeakMemory, describe
@@ -266,7 +266,7 @@ def execute(run: Run, results: Path, device: torch.device, workers: int, report:
         kept = results / run.path.with_suffix(".npz")
         predictions.write(kept, [(predictions.digest(made.predictions), made.predictions)])
     records.write(record, results)
-    _checkpoint(run, results).unlink(missing_ok=True)
+    checkpoints.remove(_checkpoint(run, results))
     if status != "failed":
         log.unlink(missing_ok=True)
     return record

@@ -19,9 +19,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from benchmark import checkpoints
 from benchmark.environment import can_compile
 from benchmark.seeds import generator
-from leaderboard.record import write_atomically
 from nft.network import NetworkSpec
 
 
@@ -30,7 +30,8 @@ class Protocol(BaseModel):
 
     evaluations: how often the validation split is scored, evenly spaced; the best of these checkpoints is kept, and a
     checkpoint for resuming is written each time. clip: the largest norm of a step's gradient. compiled: the steps go through
-    `torch.compile` where that works. precision: of the matrix products; with "bfloat16", autocast on a GPU, and float32 elsewhere.
+    `torch.compile` where that works. precision: of the matrix products; with "bfloat16", autocast on a GPU, and float32 elsewhere, and
+    the optimizer's moments are rounded to bfloat16 at every checkpoint, which halves its size.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -223,10 +224,12 @@ class Trainer:
         return (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))) / 2
 
     def _save(self, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+        if self.protocol.precision == "bfloat16":
+            _round_moments(optimizer)
         state: dict[str, Any] = {
             "identity": self.identity,
             "module": self.module.state_dict(),
-            "optimizer": optimizer.state_dict(),
+            "optimizer": _packed(optimizer.state_dict(), self.protocol.precision),
             "progress": vars(progress),
             "generator": torch.get_rng_state(),
         }
@@ -234,8 +237,7 @@ class Trainer:
             state["cuda_generator"] = torch.cuda.get_rng_state()
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.checkpoint, buffer.getvalue())
+        checkpoints.write(self.checkpoint, buffer.getvalue())
 
     def _resume(self, optimizer: torch.optim.Optimizer) -> Progress | None:
         """Load the checkpoint, or return None where there is none that fits this run."""
@@ -243,11 +245,11 @@ class Trainer:
             return None
         device = next(self.module.parameters()).device
         try:
-            state = torch.load(self.checkpoint, map_location=device, weights_only=True)
+            state = torch.load(io.BytesIO(checkpoints.read(self.checkpoint)), map_location=device, weights_only=True)
             if state["identity"] != self.identity:
                 return None
             self.module.load_state_dict(state["module"])
-            optimizer.load_state_dict(state["optimizer"])
+            optimizer.load_state_dict(state["optimizer"])  # which casts the moments to their parameters' type
             torch.set_rng_state(state["generator"].cpu())
             if "cuda_generator" in state and torch.cuda.is_available():
                 torch.cuda.set_rng_state(state["cuda_generator"].cpu())
@@ -255,3 +257,23 @@ class Trainer:
         except (RuntimeError, ValueError, KeyError, TypeError, EOFError, OSError, pickle.UnpicklingError):
             # A damaged checkpoint costs the time it stood for, never the run.
             return None
+
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+def _round_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Round the moments that the run goes on with as well: whether it is stopped and resumed here makes no difference."""
+    for state in optimizer.state.values():
+        for name in MOMENTS:
+            state[name].copy_(state[name].bfloat16())
+
+
+def _packed(state: dict[str, Any], precision: str) -> dict[str, Any]:
+    if precision != "bfloat16":
+        return state
+    packed = {
+        key: {name: value.bfloat16() if name in MOMENTS else value for name, value in mine.items()}
+        for key, mine in state["state"].items()
+    }
+    return state | {"state": packed}

@@ -16,7 +16,7 @@ from leaderboard.tables import Board, Cell, Row
 from leaderboard.text import latex, markdown, spreadsheet
 
 BIBLIOGRAPHY = Path(__file__).resolve().parent / "references.bib"
-CITE = "Neural Functional Transformers benchmark (version 0.1.0), https://arxiv.org/abs/2305.13546 and CITATION.cff"
+CITE = "the benchmark as its CITATION.cff says, and the methods and datasets by references.bib"
 
 
 def text(boards: Sequence[Board]) -> str:
@@ -135,15 +135,11 @@ def to_latex(board: Board, bibliography: dict[str, str]) -> str:
 
     shown = [row for row in board.rows if not row.objections]
     lines = [
-        {
-            "Method": method(row),
-            **{latex(name): cell(board, found) for name, found in row.cells.items()},
-            "Parameters": count(row.parameters),
-        }
-        for row in shown
+        [method(row), *(cell(board, found) for found in row.cells.values()), count(row.parameters)] for row in shown
     ]
+    headers = ["Method", *map(latex, board.datasets), "Parameters"]
     body = (
-        pd.DataFrame(lines)
+        pd.DataFrame(lines, columns=headers)
         .style.hide(axis="index")
         .to_latex(hrules=True, column_format="l" + "r" * (len(board.datasets) + 1))
     )

@@ -131,7 +131,10 @@ def test_changed_settings_are_run_again(finished: tuple[Path, str, str]) -> None
         (("run", "inr-classification", "--suite", "maxi"), "unknown suite 'maxi'; known: mini"),
         (("run", "inr-classification", "--datasets", "imagenet"), "unknown dataset 'imagenet'; known:"),
         (("run", "inr-classification", "--methods", "gpt"), "unknown method 'gpt'; known:"),
-        (("run", "inr-classification", "--methods", "mlp@mixed"), "unknown arm 'mixed'; known: permuted, aligned"),
+        (
+            ("run", "inr-classification", "--methods", "mlp@mixed"),
+            "unknown arm 'mixed'; known: permuted, aligned, random-targets",
+        ),
         (("run", "inr-classification", "--methods", ","), "a list of names is empty"),
         (("run", "inr-classification", "--seeds", "-1"), "seed -1 is negative"),
         (("run", "inr-classification", "--seeds", "0,1,0"), "seed 0 is given twice"),
@@ -150,6 +153,13 @@ def test_changed_settings_are_run_again(finished: tuple[Path, str, str]) -> None
         (("datasets", "verify", "/tmp"), "no dataset in /tmp"),
         (("datasets", "build", "nope", "--output", "/nowhere"), "unknown dataset 'nope'"),
         (("run",), "Missing argument"),
+        (
+            ("run", "generalization", "--datasets", "mnist-inr-mini"),
+            "but generalization needs target and train_accuracy",
+        ),
+        (("run", "inr-editing", "--methods", "nft"), "nft does not do inr-editing, but inr-classification"),
+        (("conform", "gpt"), "unknown method 'gpt'"),
+        (("new-method", "../x"), "cannot be a method's name"),
     ],
 )
 def test_mistakes_get_one_clear_error(arguments: tuple[str, ...], message: str) -> None:

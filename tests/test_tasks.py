@@ -215,5 +215,7 @@ def test_all_tasks_are_one_plan() -> None:
 
 
 def test_editing_needs_target_images() -> None:
-    with pytest.raises(UserError, match="has no target images"):
+    with pytest.raises(
+        UserError, match="mnist-inr-mini has columns label and psnr, but inr-editing needs target_image"
+    ):
         tasks.registry()["inr-editing"](small("mnist-inr-mini"))

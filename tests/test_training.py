@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark import checkpoints
 from benchmark.environment import can_compile
 from benchmark.seeds import named_seed
 from benchmark.training import Data, Diverged, Outcome, Protocol, Stopped, Trainer
@@ -154,3 +155,41 @@ def test_seeds_depend_on_their_names_alone() -> None:
     assert named_seed("a", 0) == named_seed("a", 0)
     assert len({named_seed("a", 0), named_seed("a", 1), named_seed("b", 0), named_seed("a0")}) == 4
     assert 0 <= named_seed("a") < 2**63
+
+
+@pytest.mark.parametrize("size", [100, 2500])
+def test_checkpoints_are_cut_into_files_that_can_be_carried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(checkpoints, "LARGEST", 1000)
+    path, data = tmp_path / "a.checkpoint", bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    checkpoints.write(path, b"y" * 1700)
+    checkpoints.write(path, data)
+    assert checkpoints.read(path) == data
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == (1 if size <= 1000 else 4)
+    assert max(file.stat().st_size for file in files) <= 1000
+    if size > 1000:
+        files[-1].write_bytes(b"z")
+        with pytest.raises(ValueError, match="was changed"):
+            checkpoints.read(path)
+    checkpoints.remove(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_small_moments_resume_at_a_checkpoint_to_the_same_bits(tmp_path: Path) -> None:
+    """Moments are rounded where a checkpoint is written, in the run that goes on too."""
+    small = PROTOCOL.model_copy(update={"precision": "bfloat16"})
+    whole = numbers(replace(trainer(tmp_path / "whole"), protocol=small).run(*data()))
+    with pytest.raises(Killed):
+        replace(trainer(tmp_path / "killed", kill_at=120), protocol=small).run(*data())
+    assert numbers(replace(trainer(tmp_path / "killed"), protocol=small).run(*data())) == whole
+    sizes = [
+        (tmp_path / name / "run.checkpoint").stat().st_size
+        for name in ("killed",)
+        if (tmp_path / name / "run.checkpoint").exists()
+    ]
+    full = trainer(tmp_path / "full", kill_at=120)
+    with pytest.raises(Killed):
+        full.run(*data())
+    assert sizes[0] < (tmp_path / "full" / "run.checkpoint").stat().st_size

@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from benchmark.datasets.storage import WeightDataset
+from benchmark.errors import UserError
 from leaderboard.predictions import Outcome
 
 
@@ -17,13 +18,22 @@ class Task(ABC):
     """One task on one dataset: one file of this package. Class attributes, which are its documentation:
 
     name: how the command line and the records call it. title: how tables do. metric: one of `leaderboard.metrics`.
+    target: the column that its datasets have: "label", "target" or "target_image". quality: likewise, "psnr" or "train_accuracy".
+    Raises UserError for a dataset that it cannot use.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     metric: ClassVar[str]
+    target: ClassVar[str]
+    quality: ClassVar[str] = "psnr"
 
     def __init__(self, dataset: WeightDataset) -> None:
+        columns = dataset.manifest.columns
+        if (columns.target, columns.quality) != (self.target, self.quality):
+            raise UserError(
+                f"{dataset.name} has columns {columns.target} and {columns.quality}, but {self.name} needs {self.target} and {self.quality}"
+            )
         self.dataset = dataset
 
     @property

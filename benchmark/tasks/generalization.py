@@ -19,6 +19,8 @@ class Generalization(Task):
     name = "generalization"
     title = "CNN generalization"
     metric = "kendall_tau"
+    target = "target"
+    quality = "train_accuracy"
     outputs = 1
 
     def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ class InrClassification(Task):
     name = "inr-classification"
     title = "INR classification"
     metric = "accuracy"
+    target = "label"
 
     @property
     def outputs(self) -> int:

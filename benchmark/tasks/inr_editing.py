@@ -12,8 +12,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmark.datasets.storage import WeightDataset
-from benchmark.errors import UserError
 from benchmark.pictures import sheet, to_pixels
 from benchmark.tasks.contract import Task
 from leaderboard.predictions import Outcome
@@ -28,11 +26,7 @@ class InrEditing(Task):
     name = "inr-editing"
     title = "INR editing"
     metric = "mse"
-
-    def __init__(self, dataset: WeightDataset) -> None:
-        super().__init__(dataset)
-        if not dataset.manifest.target_pixels or dataset.manifest.image is None:
-            raise UserError(f"{dataset.name} has no target images, which inr-editing needs; mnist-dilate-mini has")
+    target = "target_image"
 
     @property
     def outputs(self) -> int:

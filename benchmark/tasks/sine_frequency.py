@@ -14,6 +14,7 @@ class SineFrequency(Task):
     name = "sine-frequency"
     title = "Sine frequency"
     metric = "mse"
+    target = "target"
     outputs = 1
 
     def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
