@@ -124,6 +124,13 @@ def test_a_mean_predictor_has_no_tau(tmp_path: Path) -> None:
     assert {point.validation for point in record.curve} == {None}
 
 
+def test_equal_logits_are_equal_predictions() -> None:
+    task = tasks.registry()["generalization"](small("mnist-gs-mini", 40))
+    for logit in torch.linspace(-3, 3, 50):
+        outcome = task.outcome(logit.expand(37, 1).contiguous(), task.targets("test")[:37])
+        assert len(set(outcome.predictions.tolist())) == 1
+
+
 def test_generalization_tells_order_fit_and_interval(tmp_path: Path) -> None:
     made = make(tmp_path, "generalization", small("mnist-gs-mini", 200), "statnn")
     tau = metrics.get("kendall_tau").whole(made.predictions["test"])

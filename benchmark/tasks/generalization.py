@@ -27,7 +27,8 @@ class Generalization(Task):
         return functional.binary_cross_entropy_with_logits(predictions[:, 0], targets)
 
     def outcome(self, predictions: Tensor, targets: Tensor) -> Outcome:
-        return Outcome(predictions[:, 0].sigmoid().cpu().numpy(), targets.cpu().numpy())
+        # In float64, where the last bits, which differ between places in memory, are lost: equal logits are equal predictions.
+        return Outcome(predictions[:, 0].double().sigmoid().float().cpu().numpy(), targets.cpu().numpy())
 
     def further(self, test: Outcome) -> Mapping[str, float]:
         low, high = statistics.interval(metrics.get(self.metric), test)
