@@ -30,7 +30,7 @@ def warnings(entries: Sequence[Entry]) -> list[str]:
     found = []
     for entry in entries:
         record = entry.record
-        if record.status != "finished" or record.metrics["test"] is None:
+        if record.status != "finished" or record.metrics["test"] is None or record.method.parameters == 0:
             continue
         key = (record.suite, record.task, record.metrics["test"], record.metrics["validation"])
         if (other := seen.setdefault(key, entry)) is not entry:

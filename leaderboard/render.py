@@ -30,7 +30,9 @@ def text(boards: Sequence[Board]) -> str:
         parts.append(
             tabulate(rows, _headers(board), tablefmt="simple", disable_numparse=True, colalign=_alignment(board))
         )
-        parts += [f"* {note}" for note in reconstructions(board.records) + troubles(board.records)]
+        parts += [
+            f"* {note}" for note in reconstructions(board.records) + further(board.records) + troubles(board.records)
+        ]
         reasons = sorted({objection for row in board.rows for objection in row.objections})
         parts += [f"* the leaderboard would not rank results {reason}" for reason in reasons]
     return "\n".join(parts)
@@ -57,7 +59,9 @@ def board_markdown(board: Board) -> str:
     parts += [f"{markdown(setting)}\n" for setting in board.settings]
     parts.append(f"Test {board.metric.label}.\n")
     parts.append(table_markdown(board) + "\n")
-    notes = reconstructions(board.records) + troubles(board.records) + provenance(board.records)
+    notes = (
+        reconstructions(board.records) + further(board.records) + troubles(board.records) + provenance(board.records)
+    )
     parts.append("\n".join(f"- {markdown(note)}" for note in notes) + "\n")
     return "\n".join(parts)
 
@@ -186,6 +190,29 @@ def reconstructions(records: Sequence[Record]) -> list[str]:
         spread = f" ± {made.std():.1f}" if len(made) > 1 else ""
         drawn = f"redraws unseen networks at {made.mean():.1f}{spread} dB"
         lines.append(f"{title} on {dataset} {drawn}; their mean image is at {parts[0].mean_image_psnr:.1f} dB")
+    return lines
+
+
+FURTHER = {
+    "test_r2": "R2",
+    "test_fit": "error of the unedited INRs on their own images, which fitting costs",
+    "test_ceiling": "error of the same networks fitted to the edited images directly, the ceiling",
+}
+"""Metrics beside a task's own that tables tell of."""
+
+
+def further(records: Sequence[Record]) -> list[str]:
+    """One line for each dataset and further metric: means over seeds."""
+    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for record in records:
+        for name in FURTHER.keys() & record.metrics.keys():
+            if (value := record.metrics[name]) is not None:
+                found.setdefault((record.dataset.name, name), {}).setdefault(record.method.title, []).append(value)
+    lines = []
+    for (dataset, name), methods in sorted(found.items()):
+        means = sorted(((sum(values) / len(values), title) for title, values in methods.items()), reverse=True)
+        told = ", ".join(f"{title} {mean:.4g}" if len(means) > 1 else f"{mean:.4g}" for mean, title in means)
+        lines.append(f"{dataset}, {FURTHER[name]}: {told}")
     return lines
 
 
