@@ -184,21 +184,22 @@ class NFTEditorMethod(EditorMethod):
 
 
 class FlatChange(nn.Module):
-    """An MLP on the flattened weights, `[batch, parameters]` to one change `[batch, 1, parameters]`."""
+    """An MLP on the flattened weights, `[batch, parameters]` to changes `[batch, sets, parameters]`."""
 
-    def __init__(self, parameters: int, hidden: int) -> None:
+    def __init__(self, parameters: int, hidden: int, sets: int) -> None:
         super().__init__()
+        self.sets = sets
         self.mlp = nn.Sequential(
             nn.BatchNorm1d(parameters, affine=False),
             nn.Linear(parameters, hidden),
             nn.ReLU(),
             nn.Linear(hidden, hidden),
             nn.ReLU(),
-            nn.Linear(hidden, parameters),
+            nn.Linear(hidden, sets * parameters),
         )
 
     def forward(self, flat: Tensor) -> Tensor:
-        return self.mlp(flat).unsqueeze(1)
+        return self.mlp(flat).unflatten(1, (self.sets, -1))
 
 
 @dataclass(frozen=True)
@@ -214,9 +215,10 @@ class MLPEditor(Method):
     suites = {"mini": {"hidden": 512, "learning_rate": 1e-3}} | PAPER_EDITING
 
     hidden: int = 1000
+    sets: int = 1
 
     def build(self, problem: Problem) -> nn.Module:
-        return Editor(problem, FlatChange(problem.spec.parameters, self.hidden), 1)
+        return Editor(problem, FlatChange(problem.spec.parameters, self.hidden, self.sets), self.sets)
 
 
 class Unchanged(nn.Module):

@@ -10,7 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from leaderboard import check, metrics, record, render, tables, verdicts
+from leaderboard import check, metrics, record, render, statistics, verdicts
 from leaderboard.archive import Archive, Entry
 from leaderboard.check import Checked, Gap
 from leaderboard.reported import Reported
@@ -179,7 +179,7 @@ def ours(found: Checked) -> str:
     """Our mean ± standard deviation of a reported row's cell."""
     if not found.scores:
         return ""
-    made = tables.statistics.summary(found.scores)
+    made = statistics.summary(found.scores)
     spread = "" if made.deviation is None else f" ± {made.deviation:.2g}"
     return f"{made.mean:.4g}{spread} (n={made.seeds})"
 
@@ -202,8 +202,8 @@ def method() -> str:
         trials=rates["trials"],
         deviation=verdicts.DEVIATION,
         rates=tabulate(lines, headers, tablefmt="pipe", disable_numparse=True),
-        resamples=tables.statistics.RESAMPLES,
-        resamples_whole=tables.statistics.RESAMPLES_OF_WHOLE,
+        resamples=statistics.RESAMPLES,
+        resamples_whole=statistics.RESAMPLES_OF_WHOLE,
     )
 
 
