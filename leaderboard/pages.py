@@ -118,7 +118,7 @@ def leaderboard(boards: Sequence[Board], archive: Archive) -> str:
 
 
 def history(archive: Archive) -> list[list[str]]:
-    """A line for each cell whose records were superseded: what it was, what it is, since when, and why."""
+    """A line for each cell whose number changed as records were superseded: what it was, what it is, since when, and why."""
     changes: dict[tuple[str, ...], list[tuple[Entry, Entry]]] = {}
     for before, after in archive.superseded:
         key = ("/".join(map(str, after.record.cell[:4])), after.record.finished_at[:10], after.why or "")
@@ -131,7 +131,8 @@ def history(archive: Archive) -> list[list[str]]:
             scores = [pair[side].record.metrics.get("test") for pair in pairs]
             known = [score for score in scores if score is not None]
             shown.append(metric.show(sum(known) / len(known)) if known else "-")
-        lines.append([cell, *shown, since, why])
+        if shown[0] != shown[1]:
+            lines.append([cell, *shown, since, why])
     return lines
 
 

@@ -18,7 +18,7 @@ import pytest
 from test_archive import outcome, reported, run
 from test_record import make
 
-from leaderboard import archive, pages, provenance, render, site, tables, text
+from leaderboard import archive, figures, pages, provenance, render, site, tables, text
 from leaderboard.archive import Archive, Entry
 from leaderboard.predictions import Kept
 from leaderboard.record import EncoderPart, Record
@@ -214,6 +214,19 @@ def test_a_site_is_whole_and_asks_for_nothing_from_elsewhere(tmp_path: Path) -> 
         site.build(kept, made, [], tmp_path / "mine")
     assert (tmp_path / "mine/thesis.tex").exists()
     assert pd.read_parquet(front.parent / "tables/mini--inr-classification.parquet")["seeds"].tolist() == [3, 3, 3]
+
+
+def test_methods_are_compared_across_datasets(tmp_path: Path) -> None:
+    for place, dataset in enumerate(("one", "two", "three", "four")):
+        for name, right in (("mlp", 30), ("nft", 80), ("nfn", 60)):
+            shift = 1 + place + {"mlp": 0, "nft": 4, "nfn": 8}[name]
+            run(tmp_path, right + place, 0, name=name, shift=shift, dataset={"name": dataset})
+    (board,) = tables.boards(archive.of_results(tmp_path))
+    drawn = figures.critical_difference(board)
+    assert drawn.count("<svg") == 1
+    assert all(name in drawn for name in ("mlp", "nft", "nfn"))
+    assert figures.critical_difference(tables.boards(archive.of_results(tmp_path)[:6])[0]) is None
+    assert figures.costs(board).count("<svg") == 1
 
 
 class Many:
