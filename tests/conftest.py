@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 import torch
 
 from nft.network import LayerSpec, NetworkSpec
+
+# A shell starts background jobs deaf to Ctrl-C, and so would be the commands that tests start from there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SPECS = {
     "siren": NetworkSpec.mlp(2, 5, 4, 3, activation="sine", omega=15.0),
