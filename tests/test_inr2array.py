@@ -87,7 +87,7 @@ def test_training_in_bfloat16_reaches_the_same_loss() -> None:
     flat, others = dataset.splits["train"].weights, dataset.splits["validation"].weights
     points = siren.grid(14, 14)
     images, other_images = (siren.render(dataset.spec, weights, points) for weights in (flat, others))
-    method = methods.make("inr2array", "mini")
+    method = methods.make("inr2array", "mini", "inr-classification")
     losses = {}
     for bf16 in (False, True):
         torch.manual_seed(0)

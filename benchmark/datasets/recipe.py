@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -53,6 +53,20 @@ class Shard:
     source: Literal["train", "test"]
     rows: range
     copy: int
+
+
+def shards_of_runs(runs: Mapping[str, int], split: str, rows: int) -> list[Shard]:
+    """The files of a split of runs that are numbered through, the splits one after the other, `rows` to a file."""
+    names = list(runs)
+    first = sum(runs[name] for name in names[: names.index(split)])
+    stop = first + runs[split]
+    return [Shard("train", range(start, min(start + rows, stop)), 0) for start in range(first, stop, rows)]
+
+
+def fewer_runs(runs: Mapping[str, int], networks: int) -> dict[str, int]:
+    """About that many in all, in the same proportions."""
+    whole = sum(runs.values())
+    return {split: max(2, count * networks // whole) for split, count in runs.items()}
 
 
 class InrRecipe(BaseModel):

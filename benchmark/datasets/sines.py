@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from benchmark.datasets.recipe import CHUNK, Shard, round_mantissa
+from benchmark.datasets.recipe import CHUNK, Shard, fewer_runs, round_mantissa, shards_of_runs
 from benchmark.datasets.sources import ImageSource
 from benchmark.datasets.storage import Columns, Split
 from benchmark.seeds import generator
@@ -58,16 +58,13 @@ class SineRecipe(BaseModel):
 
     def shards(self, split: str) -> list[Shard]:
         """The files of a split; the waves are numbered through, the splits one after the other."""
-        names = list(self.runs)
-        first = sum(self.runs[name] for name in names[: names.index(split)])
-        stop = first + self.runs[split]
-        starts = range(first, stop, self.shard_rows)
-        return [Shard("train", range(start, min(start + self.shard_rows, stop)), 0) for start in starts]
+        return shards_of_runs(self.runs, split, self.shard_rows)
 
     def limited(self, networks: int) -> SineRecipe:
         """The same with about that many networks in all, in the same proportions."""
-        runs = {split: max(2, count * networks // self.networks) for split, count in self.runs.items()}
-        return self.model_copy(update={"runs": runs, "shard_rows": min(self.shard_rows, 500)})
+        return self.model_copy(
+            update={"runs": fewer_runs(self.runs, networks), "shard_rows": min(self.shard_rows, 500)}
+        )
 
     def digest(self, source: ImageSource | None, shard: Shard) -> str:  # noqa: ARG002
         """SHA-256 of all that determines a shard; a file that carries it is not made again."""
