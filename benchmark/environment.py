@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import platform
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 import torch
 
 from benchmark.errors import UserError
+from leaderboard import provenance
 from leaderboard.record import EnvironmentPart
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,11 +75,9 @@ HARNESS = (
 @cache
 def sources_sha256(*paths: str) -> str:
     """SHA-256 over Python and TOML files, or folders of them, named from the project's root."""
-    digest = hashlib.sha256()
-    for path in (ROOT / name for name in paths):
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
+    named = [ROOT / name for name in paths]
+    files = [file for path in named for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
+    return provenance.sha256_of(files)
 
 
 def describe(device: torch.device, workers: int, suite: str | None = None) -> EnvironmentPart:

@@ -264,7 +264,7 @@ def execute(run: Run, results: Path, device: torch.device, workers: int, report:
         picture.parent.mkdir(parents=True, exist_ok=True)
         made.task.picture(made.outcome.predictions["test"], picture)
         kept = results / run.path.with_suffix(".npz")
-        predictions.write(kept, [(predictions.digest(made.predictions), made.predictions)])
+        predictions.write(kept, [(record.predictions, made.predictions)])
     records.write(record, results)
     checkpoints.remove(_checkpoint(run, results))
     if status != "failed":

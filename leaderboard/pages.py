@@ -97,11 +97,7 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
     }
     for board in boards:
         stem = HERE / "tables" / board.name
-        pages |= {
-            stem.with_suffix(".csv"): render.to_csv(board),
-            stem.with_suffix(".json"): render.to_json(board),
-            stem.with_suffix(".tex"): render.to_latex(board, bibliography),
-        }
+        pages |= {stem.with_suffix(ending): text for ending, text in render.files(board, bibliography).items()}
     return pages
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -18,10 +19,29 @@ def code_sha256(source: str) -> str | None:
     files = _sources(source.removesuffix(".py").replace("/", "."))
     if not files:
         return None
+    return sha256_of(sorted(files))
+
+
+def sha256_of(files: Iterable[Path]) -> str:
+    """SHA-256 over files of the project, their names and contents, in the given order."""
     digest = hashlib.sha256()
-    for path in sorted(files):
+    for path in files:
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def methods_in(path: Path) -> dict[str, str]:
+    """What the classes of a method's file call themselves, each with its docstring, read without running anything."""
+    return {
+        line.value.value: ast.get_docstring(node) or ""
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+        for line in node.body
+        if isinstance(line, ast.Assign)
+        and [getattr(target, "id", "") for target in line.targets] == ["name"]
+        and isinstance(line.value, ast.Constant)
+        and isinstance(line.value.value, str)
+    }
 
 
 def objections(record: Record) -> list[str]:

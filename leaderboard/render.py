@@ -155,6 +155,11 @@ def to_latex(board: Board, bibliography: dict[str, str]) -> str:
     return head + "\\begin{table}\n\\centering\n\\caption{" + caption + "}\n" + body + "\\end{table}\n"
 
 
+def files(board: Board, bibliography: dict[str, str]) -> dict[str, str]:
+    """A board's table for other programs, by the ending of its file."""
+    return {".csv": to_csv(board), ".json": to_json(board), ".tex": to_latex(board, bibliography)}
+
+
 def read_bibliography(path: Path = BIBLIOGRAPHY) -> dict[str, str]:
     """Every entry, by its key."""
     entries = re.split(r"\n(?=@)", path.read_text(encoding="utf-8").strip())

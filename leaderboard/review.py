@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -49,7 +48,7 @@ def changed_methods(base: str) -> list[str]:
     found: list[str] = []
     for name in map(Path, listed):
         if name.parts[0] == "baselines" and name.suffix == ".py" and (provenance.ROOT / name).is_file():
-            found += _names(provenance.ROOT / name)
+            found += provenance.methods_in(provenance.ROOT / name)
         elif name.parts[:2] == ("leaderboard", "records") and name.suffix == ".jsonl":
             found.append(name.stem)
     return list(dict.fromkeys(found))
@@ -116,17 +115,3 @@ def comment(found: Review) -> str:
             "- no record of suite mini to compare with"
         ]
     return "\n".join(parts) + "\n"
-
-
-def _names(path: Path) -> list[str]:
-    """What the classes of a method's file call themselves."""
-    return [
-        line.value.value
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.ClassDef)
-        for line in node.body
-        if isinstance(line, ast.Assign)
-        and [getattr(target, "id", "") for target in line.targets] == ["name"]
-        and isinstance(line.value, ast.Constant)
-        and isinstance(line.value.value, str)
-    ]

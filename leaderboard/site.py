@@ -153,20 +153,9 @@ def _card(source: str | None, name: str) -> str:
     path = HERE.parent / source if source else None
     if path is None or not path.is_file():
         return ""
-    module = ast.parse(path.read_text(encoding="utf-8"))
-    told = [ast.get_docstring(module) or ""]
-    for node in module.body:
-        if isinstance(node, ast.ClassDef):
-            names = [
-                line.value.value
-                for line in node.body
-                if isinstance(line, ast.Assign)
-                and [getattr(target, "id", "") for target in line.targets] == ["name"]
-                and isinstance(line.value, ast.Constant)
-            ]
-            if names == [name]:
-                told.insert(0, ast.get_docstring(node) or "")
-    return "\n\n".join(part for part in told if part)
+    module = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    told = provenance.methods_in(path).get(name, "")
+    return "\n\n".join(part for part in (told, module) if part)
 
 
 def _datasets(boards: Sequence[Board]) -> list[dict[str, Any]]:
@@ -201,9 +190,8 @@ def _write_tables(folder: Path, boards: Sequence[Board]) -> None:
     (folder / "references.bib").write_text(render.to_bibtex(boards, bibliography), encoding="utf-8")
     for board in boards:
         stem = folder / board.name
-        stem.with_suffix(".csv").write_text(render.to_csv(board), encoding="utf-8")
-        stem.with_suffix(".json").write_text(render.to_json(board), encoding="utf-8")
-        stem.with_suffix(".tex").write_text(render.to_latex(board, bibliography), encoding="utf-8")
+        for ending, text in render.files(board, bibliography).items():
+            stem.with_suffix(ending).write_text(text, encoding="utf-8")
         stem.with_suffix(".md").write_text(render.table_markdown(board) + "\n", encoding="utf-8")
         buffer = io.BytesIO()
         render.frame(board).to_parquet(buffer, index=False)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from benchmark import conformance, methods, suites
 from benchmark.errors import UserError
 from benchmark.methods import Method, Problem
-from leaderboard import archive, reproduce, review
+from leaderboard import archive, provenance, reproduce, review
 from leaderboard.record import RecordError
 
 
@@ -102,4 +102,7 @@ def test_a_review_tells_what_stands(tmp_path: Path) -> None:
 
 
 def test_changed_methods_are_found_by_their_files() -> None:
-    assert review._names(Path(conformance.__file__).parent.parent / "baselines/mlp.py") == ["mlp", "mlp-augmented"]
+    assert list(provenance.methods_in(Path(conformance.__file__).parent.parent / "baselines/mlp.py")) == [
+        "mlp",
+        "mlp-augmented",
+    ]
