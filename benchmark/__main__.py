@@ -55,11 +55,15 @@ def run(
     Every run leaves a record under the results folder. What has a record is not run again, and a run that was killed goes
     on from its last checkpoint: to go on, give the same command.
     """
-    from benchmark import executor, runner, tasks
+    from benchmark import tasks
     from benchmark.datasets import locate
-    from benchmark.display import Display
-    from benchmark.environment import resolve_device
-    from leaderboard import archive, render, tables
+    from benchmark.runs import execute as runner
+    from benchmark.runs import launch as executor
+    from benchmark.runs.display import Display
+    from benchmark.runs.environment import resolve_device
+    from leaderboard.archive import entries as archive
+    from leaderboard.archive import tables
+    from leaderboard.publish import render
 
     runs = runner.plan(suite, task, _names(datasets), _names(methods), _seeds(seeds))
     where = resolve_device(device)
@@ -119,7 +123,7 @@ def list_all() -> None:
 @app.command()
 def conform(name: Annotated[str, typer.Argument(help="A method.")]) -> None:
     """Check that a method keeps its contract: shapes, seeds, symmetry, no look at test targets, no traces."""
-    from benchmark import conformance
+    from benchmark.checks import conformance
 
     findings = conformance.conform(name)
     signs = {True: "ok", False: "FAILS", None: "-"}
@@ -131,7 +135,7 @@ def conform(name: Annotated[str, typer.Argument(help="A method.")]) -> None:
 @app.command("new-method")
 def new_method(name: Annotated[str, typer.Argument(help="Its name: small letters, digits, hyphens.")]) -> None:
     """Write baselines/NAME.py: a method that runs as it is, to change into yours."""
-    from benchmark import scaffold
+    from benchmark.checks import new_method as scaffold
 
     path = scaffold.write(name)
     typer.echo(f"{path}\nrun it: nox -s benchmark-inr -- --methods {name}")
@@ -146,7 +150,7 @@ def speed(
     output: Annotated[Path, typer.Option(help="Folder for speed.json, SPEED.md and a plot.")] = Path("results/speed"),
 ) -> None:
     """Time our layers beside those published with the papers, and print the table. Let nothing else run meanwhile."""
-    from benchmark.environment import resolve_device
+    from benchmark.runs.environment import resolve_device
     from benchmark.speed import cases as known
     from benchmark.speed import report
 
@@ -181,8 +185,8 @@ def _seeds(given: str | None) -> list[int] | None:
 
 def main() -> None:
     """Run the command line. Exits with 0, 1 for failed runs, 2 for a mistake, 3 for --minutes that were over, 130 for Ctrl-C."""
-    from benchmark.executor import WorkerDied
-    from leaderboard.record import RecordError
+    from benchmark.record.schema import RecordError
+    from benchmark.runs.launch import WorkerDied
 
     try:
         app()

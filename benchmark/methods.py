@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 import baselines
 from benchmark.errors import UserError
-from leaderboard import provenance
+from leaderboard.archive import provenance
 from nft.network import NetworkSpec
 
 PAPER: Mapping[str, Mapping[str, Any]] = {"paper": {"learning_rate": 1e-4}, "paper-short": {"learning_rate": 1e-4}}

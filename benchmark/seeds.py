@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from leaderboard.seeds import named_seed
+from benchmark.record.seeds import named_seed
 
 __all__ = ["generator", "named_seed"]
 

@@ -8,10 +8,14 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from leaderboard import archive, check, lints, pages, reproduce, submit, tables
+from benchmark.record.schema import RecordError
 from leaderboard import reported as published
-from leaderboard.record import RecordError
-from leaderboard.text import visible
+from leaderboard.archive import entries as archive
+from leaderboard.archive import lints, tables
+from leaderboard.publish import pages
+from leaderboard.publish.text import visible
+from leaderboard.reported import check
+from leaderboard.submissions import reproduce, submit
 
 HERE = Path(__file__).resolve().parent
 SITE = HERE.parent / "build" / "site"
@@ -65,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from leaderboard import site
+    from leaderboard.publish import site
 
     kept, rows = archive.read(), published.read()
     boards = tables.boards(kept.current)
@@ -132,7 +136,7 @@ def _reproduce(options: argparse.Namespace) -> int:
 
 
 def _review(options: argparse.Namespace) -> int:
-    from leaderboard import review
+    from leaderboard.submissions import review
 
     found = review.review(review.changed_methods(options.base))
     options.output.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -143,7 +147,7 @@ def _review(options: argparse.Namespace) -> int:
 def _comment(options: argparse.Namespace) -> int:
     from pydantic import ValidationError
 
-    from leaderboard import review
+    from leaderboard.submissions import review
 
     try:
         found = review.Review.model_validate_json(options.review.read_bytes())

@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 from test_record import example, make
 
-from leaderboard import archive, check, lints, pages, provenance, render, submit, tables
-from leaderboard import record as records
-from leaderboard.predictions import Kept, Outcome, digest
-from leaderboard.predictions import write as write_predictions
-from leaderboard.record import Record, RecordError
-from leaderboard.reported import Reported
-from leaderboard.seeds import named_seed
+from benchmark.record import schema as records
+from benchmark.record.predictions import Kept, Outcome, digest
+from benchmark.record.predictions import write as write_predictions
+from benchmark.record.schema import Record, RecordError
+from benchmark.record.seeds import named_seed
+from leaderboard.archive import entries as archive
+from leaderboard.archive import lints, provenance, tables
+from leaderboard.publish import pages, render
+from leaderboard.reported import Reported, check
+from leaderboard.submissions import submit
 
 TARGETS = np.arange(100) % 10
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard import record as records
+from benchmark.record import schema as records
 
 ROOT = Path(__file__).resolve().parent.parent
 ONE = ("--datasets", "fashion-inr-mini", "--methods", "mlp-augmented", "--seeds", "0")
@@ -107,8 +107,8 @@ def test_minutes_end_a_run_at_a_checkpoint(finished: tuple[Path, str, str], tmp_
 
 
 def test_changed_settings_are_run_again(finished: tuple[Path, str, str]) -> None:
-    from benchmark.executor import outstanding
-    from benchmark.runner import plan
+    from benchmark.runs.execute import plan
+    from benchmark.runs.launch import outstanding
 
     results = finished[0]
     runs = plan("mini", "inr-classification", ["fashion-inr-mini"], ["mlp-augmented"], [0])

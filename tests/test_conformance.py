@@ -10,11 +10,14 @@ import pytest
 from test_archive import run
 from torch import Tensor, nn
 
-from benchmark import conformance, methods, suites
+from benchmark import methods, suites
+from benchmark.checks import conformance
 from benchmark.errors import UserError
 from benchmark.methods import Method, Problem
-from leaderboard import archive, provenance, reproduce, review
-from leaderboard.record import RecordError
+from benchmark.record.schema import RecordError
+from leaderboard.archive import entries as archive
+from leaderboard.archive import provenance
+from leaderboard.submissions import reproduce, review
 
 
 class Peeks(nn.Module):

@@ -13,7 +13,7 @@ import torch
 from hub_server import Fault, Hub, Repository, cut, garble, redirect, status
 
 from benchmark.datasets import catalog, storage
-from leaderboard import record as records
+from benchmark.record import schema as records
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME, SOURCE = "fashion-inr-mini", catalog.EMBEDDED / "fashion-inr-mini"
@@ -98,7 +98,7 @@ import sys; sys.argv = ["x"]
 from pathlib import Path
 import torch
 from benchmark import runner
-from benchmark.training import Protocol
+from benchmark.runs.training import Protocol
 few = Protocol(steps=5, batch_size=8, warmup_steps=1, evaluations=1, clip=1.0)
 run = runner.Run("mini", "inr-classification", "on-the-hub", "permuted", "mlp", 0, few, few)
 runner.execute(run, Path({str(tmp_path / "results")!r}), torch.device("cpu"), 1, lambda _: None)

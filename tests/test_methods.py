@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark import methods, scaffold
+from benchmark import methods
+from benchmark.checks import new_method as scaffold
 from benchmark.errors import UserError
-from leaderboard import provenance
+from leaderboard.archive import provenance
 from nft.network import NetworkSpec
 
 METHODS = methods.registry()

@@ -16,11 +16,12 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark.datasets import build, catalog, recipe, storage
-from benchmark.datasets.recipe import InrRecipe, Shard, Slice
+from benchmark.datasets import build, catalog, storage
+from benchmark.datasets.recipes import inr as recipe
+from benchmark.datasets.recipes.inr import InrRecipe, Shard, Slice
 from benchmark.datasets.sources import images
 from benchmark.errors import UserError
-from benchmark.pictures import sheet, to_pixels
+from benchmark.runs.pictures import sheet, to_pixels
 
 MIRROR = Path(__file__).parent / "data"
 SPLITS = {

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from leaderboard import record as records
-from leaderboard.record import Record, RecordError
+from benchmark.record import schema as records
+from benchmark.record.schema import Record, RecordError
 
 
 def example(**changes: Any) -> dict[str, Any]:

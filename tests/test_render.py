@@ -18,10 +18,12 @@ import pytest
 from test_archive import outcome, reported, run
 from test_record import make
 
-from leaderboard import archive, figures, pages, provenance, render, site, tables, text
-from leaderboard.archive import Archive, Entry
-from leaderboard.predictions import Kept
-from leaderboard.record import EncoderPart, Record
+from benchmark.record.predictions import Kept
+from benchmark.record.schema import EncoderPart, Record
+from leaderboard.archive import entries as archive
+from leaderboard.archive import provenance, tables
+from leaderboard.archive.entries import Archive, Entry
+from leaderboard.publish import figures, pages, render, site, text
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard import metrics, reported
-from leaderboard.record import RecordError
+from benchmark.record import metrics
+from benchmark.record.schema import RecordError
+from leaderboard import reported
 
 
 def write(path: Path, **changes: str) -> Path:

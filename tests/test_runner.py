@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark import methods, runner
+from benchmark import methods
 from benchmark.methods import Method, Problem
-from benchmark.training import Protocol
-from leaderboard import record as records
-from leaderboard.record import Record
+from benchmark.record import schema as records
+from benchmark.record.schema import Record
+from benchmark.runs import execute as runner
+from benchmark.runs.training import Protocol
 
 PROTOCOL = Protocol(steps=20, batch_size=8, warmup_steps=2, evaluations=2, clip=1.0)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.environment import can_compile
+from benchmark.runs.environment import can_compile
 from nft import siren
 from nft.network import NetworkSpec
 

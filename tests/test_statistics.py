@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leaderboard import metrics, statistics
-from leaderboard.predictions import Outcome
+from benchmark.record import metrics
+from benchmark.record.predictions import Outcome
+from leaderboard.statistics import comparison as statistics
 
 
 def resampled(metric: metrics.Metric, outcomes: dict[int, Outcome]) -> statistics.Resampled:

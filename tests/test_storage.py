@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from benchmark.arms import apply
 from benchmark.datasets import catalog, storage
-from benchmark.datasets.arms import apply
-from benchmark.datasets.recipe import Shard
+from benchmark.datasets.recipes.inr import Shard
 from benchmark.datasets.sources import images
 from benchmark.datasets.storage import SPLITS, Split
 from benchmark.errors import UserError

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import methods, runner, tasks
-from benchmark.datasets import arms, catalog, edits, locate, storage
+from benchmark import arms, methods, tasks
+from benchmark.datasets import catalog, locate, storage
+from benchmark.datasets.recipes import edits
 from benchmark.datasets.storage import WeightDataset
 from benchmark.errors import UserError
-from benchmark.training import Protocol
-from leaderboard import metrics
+from benchmark.record import metrics
+from benchmark.runs import execute as runner
+from benchmark.runs.training import Protocol
 from nft import siren
 
 FEW = Protocol(steps=30, batch_size=16, warmup_steps=3, evaluations=2, clip=1.0)

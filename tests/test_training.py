@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark import checkpoints
-from benchmark.environment import can_compile
+from benchmark.runs import checkpoints
+from benchmark.runs.environment import can_compile
+from benchmark.runs.training import Data, Diverged, Outcome, Protocol, Stopped, Trainer
 from benchmark.seeds import named_seed
-from benchmark.training import Data, Diverged, Outcome, Protocol, Stopped, Trainer
 from nft.network import NetworkSpec
 
 SPEC = NetworkSpec.mlp(2, 4, 1)

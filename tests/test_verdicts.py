@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leaderboard import pages, verdicts
-from leaderboard.verdicts import Published, judge, published
+from leaderboard.publish import pages
+from leaderboard.reported import verdicts
+from leaderboard.reported.verdicts import Published, judge, published
 
 
 def test_each_spread_is_taken_for_what_it_is() -> None:

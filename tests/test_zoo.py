@@ -14,8 +14,9 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-from benchmark.datasets import build, catalog, storage, zoo
-from benchmark.datasets.zoo import INITIALISATIONS, OPTIMIZERS, HyperParameters, ZooRecipe
+from benchmark.datasets import build, catalog, storage
+from benchmark.datasets.recipes import zoo
+from benchmark.datasets.recipes.zoo import INITIALISATIONS, OPTIMIZERS, HyperParameters, ZooRecipe
 
 ENTRY = catalog.entry("mnist-gs-mini")
 

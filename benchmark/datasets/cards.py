@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from benchmark.datasets import storage
-from benchmark.datasets.recipe import InrRecipe
-from benchmark.datasets.sines import SineRecipe
+from benchmark.datasets.recipes.inr import InrRecipe
+from benchmark.datasets.recipes.sines import SineRecipe
+from benchmark.datasets.recipes.zoo import ZooRecipe
 from benchmark.datasets.sources import ImageSource
 from benchmark.datasets.storage import SPLITS, Manifest
-from benchmark.datasets.zoo import ZooRecipe
-from benchmark.pictures import sheet, to_pixels
+from benchmark.runs.pictures import sheet, to_pixels
 from nft import siren
 
 Recipe = InrRecipe | ZooRecipe | SineRecipe

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.datasets.hub import Published
 from benchmark.datasets.importers import Importer
-from benchmark.datasets.recipe import InrRecipe
-from benchmark.datasets.sines import SineRecipe
+from benchmark.datasets.recipes.inr import InrRecipe
+from benchmark.datasets.recipes.sines import SineRecipe
+from benchmark.datasets.recipes.zoo import ZooRecipe
 from benchmark.datasets.sources import ImageSource
-from benchmark.datasets.zoo import ZooRecipe
 from benchmark.errors import UserError
 
 HERE = Path(__file__).resolve().parent

@@ -61,7 +61,7 @@ def build(
     """Make a dataset from its source images. An interrupted build goes on from its last whole shard."""
     from benchmark.datasets import build as builder
     from benchmark.datasets import catalog, locate
-    from benchmark.environment import resolve_device
+    from benchmark.runs.environment import resolve_device
 
     entry = catalog.entry(name)
     if entry.recipe is None:

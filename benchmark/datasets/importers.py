@@ -23,7 +23,7 @@ from benchmark.datasets import cards, storage
 from benchmark.datasets.sources import ImageSource
 from benchmark.datasets.storage import SPLITS, Columns, Manifest, Split
 from benchmark.errors import UserError
-from benchmark.pictures import to_pixels
+from benchmark.runs.pictures import to_pixels
 from nft import siren
 from nft.network import LayerSpec, NetworkSpec
 

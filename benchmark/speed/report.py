@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
-from benchmark.environment import describe, keep_freed_memory
+from benchmark.runs.environment import describe, keep_freed_memory
 from benchmark.speed import cases
 from benchmark.speed.measure import MINIMUM_SECONDS, ceilings, time_case
 

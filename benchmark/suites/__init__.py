@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from benchmark.errors import UserError
-from benchmark.training import Protocol
+from benchmark.runs.training import Protocol
 
 HERE = Path(__file__).resolve().parent
 

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from benchmark.datasets.storage import WeightDataset
 from benchmark.errors import UserError
-from leaderboard.predictions import Outcome
+from benchmark.record.predictions import Outcome
 
 
 class Task(ABC):
     """One task on one dataset: one file of this package. Class attributes, which are its documentation:
 
-    name: how the command line and the records call it. title: how tables do. metric: one of `leaderboard.metrics`.
+    name: how the command line and the records call it. title: how tables do. metric: one of `benchmark.record.metrics`.
     target: the column that its datasets have: "label", "target" or "target_image". quality: likewise, "psnr" or "train_accuracy".
     Raises UserError for a dataset that it cannot use.
     """

@@ -8,9 +8,10 @@ from pathlib import Path
 from torch import Tensor
 from torch.nn import functional
 
+from benchmark.record import metrics
+from benchmark.record.predictions import Outcome
 from benchmark.tasks.contract import Task
-from leaderboard import metrics, statistics
-from leaderboard.predictions import Outcome
+from leaderboard.statistics import comparison as statistics
 
 
 class Generalization(Task):

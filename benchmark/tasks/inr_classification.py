@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
+from benchmark.record.predictions import Outcome
 from benchmark.tasks.contract import Task
-from leaderboard.predictions import Outcome
 
 
 class InrClassification(Task):

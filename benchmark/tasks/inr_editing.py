@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmark.pictures import sheet, to_pixels
+from benchmark.record.predictions import Outcome
+from benchmark.runs.pictures import sheet, to_pixels
 from benchmark.tasks.contract import Task
-from leaderboard.predictions import Outcome
 from nft import siren
 
 CEILING_STEPS, CEILING_NETWORKS = 1000, 200

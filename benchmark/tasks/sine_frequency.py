@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from benchmark.record.predictions import Outcome
 from benchmark.tasks.contract import Task
-from leaderboard.predictions import Outcome
 
 
 class SineFrequency(Task):

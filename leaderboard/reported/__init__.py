@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from leaderboard.record import NAME, RecordError
+from benchmark.record.schema import NAME, RecordError
 
 PATH = Path(__file__).resolve().parent / "reported.csv"
 

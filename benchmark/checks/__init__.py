@@ -1,0 +1,1 @@
+"""What is checked of methods: conformance, and whether code computes what it computed before."""

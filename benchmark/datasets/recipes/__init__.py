@@ -1,0 +1,1 @@
+"""How the networks of a dataset are made, one file a kind."""

@@ -1,0 +1,105 @@
+"""What a run predicted for every network, kept beside its record: compressed arrays, never pickled."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.record.schema import RecordError, write_atomically
+
+SPLITS = ("validation", "test")
+LARGEST = 2**26  # bytes of one array: far more than any split's predictions, far less than what fills a memory
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one split. predictions: `[networks]`, a class, a number, or the error of each. targets: the same, or empty for errors."""
+
+    predictions: np.ndarray
+    targets: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
+
+
+Predictions = Mapping[str, Outcome]
+"""By split."""
+
+
+def digest(predictions: Predictions) -> str:
+    """SHA-256 over names, types and values, which a record holds."""
+    found = hashlib.sha256()
+    for split, outcome in sorted(predictions.items()):
+        for array in (outcome.predictions, outcome.targets):
+            small = _small(array)
+            found.update(f"{split} {small.dtype.str} {small.shape}\n".encode() + small.tobytes())
+    return found.hexdigest()
+
+
+def write(path: Path, kept: Iterable[tuple[str, Predictions]]) -> None:
+    """Write predictions, each under its digest, whole or not at all. The same predictions make the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for key, predictions in sorted(dict(kept).items()):
+            for split, outcome in sorted(predictions.items()):
+                for name, array in (("predictions", outcome.predictions), ("targets", outcome.targets)):
+                    data = io.BytesIO()
+                    np.lib.format.write_array(data, _small(array), allow_pickle=False)
+                    # A fixed date, the format's earliest.
+                    archive.writestr(
+                        zipfile.ZipInfo(f"{key}/{split}.{name}.npy"), data.getvalue(), zipfile.ZIP_DEFLATED, 9
+                    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, buffer.getvalue())
+
+
+class Kept:
+    """The predictions in a file, read one record's at a time; an empty set where there is no file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.names: set[str] = set()
+        if path.exists():
+            try:
+                with zipfile.ZipFile(path) as archive:
+                    self.names = set(archive.namelist())
+            except (OSError, zipfile.BadZipFile) as error:
+                raise RecordError(f"{path}: cannot be read ({error}); restore it, or run again") from None
+
+    def __contains__(self, key: object) -> bool:
+        return f"{key}/test.predictions.npy" in self.names
+
+    def get(self, key: str) -> Predictions:
+        """Of the record whose digest that is. Raises RecordError where they are missing, damaged or not those."""
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                found = {
+                    split: Outcome(
+                        *(_read(archive, f"{key}/{split}.{name}.npy") for name in ("predictions", "targets"))
+                    )
+                    for split in SPLITS
+                }
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise RecordError(f"{self.path}: predictions {key[:12]} cannot be read ({error}); run again") from None
+        if digest(found) != key:
+            raise RecordError(f"{self.path}: predictions {key[:12]} were changed; restore the file, or run again")
+        return found
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    if archive.getinfo(name).file_size > LARGEST:
+        raise ValueError(f"{name} is larger than {LARGEST} bytes")
+    array = np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
+    if array.ndim != 1 or array.dtype not in (np.uint8, np.int16, np.float32):
+        raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, not a row of uint8, int16 or float32")
+    return array
+
+
+def _small(array: np.ndarray) -> np.ndarray:
+    """The same values in the type that a file holds: classes in as few bytes as they need, numbers in four."""
+    if np.issubdtype(array.dtype, np.integer):
+        return array.astype(np.uint8 if not array.size or 0 <= array.min() <= array.max() < 256 else np.int16)
+    return array.astype("<f4")

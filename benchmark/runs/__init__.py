@@ -1,0 +1,1 @@
+"""From a plan to its runs, and from a run to its record."""

@@ -1,0 +1,63 @@
+"""Checkpoints on disk: whole or not at all, and in files small enough to carry to another machine."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from benchmark.record.schema import write_atomically
+
+LARGEST = 16 * 2**20  # bytes of one file
+HEAD = b"parts of a checkpoint, by their SHA-256:\n"
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a checkpoint; one beyond 16 MiB is cut into parts beside a file that lists them. A crash leaves the one before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = _parts(path)
+    parts: list[Path] = []
+    if len(data) <= LARGEST:
+        write_atomically(path, data)
+    else:
+        for start in range(0, len(data), LARGEST):
+            part = data[start : start + LARGEST]
+            digest = hashlib.sha256(part).hexdigest()
+            parts.append(_part(path, digest))
+            write_atomically(parts[-1], part)
+        write_atomically(path, HEAD + "\n".join(part.suffix[1:] for part in parts).encode())
+    for part in set(before) - set(parts):
+        part.unlink(missing_ok=True)
+
+
+def read(path: Path) -> bytes:
+    """A checkpoint's bytes. Raises OSError where a file is missing, ValueError where a part was changed."""
+    data = path.read_bytes()
+    if not data.startswith(HEAD):
+        return data
+    whole = []
+    for part in _parts(path):
+        found = part.read_bytes()
+        if hashlib.sha256(found).hexdigest() != part.suffix[1:]:
+            raise ValueError(f"{part} was changed")
+        whole.append(found)
+    return b"".join(whole)
+
+
+def remove(path: Path) -> None:
+    """Remove a checkpoint and its parts, where there are any."""
+    for file in (*_parts(path), path):
+        file.unlink(missing_ok=True)
+
+
+def _part(path: Path, digest: str) -> Path:
+    return path.with_name(f"{path.name}.{digest}")
+
+
+def _parts(path: Path) -> list[Path]:
+    try:
+        data = path.read_bytes() if path.stat().st_size <= LARGEST else b""
+    except OSError:
+        return []
+    if not data.startswith(HEAD):
+        return []
+    return [_part(path, digest) for digest in data[len(HEAD) :].decode(errors="replace").split()]

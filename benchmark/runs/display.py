@@ -1,0 +1,72 @@
+"""What a person sees while runs are made: a progress bar in a terminal, one line for each finished run anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from benchmark.record import metrics
+from benchmark.record.schema import Record
+
+if TYPE_CHECKING:
+    from benchmark.runs.execute import Run
+
+
+class Display:
+    """A context manager around the runs; `update` and `finish` tell it how they fare."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        # Written to standard error, so that standard output holds the tables alone.
+        self.console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"),
+            TimeElapsedColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+            transient=True,
+        )
+        self.total, self.finished = len(runs), 0
+        self.overall: TaskID | None = None
+        self.bars: dict[Run, TaskID] = {}
+
+    def __enter__(self) -> Display:
+        self.progress.start()
+        self.overall = self.progress.add_task("all runs", total=self.total, unit="runs")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def update(self, run: Run, step: int) -> None:
+        if run not in self.bars:
+            name = f"{run.dataset} {run.entrant} seed {run.seed}"
+            self.bars[run] = self.progress.add_task(name, total=run.steps, unit="steps")
+        self.progress.update(self.bars[run], completed=step)
+
+    def finish(self, run: Run, record: Record) -> None:
+        self.finished += 1
+        if run in self.bars:
+            self.progress.remove_task(self.bars.pop(run))
+        assert self.overall is not None
+        self.progress.update(self.overall, completed=self.finished)
+        self.console.print(
+            f"[{self.finished}/{self.total}] {run.dataset} {run.entrant} seed {run.seed}: {_tell(record)}"
+        )
+
+
+def _tell(record: Record) -> str:
+    if record.cost is None:
+        return f"{record.status}: {record.reason}"
+    seconds = record.cost.training_seconds + record.cost.evaluation_seconds
+    score = record.metrics["test"]
+    shown = "undefined" if score is None else metrics.get(record.metric).show(score)
+    return f"{record.metric} {shown}, {seconds:.0f} s"

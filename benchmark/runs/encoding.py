@@ -1,0 +1,140 @@
+"""The first stage of a two-stage method: learn to encode without labels, encode every split once, and keep the arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import pickle
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from benchmark.datasets.storage import SPLITS
+from benchmark.record.schema import CurvePoint, EncoderPart, write_atomically
+from benchmark.runs import checkpoints
+from benchmark.runs.training import Data, Outcome, Trainer
+from nft import siren
+from nft.network import NetworkSpec
+
+CHUNK = 1000  # networks drawn or encoded together
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the first stage made.
+
+    arrays: of every split, `[networks, ...]`. part: of the record. reconstructions: of the first test networks, `[n, height * width,
+    outputs]`.
+    """
+
+    arrays: Mapping[str, Tensor]
+    part: EncoderPart
+    reconstructions: Tensor
+
+
+def identity(module: nn.Module, parts: list[object]) -> str:
+    """A digest of a freshly initialised first stage, and of the further `parts` that its training depends on."""
+    digest = hashlib.sha256(json.dumps([repr(module), parts], sort_keys=True).encode())
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def squared_error(reconstructions: Tensor, drawings: Tensor) -> Tensor:
+    """Mean over everything, of values that span 2."""
+    return (reconstructions - drawings).square().mean()
+
+
+def encode(
+    trainer: Trainer, weights: Mapping[str, Tensor], image: tuple[int, int], shown: int, cache: Path
+) -> Encoding:
+    """Train the first stage and encode the splits' `weights`, or take up what an earlier run of the same stage left in `cache`.
+
+    `trainer` holds the module, its budget and its identity; `shown` reconstructions are kept. Raises Diverged.
+    """
+    path = cache / f"{trainer.identity}.arrays"
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # another run that shares this stage waits for it
+        return _encode(trainer, weights, image, shown, path)
+
+
+def _encode(
+    trainer: Trainer, weights: Mapping[str, Tensor], image: tuple[int, int], shown: int, path: Path
+) -> Encoding:
+    device = next(iter(weights.values())).device
+    if (kept := _read(path, device)) is not None:
+        return kept
+    drawings = {split: draw(trainer.spec, rows, image) for split, rows in weights.items()}
+    outcome = trainer.run(*(Data(weights[split], drawings[split]) for split in SPLITS))
+    started = time.perf_counter()
+    module = trainer.module.eval()
+    with torch.inference_mode():
+        arrays = {split: _chunked(module.encode, rows) for split, rows in weights.items()}
+        reconstructions = module(weights["test"][:shown])
+    seconds = time.perf_counter() - started
+    part = _describe(trainer, outcome, drawings, seconds)
+    encoding = Encoding(arrays, part, reconstructions)
+    _write(path, encoding)
+    checkpoints.remove(trainer.checkpoint)
+    return encoding
+
+
+def draw(spec: NetworkSpec, weights: Tensor, image: tuple[int, int]) -> Tensor:
+    """What the INRs draw themselves: `[networks, height * width, outputs]`."""
+    coordinates = siren.grid(*image, device=weights.device)
+    return _chunked(lambda rows: siren.render(spec, rows, coordinates), weights)
+
+
+def _chunked(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    return torch.cat([function(chunk) for chunk in rows.split(CHUNK)])
+
+
+def _describe(trainer: Trainer, outcome: Outcome, drawings: Mapping[str, Tensor], seconds: float) -> EncoderPart:
+    mean_image = drawings["train"].mean(dim=0)
+    return EncoderPart(
+        sha256=trainer.identity,
+        parameters=count_parameters(trainer.module),
+        protocol=trainer.protocol.model_dump(),
+        curve=[CurvePoint(**point) for point in outcome.curve],
+        test_psnr=siren.psnr(squared_error(outcome.predictions["test"], drawings["test"])).item(),
+        mean_image_psnr=siren.psnr(squared_error(mean_image, drawings["test"])).item(),
+        training_seconds=outcome.training_seconds,
+        evaluation_seconds=outcome.evaluation_seconds,
+        encoding_seconds=seconds,
+        from_cache=False,
+    )
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Numbers that training changes."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+def _write(path: Path, encoding: Encoding) -> None:
+    buffer = io.BytesIO()
+    state = {
+        "arrays": dict(encoding.arrays),
+        "part": encoding.part.model_dump_json(),
+        "reconstructions": encoding.reconstructions,
+    }
+    torch.save(state, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def _read(path: Path, device: torch.device) -> Encoding | None:
+    """A kept encoding, or None where there is none that can be read."""
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        part = EncoderPart.model_validate_json(state["part"]).model_copy(update={"from_cache": True})
+        return Encoding(state["arrays"], part, state["reconstructions"])
+    except (RuntimeError, ValueError, KeyError, TypeError, EOFError, OSError, pickle.UnpicklingError, ValidationError):
+        return None  # damaged: it is made again

@@ -1,0 +1,141 @@
+"""Executes runs in worker processes, one thread each on a CPU, so that results do not depend on the number of cores."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import queue
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from benchmark.errors import UserError
+from benchmark.record import schema as records
+from benchmark.record.schema import Record
+from benchmark.runs.display import Display
+from benchmark.runs.environment import keep_freed_memory, usable_cores
+from benchmark.runs.execute import Run, execute, is_current
+from benchmark.runs.training import Stopped
+
+
+class WorkerDied(Exception):
+    """A worker process was killed from outside, most often for want of memory."""
+
+
+@contextmanager
+def claim(results: Path) -> Iterator[None]:
+    """Hold a results folder for one process. Raises UserError where it is held already or cannot be written to."""
+    lock = FileLock(results / ".lock", timeout=0)
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"{results} is in use by another run; wait for it, or choose another --results") from None
+    except OSError as error:
+        raise UserError(f"cannot write to {results}: {error.strerror}; choose another --results") from None
+    with lock:
+        yield
+
+
+def outstanding(runs: Sequence[Run], results: Path, rerun: bool) -> tuple[list[Run], dict[Run, Record], list[Run]]:
+    """What is still to do, what stands already, and which of the first stand for an older state of code or settings."""
+    todo, done, stale = [], {}, []
+    for run in runs:
+        path = results / run.path
+        found = records.read(path) if path.exists() else None
+        if found is not None and not rerun and is_current(run, found):
+            done[run] = found
+            continue
+        todo.append(run)
+        if found is not None and not rerun and found.status != "failed":
+            stale.append(run)
+    return todo, done, stale
+
+
+def default_workers(device: torch.device) -> int:
+    """As many as there are cores to use; on a GPU one."""
+    return 1 if device.type == "cuda" else usable_cores()
+
+
+def execute_all(
+    runs: Sequence[Run],
+    results: Path,
+    device: torch.device,
+    workers: int,
+    display: Display,
+    minutes: float = math.inf,
+) -> list[Record]:
+    """Make every run, or as many as `minutes` allow; those that time ends leave a checkpoint.
+
+    A method's failure is a record; a killed worker raises WorkerDied, and what is done stays.
+    """
+    deadline = time.monotonic() + 60 * minutes
+    if not runs:
+        return []
+    workers = min(workers, len(runs))
+    context = multiprocessing.get_context("spawn")
+    events, stop = context.Queue(), context.Event()
+    finished = []
+    pool = ProcessPoolExecutor(workers, context, _start, (events, stop, os.getpid()))
+    try:
+        futures: dict[Future[Record], Run] = {
+            pool.submit(_work, index, run, results, str(device), workers): run for index, run in enumerate(runs)
+        }
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+            _show(events, runs, display)
+            for future in done:
+                finished.append(future.result())
+                display.finish(futures[future], finished[-1])
+            if time.monotonic() > deadline:
+                break
+    except BrokenProcessPool:
+        raise WorkerDied(
+            "a worker process was killed, most likely for want of memory: the same command goes on from here, "
+            "and --workers 1 needs the least"
+        ) from None
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+    return finished
+
+
+def _show(events: multiprocessing.Queue[tuple[int, int]], runs: Sequence[Run], display: Display) -> None:
+    while True:
+        try:
+            index, step = events.get_nowait()
+        except queue.Empty:
+            return
+        display.update(runs[index], step)
+
+
+def _start(
+    events: multiprocessing.Queue[tuple[int, int]], stop: multiprocessing.synchronize.Event, parent: int
+) -> None:
+    global _events, _stop, _parent
+    _events, _stop, _parent = events, stop, parent
+    keep_freed_memory()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
+
+
+def _work(index: int, run: Run, results: Path, device: str, workers: int) -> Record:
+    if device == "cpu":
+        torch.set_num_threads(1)
+
+    def report(step: int) -> None:
+        if os.getppid() != _parent:
+            os._exit(1)  # nobody is left to report to
+        if _stop.is_set():
+            raise Stopped
+        _events.put((index, step))
+
+    return execute(run, results, torch.device(device), workers, report)

@@ -1,0 +1,1 @@
+"""The committed records: reading, checking and ranking them."""

@@ -1,0 +1,183 @@
+"""The site's figures, as SVG inside its pages."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from benchmark.record import metrics
+from benchmark.record.schema import Record
+from leaderboard.archive.tables import Board
+
+MOST_COMPARED = 40
+COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65a30d", "#dc2626")
+
+
+def curves(records: Sequence[Record]) -> Markup:
+    """Validation over steps, a line a dataset and suite: the mean over seeds. Drawn by hand, since a site has thousands."""
+    grouped: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        if record.curve:
+            grouped.setdefault((record.suite, record.task, record.dataset.name + _arm(record)), []).append(record)
+    figures: dict[tuple[str, str], list[tuple[str, list[tuple[float, float]]]]] = {}
+    for (suite, task, name), mine in sorted(grouped.items()):
+        metric = metrics.get(mine[0].metric)
+        points: dict[int, list[float]] = {}
+        for record in mine:
+            for point in record.curve:
+                if point.validation is not None:
+                    points.setdefault(point.step, []).append(metric.scale * point.validation)
+        line = [(float(step), sum(values) / len(values)) for step, values in sorted(points.items())]
+        if line:
+            figures.setdefault((suite, task), []).append((name, line))
+    made = []
+    for (suite, task), lines in figures.items():
+        label = f"{task}, suite {suite}: {metrics.get(_first(records, suite, task).metric).label} on validation"
+        made.append(_lines(label, lines))
+    return Markup("").join(made)
+
+
+def _arm(record: Record) -> str:
+    return record.entrant.removeprefix(record.method.name)
+
+
+def _first(records: Sequence[Record], suite: str, task: str) -> Record:
+    return next(record for record in records if (record.suite, record.task) == (suite, task))
+
+
+def _lines(label: str, lines: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> Markup:
+    width, height, left, bottom = 520, 240, 56, 34
+    every = [point for _, line in lines for point in line]
+    last = max(step for step, _ in every)
+    low, high = min(value for _, value in every), max(value for _, value in every)
+    low, high = (low, high) if high > low else (low - 1, high + 1)
+
+    def place(step: float, value: float) -> tuple[float, float]:
+        x = left + step / last * (width - left - 12)
+        return x, 12 + (high - value) / (high - low) * (height - bottom - 12)
+
+    parts = [
+        Markup('<figure class="curve"><svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
+            width, height, label
+        )
+    ]
+    for value in np.linspace(low, high, 4):
+        _, y = place(0, float(value))
+        parts.append(
+            Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(left, width - 12, y, y)
+        )
+        parts.append(Markup('<text x="{}" y="{:.1f}" text-anchor="end">{:.4g}</text>').format(left - 6, y + 4, value))
+    for step, anchor in ((0.0, "middle"), (last / 2, "middle"), (last, "end")):
+        x, _ = place(step, low)
+        parts.append(
+            Markup('<text x="{:.1f}" y="{}" text-anchor="{}">{:,.0f}</text>').format(x, height - 14, anchor, step)
+        )
+    for index, (_, line) in enumerate(lines):
+        path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in line)
+        colour = COLOURS[index % len(COLOURS)]
+        parts.append(Markup('<polyline fill="none" stroke="{}" stroke-width="2" points="{}"/>').format(colour, path))
+    parts.append(Markup("</svg><figcaption>{}, over steps.").format(label))
+    for index, (name, _) in enumerate(lines):
+        parts.append(Markup(' <span style="color:{}">&#9644;</span> {}').format(COLOURS[index % len(COLOURS)], name))
+    return Markup("").join([*parts, Markup("</figcaption></figure>")])
+
+
+def costs(board: Board) -> Markup | None:
+    """Cost against result, a panel for parameters and one for FLOPs; seconds only where all ran on one kind of machine."""
+    shown = [row for row in board.rows if not row.is_control and any(cell.summary for cell in row.cells.values())]
+    panels = [("parameters", "parameters"), ("FLOPs a network", "flops")]
+    if len(board.hardware) == 1:
+        panels.append(("seconds a run", "seconds"))
+    panels = [(label, name) for label, name in panels if any(getattr(row, name) for row in shown)]
+    if len(shown) < 2 or not panels:
+        return None
+    figure, axes = _figure(4.2 * len(panels), 3.4, len(panels))
+    for axis, (label, name) in zip(axes, panels, strict=True):
+        for index, row in enumerate(shown):
+            if getattr(row, name):
+                score = np.mean([cell.summary.mean for cell in row.cells.values() if cell.summary]) * board.metric.scale
+                axis.plot(getattr(row, name), score, "o", color=COLOURS[index % len(COLOURS)])
+                if len(shown) <= 20:
+                    axis.annotate(
+                        _plain(row.entrant),
+                        (getattr(row, name), score),
+                        fontsize=7,
+                        xytext=(4, 3),
+                        textcoords="offset points",
+                    )
+        axis.set(xscale="log", xlabel=label, ylabel=f"test {board.metric.label}")
+    return _svg(figure, f"cost against result, {board.name}")
+
+
+def critical_difference(board: Board) -> Markup | None:
+    """Mean ranks over datasets, with a bar over what a Nemenyi test at 5 % does not separate; None for less than three datasets, or
+    so many methods that nobody could read it.
+    """
+    import scikit_posthocs
+
+    complete = [row for row in board.rows if row.is_ranked and all(cell.summary for cell in row.cells.values())]
+    if len(board.datasets) < 3 or not 3 <= len(complete) <= MOST_COMPARED:
+        return None
+    sign = -1 if board.metric.higher_is_better else 1
+    scores = pd.DataFrame(
+        {
+            _plain(row.entrant): [sign * cell.summary.mean for cell in row.cells.values() if cell.summary]
+            for row in complete
+        }
+    )
+    ranks = scores.rank(axis=1).mean()
+    figure, (axis,) = _figure(7, 0.5 + 0.25 * len(complete), 1)
+    scikit_posthocs.critical_difference_diagram(ranks, scikit_posthocs.posthoc_nemenyi_friedman(scores), ax=axis)
+    return _svg(figure, f"critical differences, {board.name}")
+
+
+def quality(folder: Path, manifest: dict[str, Any]) -> Markup | None:
+    """How good the fits of a dataset's networks are."""
+    import pyarrow.parquet as pq
+
+    name = manifest.get("quality", "psnr")
+    paths = [folder / part["path"] for parts in manifest["files"].values() for part in parts]
+    values = np.concatenate([pq.read_table(path, columns=[name])[name].to_numpy() for path in paths])
+    figure, (axis,) = _figure(5, 2.4, 1)
+    axis.hist(values, bins=40, color=COLOURS[0])
+    label = "PSNR of each network, dB" if name == "psnr" else "accuracy on the training images"
+    axis.set(xlabel=label, ylabel="networks")
+    return _svg(figure, f"{label}, of {manifest['name']}")
+
+
+def _figure(width: float, height: float, panels: int) -> tuple[Any, list[Any]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, list(axes)
+
+
+def _plain(text: str) -> str:
+    return text.replace("$", r"\$")
+
+
+def _svg(figure: Any, label: str) -> Markup:
+    """SVG whose text is text and whose black follows the page's colour."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    drawn = buffer.getvalue()
+    drawn = drawn[drawn.index("<svg") :]
+    drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
+    drawn = drawn.replace("#000000", "currentColor")
+    # Made here from numbers and names that matplotlib has escaped.
+    return (
+        Markup('<figure class="drawn" role="img" aria-label="{}">').format(label) + Markup(drawn) + Markup("</figure>")  # noqa: S704
+    )

@@ -1,0 +1,213 @@
+"""The static site: works from a file and offline. One page for all tables, one a method, one a dataset, the verdicts, the method."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import io
+import json
+import shutil
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from benchmark.record import metrics
+from leaderboard.archive import lints, provenance, tables
+from leaderboard.archive.entries import Archive, Entry
+from leaderboard.archive.tables import Board
+from leaderboard.publish import figures, pages, render
+from leaderboard.publish.text import visible
+from leaderboard.reported import Reported, check
+
+HERE = Path(__file__).resolve().parent.parent
+DATASETS = HERE.parent / "benchmark" / "datasets"
+
+
+@dataclass(frozen=True)
+class MethodPage:
+    """name, title, paper, card: what the method's file says of itself. rows: its entrants, with the board of each."""
+
+    name: str
+    title: str
+    paper: str
+    source: str | None
+    card: str
+    rows: Sequence[tuple[Board, tables.Row]]
+    entries: Sequence[Entry]
+    curves: Markup
+
+
+def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported], folder: Path) -> Path:
+    """Write the site into a folder, whose content it replaces. Returns the front page.
+
+    boards: of the archive's current records. Raises ValueError for a folder that holds something else.
+    """
+    if folder.exists():
+        if any(folder.iterdir()) and not (folder / "index.html").is_file():
+            raise ValueError(f"{folder} holds something else than a site; choose another folder")
+        shutil.rmtree(folder)
+    records = [entry.record for entry in archive.current]
+    checked, gaps = check.check(rows, records), check.gaps(rows, records)
+    environment = _environment()
+    methods, datasets = _methods(boards, archive), _datasets(boards)
+    shared = {
+        "boards": boards,
+        "methods": methods,
+        "datasets": datasets,
+        "checked": checked,
+        "gaps": gaps,
+        "history": pages.history(archive),
+        "odd": lints.warnings(archive.current),
+        "costs": {board.name: figures.costs(board) for board in boards},
+        "differences": {board.name: figures.critical_difference(board) for board in boards},
+        "method_text": Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(pages.method())),  # noqa: S704 (our own text, and its HTML is off)
+    }
+    written = {
+        "index.html": "index.html",
+        "verdicts.html": "verdicts.html",
+        "statistics.html": "statistics.html",
+        "about.html": "about.html",
+    }
+    folder.mkdir(parents=True)
+    for name, template in written.items():
+        _write(folder / name, environment, template, root="", page=name, **shared)
+    for page in methods:
+        mine = [found for found in checked if found.row.method == page.title]
+        _write(
+            folder / "methods" / f"{page.name}.html",
+            environment,
+            "method.html",
+            root="../",
+            page="",
+            it=page,
+            mine=mine,
+            **shared,
+        )
+    for page in datasets:
+        _write(
+            folder / "datasets" / f"{page['name']}.html",
+            environment,
+            "dataset.html",
+            root="../",
+            page="",
+            it=page,
+            **shared,
+        )
+        for picture in page["pictures"]:
+            shutil.copyfile(picture, folder / "datasets" / f"{page['name']}-{picture.name}")
+    _write_tables(folder / "tables", boards)
+    _write_assets(folder / "assets")
+    return folder / "index.html"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "publish" / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+    )
+    environment.globals |= {
+        "plain": render.plain,
+        "count": render.count,
+        "millions": render.millions,
+        "ours": pages.ours,
+        "metric_of": lambda record: metrics.get(record.metric),
+        "objections": provenance.objections,
+        "slug": lambda kind: kind.replace(" ", "-"),
+    }
+    return environment
+
+
+def _write(path: Path, environment: Environment, template: str, **values: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(environment.get_template(template).render(**values), encoding="utf-8")
+
+
+def _methods(boards: Sequence[Board], archive: Archive) -> list[MethodPage]:
+    rows: dict[str, list[tuple[Board, tables.Row]]] = {}
+    for board in boards:
+        for row in board.rows:
+            rows.setdefault(row.method, []).append((board, row))
+    entries: dict[str, list[Entry]] = {}
+    for entry in archive.current:
+        entries.setdefault(entry.record.method.name, []).append(entry)
+    found = []
+    for name, mine in sorted(rows.items()):
+        last = entries[name][-1].record.method
+        card = _card(last.source, name)
+        curves = figures.curves([entry.record for entry in entries[name]])
+        found.append(MethodPage(name, last.title, last.paper, last.source, card, mine, entries[name], curves))
+    return found
+
+
+def _card(source: str | None, name: str) -> str:
+    """What a method's file says of it: the module's and the class's docstring, read without running anything."""
+    path = HERE.parent / source if source else None
+    if path is None or not path.is_file():
+        return ""
+    module = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    told = provenance.methods_in(path).get(name, "")
+    return "\n\n".join(part for part in (told, module) if part)
+
+
+def _datasets(boards: Sequence[Board]) -> list[dict[str, Any]]:
+    catalogue = tomllib.loads((DATASETS / "catalog.toml").read_text(encoding="utf-8"))
+    used = sorted({name for board in boards for name in board.datasets})
+    found = []
+    for name in used:
+        entry = catalogue["datasets"].get(name, {"title": name})
+        folder = DATASETS / "embedded" / name
+        manifest = json.loads((folder / "manifest.json").read_bytes()) if folder.is_dir() else None
+        source = catalogue["images"].get(entry.get("images"), {})
+        found.append(
+            {
+                "name": name,
+                "title": entry["title"],
+                "source": source,
+                "manifest": manifest,
+                "networks": sum(part["rows"] for parts in manifest["files"].values() for part in parts)
+                if manifest
+                else None,
+                "pictures": [path for path in (folder / "renderings.png", folder / "accuracies.png") if path.is_file()],
+                "quality": figures.quality(folder, manifest) if manifest else None,
+                "boards": [board for board in boards if name in board.datasets],
+            }
+        )
+    return found
+
+
+def _write_tables(folder: Path, boards: Sequence[Board]) -> None:
+    folder.mkdir()
+    bibliography = render.read_bibliography()
+    (folder / "references.bib").write_text(render.to_bibtex(boards, bibliography), encoding="utf-8")
+    for board in boards:
+        stem = folder / board.name
+        for ending, text in render.files(board, bibliography).items():
+            stem.with_suffix(ending).write_text(text, encoding="utf-8")
+        stem.with_suffix(".md").write_text(render.table_markdown(board) + "\n", encoding="utf-8")
+        buffer = io.BytesIO()
+        render.frame(board).to_parquet(buffer, index=False)
+        stem.with_suffix(".parquet").write_bytes(buffer.getvalue())
+
+
+def _write_assets(folder: Path) -> None:
+    """The style, the script, and DataTables as the package itables ships it: a module, which a page opened from a file can only
+    import from memory.
+    """
+    folder.mkdir()
+    shipped = files("itables") / "html"
+    (folder / "tables.css").write_bytes((shipped / "dt_bundle.css").read_bytes())
+    module = base64.b64encode((shipped / "dt_bundle.js").read_bytes()).decode("ascii")
+    (folder / "tables.js").write_text(f'window.tablesModule = "{module}";\n', encoding="ascii")
+    for name in ("site.css", "site.js"):
+        shutil.copyfile(HERE / "publish" / "templates" / name, folder / name)

@@ -1,0 +1,1 @@
+"""What becomes of a submitted result: submission, review, reproduction."""
