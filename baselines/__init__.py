@@ -1,1 +1,124 @@
-"""The methods, one file each; `benchmark.methods` finds them here."""
+"""The methods, one file a paper, and the registry that finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+
+from benchmark import suites
+from benchmark.errors import UserError
+from benchmark.methods import Method, Variant
+from benchmark.plugins import classes
+from benchmark.suites import settings
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the tables: a method, or one of its variants."""
+
+    method: type[Method]
+    variant: Variant | None = None
+
+    @property
+    def name(self) -> str:
+        return (self.variant or self.method).name
+
+    @property
+    def title(self) -> str:
+        return (self.variant or self.method).title
+
+    @property
+    def paper(self) -> str:
+        return (self.variant and self.variant.paper) or self.method.paper
+
+    @property
+    def source(self) -> str | None:
+        """The method's file, from the project's root; None for one outside `baselines/`."""
+        package, _, module = self.method.__module__.partition(".")
+        return f"baselines/{module}.py" if package == "baselines" else None
+
+    @property
+    def sizes(self) -> Mapping[str, Any] | None:
+        """The fields that differ from the defaults in suite `mini`; None where it is not in it."""
+        if self.variant is None:
+            return self.method.mini
+        if self.variant.mini is None:
+            return None
+        return {**(self.method.mini or {}), **self.variant.mini}
+
+    def is_in(self, suite: str, task: str) -> bool:
+        """Whether the row takes part in a suite's task."""
+        if task not in self.method.tasks:
+            return False
+        chosen = suites.get(suite)
+        if chosen.tasks[task].methods is not None:
+            return self.name in chosen.tasks[task].methods
+        if chosen.settings == suites.MINI:
+            return self.sizes is not None
+        found = settings.read(chosen.settings, self.name)
+        return found is not None and task in found.tasks
+
+    def make(self, suite: str, task: str, dataset: str, options: tuple[str, ...] = ()) -> Method:
+        """The method with its hyper-parameters for a suite's task on a dataset.
+
+        Later ones win: the paper's defaults, the sizes of suite `mini` where the suite uses them,
+        the variant's fields, the suite's settings file, the options of the run.
+
+        Raises:
+            UserError: for an option, or a line of a settings file, that is no field.
+        """
+        chosen = suites.get(suite).settings
+        values: dict[str, Any] = {}
+        if chosen == suites.MINI:
+            values |= {**(self.method.mini or {}), **((self.variant and self.variant.mini) or {})}
+        values |= self.variant.fields if self.variant else {}
+        if (found := settings.read(chosen, self.name)) is not None:
+            values |= found.of(task, dataset)
+        values |= dict(self._option(option) for option in options)
+        known = {field.name: field for field in fields(self.method)}
+        if strangers := sorted(set(values) - set(known)):
+            raise UserError(
+                f"{self.name} has no field {strangers[0]!r}, which suite {suite!r} sets; "
+                f"its fields are {', '.join(known)}"
+            )
+        return self.method(**values)
+
+    def _option(self, option: str) -> tuple[str, Any]:
+        """A field and its value from "field=value". Raises UserError where they do not fit."""
+        name, _, text = option.partition("=")
+        defaults = {field.name: field.default for field in fields(self.method)}
+        if name not in defaults:
+            raise UserError(
+                f"{self.name} has no field {name!r}; its fields are {', '.join(defaults)}"
+            )
+        kind = type(defaults[name])
+        try:
+            value = {"True": True, "False": False}[text] if kind is bool else kind(text)
+        except (KeyError, ValueError):
+            raise UserError(
+                f"{self.name}: {name} is of type {kind.__name__}, not {text!r}"
+            ) from None
+        return name, value
+
+
+@cache
+def registry() -> Mapping[str, Row]:
+    """Every row, by name: the methods that the modules of this package define, and their variants."""
+    rows: dict[str, Row] = {}
+    for method in classes(__name__, __path__, Method):
+        for row in (Row(method), *(Row(method, variant) for variant in method.variants)):
+            if row.name in rows:
+                raise UserError(
+                    f"two methods are called {row.name!r}: rename the one in {row.source}"
+                )
+            rows[row.name] = row
+    return dict(sorted(rows.items()))
+
+
+def get(name: str) -> Row:
+    """The row of that name. Raises UserError for an unknown one."""
+    if name not in registry():
+        raise UserError(f"unknown method {name!r}; known: {', '.join(registry())}")
+    return registry()[name]

@@ -1,23 +1,30 @@
-"""MLP on the flattened weights: the baseline that knows nothing of symmetries (NFN, arXiv:2302.14040, appendix D)."""
+"""MLPs on the flattened weights, which know nothing of symmetries (NFN, arXiv:2302.14040, app. D)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
-from benchmark.methods import PAPER, Method, Problem
+from baselines.editing import Editor
+from benchmark.methods import Method, Problem, Variant
 
 
 @dataclass(frozen=True)
 class MLP(Method):
-    """Three linear layers with ReLU; each weight is standardised by itself, by a batch norm without parameters."""
+    """Three linear layers with ReLU on weights that are standardised one by one.
+
+    The standardisation is a batch norm without parameters.
+    """
 
     name = "mlp"
     title = "MLP"
     paper = "arXiv:2302.14040"
     invariant = False
-    suites = {"mini": {"hidden": 512, "learning_rate": 3e-4}} | PAPER
+    mini = {"hidden": 512, "learning_rate": 3e-4}
+    variants = (
+        Variant("mlp-augmented", "MLP + permutation augmentation", {"augment": True}, mini={}),
+    )
 
     hidden: int = 1000
     dropout: float = 0.0
@@ -35,10 +42,40 @@ class MLP(Method):
         )
 
 
-@dataclass(frozen=True)
-class AugmentedMLP(MLP):
-    """The same MLP, shown the training networks with their hidden neurons permuted anew each time."""
+class FlatChange(nn.Module):
+    """Flattened weights `[batch, parameters]` to changes `[batch, sets, parameters]`, by an MLP."""
 
-    name = "mlp-augmented"
-    title = "MLP + permutation augmentation"
-    augment = True
+    def __init__(self, parameters: int, hidden: int, sets: int) -> None:
+        super().__init__()
+        self.sets = sets
+        self.mlp = nn.Sequential(
+            nn.BatchNorm1d(parameters, affine=False),
+            nn.Linear(parameters, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, sets * parameters),
+        )
+
+    def forward(self, flat: Tensor) -> Tensor:
+        return self.mlp(flat).unflatten(1, (self.sets, -1))
+
+
+@dataclass(frozen=True)
+class MLPEditor(Method):
+    """An MLP from all weights to a change of all weights."""
+
+    name = "mlp-editor"
+    title = "MLP"
+    paper = "arXiv:2302.14040"
+    tasks = ("inr-editing",)
+    edits = True
+    invariant = False
+    mini = {"hidden": 512, "learning_rate": 1e-3}
+
+    hidden: int = 1000
+    sets: int = 1
+
+    def build(self, problem: Problem) -> nn.Module:
+        change = FlatChange(problem.spec.parameters, self.hidden, self.sets)
+        return Editor(problem, change, self.sets)

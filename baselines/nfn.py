@@ -15,8 +15,9 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from benchmark.methods import PAPER, Method, Problem
-from nft.layers import FourierFeatures, Standardize, group_index
+from baselines.editing import draws_nothing, equivariant_editor
+from benchmark.methods import Method, Problem, Variant
+from nft.layers import FourierFeatures, GroupLinear, Standardize, group_index
 from nft.network import NetworkSpec
 
 
@@ -58,7 +59,9 @@ class NeuronLayout:
         vectors[self.depth - 1].append(weights[-1].transpose(1, 2).flatten(2))
         return matrices, vectors, [biases[-1].flatten(1)]
 
-    def scatter(self, matrices: dict[int, Tensor], vectors: dict[int, list[Tensor]], constants: list[Tensor]) -> Tensor:
+    def scatter(
+        self, matrices: dict[int, Tensor], vectors: dict[int, list[Tensor]], constants: list[Tensor]
+    ) -> Tensor:
         """The inverse of `gather`."""
         weights, biases = dict(matrices), {}
         if self.hidden_only:
@@ -67,7 +70,9 @@ class NeuronLayout:
             weights[self.depth] = last.transpose(1, 2)
             biases[self.depth] = constants[0].unflatten(1, (self.spec.neurons[-1], -1))
         biases |= {layer: parts[0] for layer, parts in vectors.items() if layer}
-        return self.spec.from_views([(weights[layer], biases[layer]) for layer in range(1, self.depth + 1)])
+        return self.spec.from_views(
+            [(weights[layer], biases[layer]) for layer in range(1, self.depth + 1)]
+        )
 
     def pool(self, x: Tensor) -> Tensor:
         """Features to the mean over neurons of every tensor: `[batch, pooled * channels]`, invariant."""
@@ -92,12 +97,21 @@ class EquivariantLinear(nn.Module):
             touching = [1 for matrix in (layer, layer + 1) if matrix in layout.matrices]
             received[layer] = inputs * (sum(layout.vectors[layer]) + len(touching))
             self.sent[layer] = [outputs * size for size in layout.vectors[layer] + touching]
-        self.broadcast_sizes = [outputs * size for parts in layout.vectors.values() for size in parts]
-        self.broadcast_sizes += [outputs] * len(layout.matrices) + [outputs * size for size in layout.constants]
+        self.broadcast_sizes = [
+            outputs * size for parts in layout.vectors.values() for size in parts
+        ]
+        self.broadcast_sizes += [outputs] * len(layout.matrices) + [
+            outputs * size for size in layout.constants
+        ]
 
-        self.pointwise = nn.ModuleDict({str(la): nn.Linear(inputs, outputs, bias=False) for la in layout.matrices})
+        self.pointwise = nn.ModuleDict(
+            {str(la): nn.Linear(inputs, outputs, bias=False) for la in layout.matrices}
+        )
         self.neuron = nn.ModuleDict(
-            {str(la): nn.Linear(received[la], sum(self.sent[la]), bias=False) for la in layout.neuron_layers}
+            {
+                str(la): nn.Linear(received[la], sum(self.sent[la]), bias=False)
+                for la in layout.neuron_layers
+            }
         )
         self.broadcast = nn.Linear(layout.pooled * inputs, sum(self.broadcast_sizes))
         self._initialise(inputs, received)
@@ -107,7 +121,8 @@ class EquivariantLinear(nn.Module):
         everywhere = self.broadcast.in_features
         vector_bounds: list[float] = []
         matrix_bounds = {
-            la: 1 / sqrt(inputs + received[la - 1] + received[la] + everywhere) for la in self.layout.matrices
+            la: 1 / sqrt(inputs + received[la - 1] + received[la] + everywhere)
+            for la in self.layout.matrices
         }
         with torch.no_grad():
             for layer in self.layout.neuron_layers:
@@ -119,8 +134,14 @@ class EquivariantLinear(nn.Module):
                 vector_bounds += vectors
             for layer, bound in matrix_bounds.items():
                 self.pointwise[str(layer)].weight.uniform_(-bound, bound)
-            bounds = vector_bounds + list(matrix_bounds.values()) + [1 / sqrt(everywhere)] * len(self.layout.constants)
-            weights, biases = (t.split(self.broadcast_sizes) for t in (self.broadcast.weight, self.broadcast.bias))
+            bounds = (
+                vector_bounds
+                + list(matrix_bounds.values())
+                + [1 / sqrt(everywhere)] * len(self.layout.constants)
+            )
+            weights, biases = (
+                t.split(self.broadcast_sizes) for t in (self.broadcast.weight, self.broadcast.bias)
+            )
             for weight, bias, bound in zip(weights, biases, bounds, strict=True):
                 weight.uniform_(-bound, bound)
                 bias.uniform_(-bound, bound)
@@ -131,7 +152,9 @@ class EquivariantLinear(nn.Module):
         over_outputs = {layer: weight.mean(dim=1) for layer, weight in matrices.items()}
         means = [part.mean(dim=1) for parts in vectors.values() for part in parts]
         means += [part.mean(dim=1) for part in over_inputs.values()]
-        everywhere = list(self.broadcast(torch.cat(means + constants, dim=1)).split(self.broadcast_sizes, dim=1))
+        everywhere = list(
+            self.broadcast(torch.cat(means + constants, dim=1)).split(self.broadcast_sizes, dim=1)
+        )
 
         incoming, outgoing, sent = {}, {}, {}
         for layer in self.layout.neuron_layers:
@@ -140,7 +163,9 @@ class EquivariantLinear(nn.Module):
                 received.append(over_inputs[layer])
             if layer + 1 in matrices:
                 received.append(over_outputs[layer + 1])
-            parts = list(self.neuron[str(layer)](torch.cat(received, dim=-1)).split(self.sent[layer], dim=-1))
+            parts = list(
+                self.neuron[str(layer)](torch.cat(received, dim=-1)).split(self.sent[layer], dim=-1)
+            )
             if layer + 1 in matrices:
                 outgoing[layer + 1] = parts.pop().unsqueeze(1)
             if layer in matrices:
@@ -149,7 +174,9 @@ class EquivariantLinear(nn.Module):
         mixed = {}
         for layer, weight in matrices.items():
             to_all = everywhere.pop(0)[:, None, None]
-            mixed[layer] = self.pointwise[str(layer)](weight) + (incoming[layer] + to_all) + outgoing[layer]
+            mixed[layer] = (
+                self.pointwise[str(layer)](weight) + (incoming[layer] + to_all) + outgoing[layer]
+            )
         return self.layout.scatter(mixed, sent, everywhere)
 
 
@@ -166,7 +193,9 @@ def io_encoding(spec: NetworkSpec, frequencies: int = 6, maximum: float = 10.0) 
     encoding[: spec.group_sizes[0]] += encode(first.inputs).repeat(first.outputs, 1)
     outputs = encode(last.outputs)
     encoding[-last.outputs :] += outputs
-    encoding[-last.outputs * (last.inputs + 1) : -last.outputs] += outputs.repeat_interleave(last.inputs, dim=0)
+    encoding[-last.outputs * (last.inputs + 1) : -last.outputs] += outputs.repeat_interleave(
+        last.inputs, dim=0
+    )
     return encoding
 
 
@@ -189,7 +218,9 @@ class InputFeatures(nn.Module):
 class NFN(nn.Module):
     """Equivariant linear layers with ReLU, mean pooling, and an MLP with dropout on the pooled features."""
 
-    def __init__(self, features: InputFeatures, layers: list[EquivariantLinear], head: nn.Module) -> None:
+    def __init__(
+        self, features: InputFeatures, layers: list[EquivariantLinear], head: nn.Module
+    ) -> None:
         super().__init__()
         self.features, self.layers, self.head = features, nn.ModuleList(layers), head
 
@@ -201,32 +232,27 @@ class NFN(nn.Module):
 
 
 @dataclass(frozen=True)
-class HNP(Method):
-    """NFN with HNP layers: input and output neurons have parameters of their own."""
+class NFNClassifier(Method):
+    """NFN layers, mean pooling and an MLP.
+
+    With HNP layers, input and output neurons have parameters of their own. With NP layers they are
+    exchangeable, and a sinusoidal encoding tells them apart.
+    """
 
     name = "nfn-hnp"
     title = "NFN (HNP)"
     paper = "arXiv:2302.14040"
-    suites = {
-        "mini": {
-            "channels": 32,
-            "frequencies": 32,
-            "fourier_scale": 0.3,
-            "hidden": 256,
-            "dropout": 0.0,
-            "learning_rate": 4e-3,
-        },
-        "mini/generalization": {
-            "channels": 16,
-            "frequencies": 32,
-            "fourier_scale": 0.1,
-            "hidden": 256,
-            "dropout": 0.0,
-            "learning_rate": 1e-3,
-        },
-        "paper/generalization": {"channels": 16, "dropout": 0.0, "learning_rate": 1e-3},
-    } | PAPER
+    mini = {
+        "channels": 32,
+        "frequencies": 32,
+        "fourier_scale": 0.3,
+        "hidden": 256,
+        "dropout": 0.0,
+        "learning_rate": 4e-3,
+    }
+    variants = (Variant("nfn-np", "NFN (NP)", {"hidden_only": False}, mini={}),)
 
+    hidden_only: bool = True
     channels: int = 512
     layers: int = 3
     frequencies: int = 128
@@ -234,10 +260,10 @@ class HNP(Method):
     hidden: int = 1000
     dropout: float = 0.5
 
-    hidden_only = True
-
     def build(self, problem: Problem) -> nn.Module:
-        features = InputFeatures(problem, self.frequencies, self.fourier_scale, encode=not self.hidden_only)
+        features = InputFeatures(
+            problem, self.frequencies, self.fourier_scale, encode=not self.hidden_only
+        )
         sizes = [features.channels] + [self.channels] * self.layers
         layers = [
             EquivariantLinear(problem.spec, inputs, outputs, hidden_only=self.hidden_only)
@@ -256,9 +282,69 @@ class HNP(Method):
 
 
 @dataclass(frozen=True)
-class NP(HNP):
-    """NFN with NP layers: input and output neurons are exchangeable, and told apart by a sinusoidal encoding."""
+class NFNEditor(Method):
+    """NFN layers, and a map of each weight's features to its change.
 
-    name = "nfn-np"
-    title = "NFN (NP)"
-    hidden_only = False
+    layer: "hnp", "np", or "pointwise": each weight is changed by itself, by a map of its tensor's
+    own, which is what equivariance alone gives without any exchange.
+    """
+
+    name = "nfn-hnp-editor"
+    title = "NFN (HNP)"
+    paper = "arXiv:2302.14040"
+    tasks = ("inr-editing",)
+    edits = True
+    mini = {"channels": 32, "frequencies": 32, "fourier_scale": 0.3, "learning_rate": 4e-3}
+    variants = (
+        Variant("nfn-np-editor", "NFN (NP)", {"layer": "np"}, mini={}),
+        Variant("pointwise-editor", "NFN (pointwise)", {"layer": "pointwise"}, mini={}),
+        Variant(
+            "nfn-np-editor-2",
+            "NFN (NP) + OCE (k=2)",
+            {"layer": "np", "sets": 2},
+            mini={},
+            paper="arXiv:2602.01083",
+        ),
+        Variant(
+            "nfn-np-editor-4",
+            "NFN (NP) + OCE (k=4)",
+            {"layer": "np", "sets": 4},
+            mini={},
+            paper="arXiv:2602.01083",
+        ),
+        Variant(
+            "nfn-np-editor-8",
+            "NFN (NP) + OCE (k=8)",
+            {"layer": "np", "sets": 8},
+            mini={},
+            paper="arXiv:2602.01083",
+        ),
+    )
+
+    layer: str = "hnp"
+    channels: int = 128
+    layers: int = 3
+    frequencies: int = 64
+    fourier_scale: float = 3.0
+    sets: int = 1
+
+    def build(self, problem: Problem) -> nn.Module:
+        features = InputFeatures(
+            problem, self.frequencies, self.fourier_scale, encode=self.layer != "hnp"
+        )
+        sizes = [features.channels] + [self.channels] * self.layers
+        layers = [
+            module
+            for inputs, outputs in pairwise(sizes)
+            for module in (self._layer(problem, inputs, outputs), nn.ReLU())
+        ]
+        body = nn.Sequential(features, *layers)
+        return equivariant_editor(problem, body, self.channels, self.sets)
+
+    def _layer(self, problem: Problem, inputs: int, outputs: int) -> nn.Module:
+        if self.layer == "pointwise":
+            return GroupLinear(problem.spec, inputs, outputs)
+        return EquivariantLinear(problem.spec, inputs, outputs, hidden_only=self.layer == "hnp")
+
+    def skip(self, problem: Problem) -> str | None:
+        return draws_nothing(problem)

@@ -1,6 +1,6 @@
-"""NFT: Neural Functional Transformer, classifying the weights directly (Zhou et al., arXiv:2305.13546).
+"""NFT: the Neural Functional Transformer, reading and editing weights (Zhou et al., arXiv:2305.13546).
 
-The layers are in `nft/layers.py`, the model in `nft/transformer.py`; this file is how the benchmark runs it.
+The layers are in `nft/layers.py`, the model in `nft/transformer.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from benchmark.methods import PAPER, Method, Problem
+from baselines.editing import draws_nothing, equivariant_editor
+from benchmark.methods import Method, Problem
 from nft.transformer import NFTClassifier, NFTEncoder
 
 
@@ -20,29 +21,16 @@ class NFT(Method):
     name = "nft"
     title = "NFT"
     paper = "arXiv:2305.13546"
-    suites = {
-        "mini": {
-            "channels": 32,
-            "blocks": 2,
-            "ff_factor": 2,
-            "fourier_scale": 0.3,
-            "queries": 4,
-            "hidden": 256,
-            "dropout": 0.0,
-            "learning_rate": 4e-3,
-        },
-        "mini/generalization": {
-            "channels": 32,
-            "blocks": 2,
-            "ff_factor": 2,
-            "fourier_scale": 0.1,
-            "queries": 4,
-            "hidden": 256,
-            "dropout": 0.0,
-            "learning_rate": 2e-3,
-        },
-        "paper/generalization": {"channels": 64, "dropout": 0.0, "learning_rate": 1e-3},
-    } | PAPER
+    mini = {
+        "channels": 32,
+        "blocks": 2,
+        "ff_factor": 2,
+        "fourier_scale": 0.3,
+        "queries": 4,
+        "hidden": 256,
+        "dropout": 0.0,
+        "learning_rate": 4e-3,
+    }
 
     channels: int = 256
     blocks: int = 4
@@ -66,4 +54,51 @@ class NFT(Method):
             per_layer=problem.spec.positions > 1,  # a CNN's layers differ in kind (appendix B)
             dropout=self.dropout,
         )
-        return NFTClassifier(encoder, problem.outputs, queries=self.queries, hidden=self.hidden, dropout=self.dropout)
+        return NFTClassifier(
+            encoder,
+            problem.outputs,
+            queries=self.queries,
+            hidden=self.hidden,
+            dropout=self.dropout,
+        )
+
+
+@dataclass(frozen=True)
+class NFTEditor(Method):
+    """NFT blocks, and a map of each weight's features to its change."""
+
+    name = "nft-editor"
+    title = "NFT"
+    paper = "arXiv:2305.13546"
+    tasks = ("inr-editing",)
+    edits = True
+    mini = {
+        "channels": 32,
+        "blocks": 2,
+        "ff_factor": 2,
+        "fourier_scale": 0.3,
+        "learning_rate": 4e-3,
+    }
+
+    channels: int = 128
+    blocks: int = 4
+    heads: int = 4
+    ff_factor: int = 4
+    fourier_scale: float = 3.0
+    sets: int = 1
+
+    def build(self, problem: Problem) -> nn.Module:
+        encoder = NFTEncoder(
+            problem.spec,
+            problem.mean,
+            problem.std,
+            channels=self.channels,
+            blocks=self.blocks,
+            heads=self.heads,
+            ff_factor=self.ff_factor,
+            fourier_scale=self.fourier_scale,
+        )
+        return equivariant_editor(problem, encoder, self.channels, self.sets)
+
+    def skip(self, problem: Problem) -> str | None:
+        return draws_nothing(problem)

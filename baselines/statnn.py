@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from benchmark.methods import PAPER, Method, Problem
+from benchmark.methods import Method, Problem
 from nft.network import NetworkSpec
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -37,11 +37,7 @@ class StatNN(Method):
     name = "statnn"
     title = "StatNN"
     paper = "arXiv:2002.11448"
-    suites = (
-        {"mini": {"hidden": 256, "dropout": 0.0, "learning_rate": 2e-3}}
-        | {"paper/generalization": {"learning_rate": 1e-3}}
-        | PAPER
-    )
+    mini = {"hidden": 256, "learning_rate": 2e-3}
 
     hidden: int = 1000
     dropout: float = 0.0

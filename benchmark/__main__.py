@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from pathlib import Path
@@ -31,23 +30,49 @@ def _root() -> None:
 
 @app.command()
 def run(
-    task: Annotated[str, typer.Argument(help="A task, as inr-classification, or all: every task of the suite.")],
-    suite: Annotated[str, typer.Option(help="Datasets, methods, seeds and training budget to use.")] = "mini",
-    datasets: Annotated[str | None, typer.Option(metavar="A,B", help="Only these datasets.")] = None,
+    task: Annotated[
+        str, typer.Argument(help="A task, as inr-classification, or all: every task of the suite.")
+    ],
+    suite: Annotated[
+        str, typer.Option(help="Datasets, methods, seeds and training budget to use.")
+    ] = "mini",
+    datasets: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Only these datasets.")
+    ] = None,
     methods: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Only these methods; mlp@aligned is mlp on unpermuted weights.")
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Only these methods, or all; mlp@aligned is mlp on unpermuted weights.",
+        ),
     ] = None,
     seeds: Annotated[str | None, typer.Option(metavar="0,1", help="These seeds.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
-    results: Annotated[Path, typer.Option(help="Folder for records, checkpoints and tables.")] = Path("results"),
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")
+    ] = "auto",
+    results: Annotated[
+        Path, typer.Option(help="Folder for records, checkpoints and tables.")
+    ] = Path("results"),
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Runs at a time; by default one per core, or one on a GPU.")
+        int | None,
+        typer.Option(min=1, help="Runs at a time; by default one per core, or one on a GPU."),
     ] = None,
     hub_mirror: commands.Mirror = None,
-    rerun: Annotated[bool, typer.Option("--rerun", help="Run again what has a record already.")] = False,
+    core: Annotated[
+        bool,
+        typer.Option(
+            "--core",
+            help="One seed of the methods that the suite names as its core, for a first look.",
+        ),
+    ] = False,
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Run again what has a record already.")
+    ] = False,
     minutes: Annotated[
         float | None,
-        typer.Option(min=0, help="Stop at a checkpoint after so long; the same command goes on from there."),
+        typer.Option(
+            min=0, help="Stop at a checkpoint after so long; the same command goes on from there."
+        ),
     ] = None,
 ) -> None:
     """Run a suite's task and print its table.
@@ -57,50 +82,66 @@ def run(
     """
     from benchmark import tasks
     from benchmark.datasets import locate
-    from benchmark.runs import execute as runner
-    from benchmark.runs import launch as executor
+    from benchmark.runs import launch
     from benchmark.runs.display import Display
-    from benchmark.runs.environment import resolve_device
-    from leaderboard.archive import entries as archive
-    from leaderboard.archive import tables
+    from benchmark.runs.environment import checkout, processor, resolve_device
+    from benchmark.runs.plan import CORE, plan
+    from leaderboard.archive import entries, tables
     from leaderboard.publish import render
+    from leaderboard.submissions import reproduce
 
-    runs = runner.plan(suite, task, _names(datasets), _names(methods), _seeds(seeds))
+    names, numbers = _names(methods), _seeds(seeds)
+    if core:
+        names, numbers = names or [CORE], numbers or [0]
+    runs = plan(suite, task, _names(datasets), names, numbers)
     where = resolve_device(device)
     if hub_mirror:
-        os.environ["NFT_BENCHMARK_HUB_MIRROR"] = str(hub_mirror)  # which the worker processes inherit
-    for name, wanted in dict.fromkeys((run.dataset, run.task) for run in runs):
+        os.environ["NFT_BENCHMARK_HUB_MIRROR"] = str(hub_mirror)  # which workers inherit
+    for name, wanted in dict.fromkeys((run.cell.dataset, run.cell.task) for run in runs):
         dataset, _ = locate.load(name)  # fetched, and found damaged, now and not an hour from now
         tasks.registry()[wanted](dataset)  # and so is one that the task cannot use
-    with executor.claim(results):
-        todo, done, stale = executor.outstanding(runs, results, rerun)
-        count = min(workers or executor.default_workers(where), max(1, len(todo)))
+    with launch.claim(results):
+        standing = launch.standing(runs, results, rerun)
+        todo, done = standing.todo, standing.done
+        count = min(workers or launch.default_workers(where), max(1, len(todo)))
+        place = processor() if where.type == "cpu" else where.type
         typer.echo(
-            f"{len(todo)} runs to make, {len(done)} done already in {results}; {where.type}, {count} at a time",
+            f"{len(todo)} runs to make, {len(done)} done already in {results}; "
+            f"{count} at a time on {place}",
             err=True,
         )
-        if stale:
-            typer.echo(f"{len(stale)} are made again: their method, settings or data have changed since", err=True)
+        if standing.stale:
+            typer.echo(
+                f"{len(standing.stale)} are made again: their code, settings, data or library "
+                "versions have changed since",
+                err=True,
+            )
+        if (reason := checkout()[1]) is not None:
+            typer.echo(f"the results will not be ranked: {reason}", err=True)
         try:
             with Display(todo) as display:
-                made = executor.execute_all(
-                    todo, results, where, count, display, math.inf if minutes is None else minutes
+                made = launch.execute_all(
+                    todo, results, where, count, display, launch.deadline(minutes)
                 )
         except KeyboardInterrupt:
             typer.echo("stopped; the same command goes on from here", err=True)
             raise typer.Exit(130) from None
-        boards = tables.boards(archive.of_results(results))
+        boards = tables.boards(entries.of_results(results))
         page = "\n".join(render.board_markdown(board) for board in boards)
         (results / "LEADERBOARD.md").write_text(f"# Results\n\n{page}", encoding="utf-8")
-    boards = tables.boards(archive.of_results(results, [*done.values(), *made]))
+    finished = entries.of_results(results, [*done.values(), *made])
+    boards = tables.boards(finished)
     typer.echo(render.text(boards))
     if len(boards) > 1:
         typer.echo("\n" + render.overview(boards))
+    if beside := reproduce.beside_committed(finished, entries.read()):
+        typer.echo("\n" + reproduce.table(beside))
     typer.echo(f"\nrecords and table: {results / 'LEADERBOARD.md'}", err=True)
     if len(made) < len(todo):
-        typer.echo(f"{len(todo) - len(made)} runs are not done; the same command goes on from here", err=True)
+        left = len(todo) - len(made)
+        typer.echo(f"{left} runs are not done; the same command goes on from here", err=True)
         raise typer.Exit(3)
-    if failed := sum(found.status == "failed" for found in made):
+    if failed := sum(record.status == "failed" for record in made):
         typer.echo(f"{failed} runs failed; their tracebacks lie beside their records", err=True)
         raise typer.Exit(1)
 
@@ -108,16 +149,21 @@ def run(
 @app.command("list")
 def list_all() -> None:
     """Print the tasks, suites, datasets and methods there are."""
-    from benchmark import methods, suites, tasks
+    import baselines
+    from benchmark import arms, suites, tasks
     from benchmark.datasets import catalog
 
     def show(heading: str, rows: list[tuple[str, str]]) -> None:
-        typer.echo(f"{heading}:\n{tabulate([('  ' + name, what) for name, what in rows], tablefmt='plain')}\n")
+        typer.echo(
+            f"{heading}:\n{tabulate([('  ' + name, what) for name, what in rows], tablefmt='plain')}\n"
+        )
 
     show("tasks", [(name, task.title) for name, task in tasks.registry().items()])
     show("suites", [(name, suite.note) for name, suite in suites.registry().items()])
     show("datasets", [(name, entry.title) for name, entry in catalog.catalog().items()])
-    show("methods", [(name, f"{method.title} [{method.paper}]") for name, method in methods.registry().items()])
+    show("arms", [(name, arm.__doc__ or "") for name, arm in arms.registry().items()])
+    rows = baselines.registry().items()
+    show("methods", [(name, f"{row.title} [{row.paper}]") for name, row in rows])
 
 
 @app.command()
@@ -127,13 +173,19 @@ def conform(name: Annotated[str, typer.Argument(help="A method.")]) -> None:
 
     findings = conformance.conform(name)
     signs = {True: "ok", False: "FAILS", None: "-"}
-    typer.echo(tabulate([(signs[found.holds], found.what, found.told) for found in findings], tablefmt="plain"))
+    typer.echo(
+        tabulate(
+            [(signs[found.holds], found.what, found.told) for found in findings], tablefmt="plain"
+        )
+    )
     if any(found.holds is False for found in findings):
         raise typer.Exit(1)
 
 
 @app.command("new-method")
-def new_method(name: Annotated[str, typer.Argument(help="Its name: small letters, digits, hyphens.")]) -> None:
+def new_method(
+    name: Annotated[str, typer.Argument(help="Its name: small letters, digits, hyphens.")],
+) -> None:
     """Write baselines/NAME.py: a method that runs as it is, to change into yours."""
     from benchmark.checks import new_method as scaffold
 
@@ -146,8 +198,12 @@ def speed(
     cases: Annotated[
         str | None, typer.Option(metavar="A;B", help="Only these comparisons, with ; between them.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
-    output: Annotated[Path, typer.Option(help="Folder for speed.json, SPEED.md and a plot.")] = Path("results/speed"),
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")
+    ] = "auto",
+    output: Annotated[
+        Path, typer.Option(help="Folder for speed.json, SPEED.md and a plot.")
+    ] = Path("results/speed"),
 ) -> None:
     """Time our layers beside those published with the papers, and print the table. Let nothing else run meanwhile."""
     from benchmark.runs.environment import resolve_device
@@ -157,7 +213,9 @@ def speed(
     where = resolve_device(device)
     wanted = [name.strip() for name in cases.split(";")] if cases else None
     if unknown := set(wanted or ()) - set(known.cases(where)):
-        raise UserError(f"unknown comparison {min(unknown)!r}; known: {'; '.join(known.cases(where))}")
+        raise UserError(
+            f"unknown comparison {min(unknown)!r}; known: {'; '.join(known.cases(where))}"
+        )
     measured = report.measure(where, wanted, lambda name: typer.echo(f"timing: {name}", err=True))
     report.write(measured, output)
     typer.echo(report.compared_table(measured, "simple"))
@@ -171,7 +229,9 @@ def _names(given: str | None) -> list[str] | None:
         return None
     names = [name.strip() for name in given.split(",") if name.strip()]
     if not names:
-        raise UserError("a list of names is empty; give names with commas between them, or leave the option out")
+        raise UserError(
+            "a list of names is empty; give names with commas between them, or leave the option out"
+        )
     return names
 
 
@@ -180,17 +240,18 @@ def _seeds(given: str | None) -> list[int] | None:
     try:
         return None if names is None else [int(name) for name in names]
     except ValueError:
-        raise UserError(f"seeds are whole numbers with commas between them, not {given!r}") from None
+        raise UserError(
+            f"seeds are whole numbers with commas between them, not {given!r}"
+        ) from None
 
 
 def main() -> None:
     """Run the command line. Exits with 0, 1 for failed runs, 2 for a mistake, 3 for --minutes that were over, 130 for Ctrl-C."""
-    from benchmark.record.schema import RecordError
     from benchmark.runs.launch import WorkerDied
 
     try:
         app()
-    except (UserError, RecordError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except (WorkerDied, OSError) as error:  # a killed worker, a full disk: the machine's doing

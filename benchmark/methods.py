@@ -1,47 +1,34 @@
-"""The contract a method fulfils, and the registry that finds every method under `baselines/`.
+"""The contract a method fulfils.
 
-A method is a frozen dataclass: its fields are its hyper-parameters (the defaults are its paper's, `suites` says what it
-changes where), its class attributes describe it, and `build` makes the module. Data, loss, steps, schedule and selection are
-the task's, so that no method can be trained on kinder terms than another.
+A method is a frozen dataclass in one file under `baselines/`. Its fields are its hyper-parameters
+with its paper's defaults, its class attributes describe it, and `build` makes the module. Data,
+loss, steps, schedule and selection are the task's, so that no method is trained on kinder terms.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-import baselines
-from benchmark.errors import UserError
-from leaderboard.archive import provenance
 from nft.network import NetworkSpec
 
-PAPER: Mapping[str, Mapping[str, Any]] = {"paper": {"learning_rate": 1e-4}, "paper-short": {"learning_rate": 1e-4}}
-"""Membership of the suites at the papers' size, with the papers' learning rate and the defaults of the method."""
-
-
-PAPER_EDITING: Mapping[str, Mapping[str, Any]] = {
-    "paper": {"learning_rate": 1e-3},
-    "paper-dilation": {"learning_rate": 1e-3, "weight_decay": 1e-3},
-}
-"""The same of editors, and of the later protocol of dilation."""
-
 PREDICTIONS = ("inr-classification", "generalization", "sine-frequency")
+"""The tasks in which a network's weights give a few numbers."""
 
 
 @dataclass(frozen=True)
 class Problem:
     """What a method may know before it is trained.
 
-    spec: the networks that are read. outputs: numbers to predict per network. mean, std: `[2 * layers]`, the training
-    networks' statistics per weight and bias tensor (`NetworkSpec.statistics`). image: height and width of what INRs draw, else None.
+    spec: the networks that are read.
+    outputs: numbers to predict per network.
+    mean, std: `[2 * layers]`, the training networks' statistics per weight and bias tensor
+    (`NetworkSpec.statistics`).
+    image: height and width of what INRs draw, else None.
     """
 
     spec: NetworkSpec
@@ -52,18 +39,63 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A further row of a method: a name, a title, and the fields that differ from its defaults.
+
+    mini: sizes in suite `mini`, on top of the method's; None for a variant that is not in it.
+    paper: where the variant is from, if not where the method is.
+    """
+
+    name: str
+    title: str
+    fields: Mapping[str, Any]
+    mini: Mapping[str, Any] | None = None
+    paper: str | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a method: what makes its module, and how fast and how regularised it learns.
+
+    An "encoder" has `forward(flat)`, `[batch, height * width, outputs]`, which is trained on the
+    squared error against what the INRs draw, and `encode(flat)`, which makes the arrays
+    `[batch, ...]` that the "head" reads. The head of a method of one stage reads flat weights.
+    """
+
+    role: Literal["encoder", "head"]
+    build: Callable[[Problem], nn.Module]
+    learning_rate: float
+    weight_decay: float
+
+
+class FittedModule(nn.Module, ABC):
+    """A module that is fitted in one go, not by steps of a gradient: trees, neighbours, matching."""
+
+    @abstractmethod
+    def fit(self, weights: Tensor, targets: Tensor, seed: int) -> None:
+        """Learn from the training split: what the stage reads `[networks, ...]`, and the targets."""
+
+
+@dataclass(frozen=True)
 class Method(ABC):
-    """A model that reads weights: subclass it in one file under `baselines/`, and the benchmark has it.
+    """A model that reads weights: subclass it in one file of `baselines/`, and the benchmark has it.
 
     Class attributes, which are the method's documentation:
-    name: how the command line and the records call it. title: how tables do. paper: where it is from ("arXiv:...").
-    tasks: the tasks it can do; by default those in which a network's weights give a few numbers. edits: its module makes changed
-    weights `[batch, k, parameters]`, not predictions.
-    invariant: whether its output is meant not to change when hidden neurons are permuted (or, of an editor, to be permuted alike);
-    tests hold it to that.
+    name: how the command line and the records call it. title: how tables do.
+    paper: where it is from ("arXiv:...").
+    tasks: the tasks it can do.
+    edits: its module makes changed weights `[batch, k, parameters]`, not predictions.
+    queries: it may evaluate the networks that it reads, and is not compared with those that look
+    at their weights alone.
+    invariant: whether its output is meant not to change when hidden neurons are permuted (or, of an
+    editor, to be permuted alike); tests hold it to that.
+    libraries: packages beside torch and numpy that compute its numbers; a record names their versions.
+    mini: the sizes in suite `mini` that differ from the paper's defaults; None for a method that
+    is not in it.
+    variants: further rows, with other fields.
+
+    Fields:
     augment: permute the hidden neurons of every training network anew each time it is seen.
-    suites: the suites it takes part in, each with the hyper-parameters that differ from the defaults there; "mini/generalization" has
-    those of one task, in place of the suite's.
     """
 
     name: ClassVar[str]
@@ -71,77 +103,50 @@ class Method(ABC):
     paper: ClassVar[str]
     tasks: ClassVar[tuple[str, ...]] = PREDICTIONS
     edits: ClassVar[bool] = False
+    queries: ClassVar[bool] = False
     invariant: ClassVar[bool] = True
-    augment: ClassVar[bool] = False
-    suites: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    libraries: ClassVar[tuple[str, ...]] = ()
+    mini: ClassVar[Mapping[str, Any] | None] = None
+    variants: ClassVar[tuple[Variant, ...]] = ()
 
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
+    learning_rate: float = field(default=1e-3, kw_only=True)
+    weight_decay: float = field(default=0.01, kw_only=True)
+    augment: bool = field(default=False, kw_only=True)
 
     @abstractmethod
     def build(self, problem: Problem) -> nn.Module:
-        """A module from flat weights `[batch, parameters]` to `[batch, outputs]`, initialised by torch's global generator."""
+        """Make the module from flat weights `[batch, parameters]` to `[batch, outputs]`.
+
+        It is initialised by torch's global generator, which the harness has seeded.
+        """
 
     def skip(self, problem: Problem) -> str | None:  # noqa: ARG002
-        """Why this method cannot read these networks, or None where it can."""
+        """Say why this method cannot read these networks, or return None where it can."""
         return None
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What is trained, one after the other; the last is the head."""
+        return (Stage("head", self.build, self.learning_rate, self.weight_decay),)
 
 
 @dataclass(frozen=True)
 class TwoStageMethod(Method):
-    """A method that first learns to encode networks without labels, and then predicts from what it encodes.
+    """A method that first learns to encode networks without labels, then predicts from the arrays.
 
-    The suite gives each stage its budget. The first is trained on the squared error between `forward(flat)`, `[batch, height * width,
-    outputs]`, and what the INRs draw themselves; `encode(flat)` then makes the arrays `[batch, ...]`, once, that
-    the module of `build` reads. encoder: a name for the first stage; methods that share it, and its settings, share its arrays.
+    The suite gives each stage its budget. Variants whose encoders are the same share its arrays.
     """
 
-    encoder: ClassVar[str]
     tasks = ("inr-classification",)
 
-    encoder_learning_rate: float = 1e-4
-    encoder_weight_decay: float = 0.01
+    encoder_learning_rate: float = field(default=1e-4, kw_only=True)
+    encoder_weight_decay: float = field(default=0.01, kw_only=True)
 
     @abstractmethod
     def build_encoder(self, problem: Problem) -> nn.Module:
-        """The module of the first stage, with `forward` and `encode`."""
+        """Make the module of the first stage, with `forward` and `encode`."""
 
-
-@cache
-def registry() -> Mapping[str, type[Method]]:
-    """Every method, by name: the subclasses of `Method` that the modules of `baselines/` define."""
-    found: dict[str, type[Method]] = {}
-    for module_info in pkgutil.iter_modules(baselines.__path__):
-        module = importlib.import_module(f"baselines.{module_info.name}")
-        for value in vars(module).values():
-            if (
-                isinstance(value, type)
-                and issubclass(value, Method)
-                and value.__module__ == module.__name__
-                and "name" in vars(value)
-            ):
-                if value.name in found:
-                    raise UserError(f"two methods are called {value.name!r}: rename one in {module.__file__}")
-                found[value.name] = value
-    return dict(sorted(found.items()))
-
-
-def make(name: str, suite: str, task: str) -> Method:
-    """The method of that name with its hyper-parameters in a suite's task. Raises UserError for an unknown name."""
-    methods = registry()
-    if name not in methods:
-        raise UserError(f"unknown method {name!r}; known: {', '.join(methods)}")
-    suites = methods[name].suites
-    return methods[name](**suites.get(f"{suite}/{task}", suites.get(suite, {})))
-
-
-def source(method: type[Method]) -> str | None:
-    """The method's file, from the project's root; None for one that is not under `baselines/`."""
-    package, _, module = method.__module__.partition(".")
-    return f"baselines/{module}.py" if package == "baselines" else None
-
-
-def code_sha256(method: type[Method]) -> str:
-    """SHA-256 over the method's file and every file of `nft/` and `baselines/` that it imports, directly or not."""
-    path = source(method)
-    return (path and provenance.code_sha256(path)) or hashlib.sha256(b"").hexdigest()
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        rates = self.encoder_learning_rate, self.encoder_weight_decay
+        return (Stage("encoder", self.build_encoder, *rates), *super().stages)

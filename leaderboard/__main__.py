@@ -42,28 +42,52 @@ def _parser() -> argparse.ArgumentParser:
 
     build = command("build", _build, "Write the pages and tables, and the site.")
     build.add_argument(
-        "--check", action="store_true", help="write nothing, and fail where a committed file would change"
+        "--check",
+        action="store_true",
+        help="write nothing, and fail where a committed file would change",
     )
-    build.add_argument("--site", type=Path, default=SITE, help="folder for the site (default: build/site)")
-    command("verify", _verify, "Print every verdict, and fail where a committed record fails its checks.")
-    send = command("submit", _submit, "Check a method's records in a results folder, and copy them to the archive.")
+    build.add_argument(
+        "--site", type=Path, default=SITE, help="folder for the site (default: build/site)"
+    )
+    command(
+        "verify",
+        _verify,
+        "Print every verdict, and fail where a committed record fails its checks.",
+    )
+    send = command(
+        "submit",
+        _submit,
+        "Check a method's records in a results folder, and copy them to the archive.",
+    )
     send.add_argument("method", metavar="NAME")
     send.add_argument("--suite", default="mini")
     send.add_argument("--results", type=Path, default=Path("results"))
-    send.add_argument("--why", help="what changed, where these results take the place of older ones")
+    send.add_argument(
+        "--why", help="what changed, where these results take the place of older ones"
+    )
     again = command(
-        "reproduce", _reproduce, "Run a committed cell again, and say bit-equal, within noise, or different."
+        "reproduce",
+        _reproduce,
+        "Run a committed cell again, and say bit-equal, within noise, or different.",
     )
     again.add_argument("cell", metavar="SUITE/TASK/DATASET/METHOD/SEED")
     again.add_argument("--device", default="auto", help="cpu, cuda or auto")
     again.add_argument("--results", type=Path, help="keep the run in this folder")
-    look = command("review", _review, "Check the methods that changed since a commit, as a pull request's checks do.")
+    look = command(
+        "review",
+        _review,
+        "Check the methods that changed since a commit, as a pull request's checks do.",
+    )
     look.add_argument("base", metavar="COMMIT")
     look.add_argument("--output", type=Path, required=True, help="file for the review, as JSON")
     tell = command("comment", _comment, "Turn a review into a comment, in Markdown.")
     tell.add_argument("review", type=Path, metavar="FILE")
     tell.add_argument("--output", type=Path, required=True, help="file for the comment")
-    rates = command("simulate", _simulate, "Simulate how often verdicts are wrong, for METHOD.md; takes a minute.")
+    rates = command(
+        "simulate",
+        _simulate,
+        "Simulate how often verdicts are wrong, for METHOD.md; takes a minute.",
+    )
     rates.add_argument("--trials", type=int, default=20_000)
     return parser
 
@@ -79,9 +103,16 @@ def _build(options: argparse.Namespace) -> int:
     if options.check:
         with tempfile.TemporaryDirectory() as temporary:  # it must build, though nobody keeps it
             site.build(kept, boards, rows, Path(temporary) / "site")
-        changed = [path for path, text in made.items() if not path.is_file() or path.read_bytes() != text.encode()]
+        changed = [
+            path
+            for path, text in made.items()
+            if not path.is_file() or path.read_bytes() != text.encode()
+        ]
         for path in [*changed, *stale]:
-            print(f"error: {path} is not what the records say; write it with nox -s leaderboard", file=sys.stderr)
+            print(
+                f"error: {path} is not what the records say; write it with nox -s leaderboard",
+                file=sys.stderr,
+            )
         return 1 if changed or stale else 0
     for path in stale:
         path.unlink()
@@ -113,7 +144,9 @@ def _verify(options: argparse.Namespace) -> int:  # noqa: ARG001
     wrong = lints.failures(kept.current)
     for line in wrong:
         print(f"error: {visible(line)}", file=sys.stderr)
-    print(f"{len(kept.current)} current records, {len(kept.superseded)} superseded, {len(wrong)} things wrong")
+    print(
+        f"{len(kept.current)} current records, {len(kept.superseded)} superseded, {len(wrong)} things wrong"
+    )
     return 1 if wrong else 0
 
 
@@ -130,7 +163,10 @@ def _submit(options: argparse.Namespace) -> int:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    found = reproduce.reproduce(reproduce.find(archive.read(), options.cell), options.results, options.device)
+    kept = archive.read()
+    found = reproduce.reproduce(
+        reproduce.find(kept, options.cell), kept, options.results, options.device
+    )
     print(visible(str(found)))
     return 1 if found.verdict == "different" else 0
 
@@ -152,7 +188,9 @@ def _comment(options: argparse.Namespace) -> int:
     try:
         found = review.Review.model_validate_json(options.review.read_bytes())
     except (OSError, ValidationError) as error:
-        raise RecordError(f"{options.review}: not a review ({str(error).splitlines()[0]})") from None
+        raise RecordError(
+            f"{options.review}: not a review ({str(error).splitlines()[0]})"
+        ) from None
     options.output.write_text(review.comment(found), encoding="utf-8")
     print(options.output)
     return 0

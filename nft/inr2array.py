@@ -27,12 +27,21 @@ class HyperNetwork(nn.Module):
         super().__init__()
         self.heads = nn.ModuleList()
         for layer in spec.layers:
-            for size, bound in ((layer.outputs * layer.inputs, 1 / layer.inputs), (layer.outputs, 1 / hidden)):
+            for size, bound in (
+                (layer.outputs * layer.inputs, 1 / layer.inputs),
+                (layer.outputs, 1 / hidden),
+            ):
                 last = nn.Linear(hidden, size)
                 nn.init.normal_(last.weight, std=sqrt(2 / hidden) / 100)
                 nn.init.uniform_(last.bias, -bound, bound)
                 self.heads.append(
-                    nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), last)
+                    nn.Sequential(
+                        nn.Linear(inputs, hidden),
+                        nn.ReLU(),
+                        nn.Linear(hidden, hidden),
+                        nn.ReLU(),
+                        last,
+                    )
                 )
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -57,10 +66,14 @@ class AdditiveHyperNetwork(nn.Module):
         start = siren.initialise(spec, 1)[0]
         self.siren = nn.Parameter(start)
         tensors = [part for layer in spec.to_layers(start) for part in layer]
-        spread = [part.std(correction=0) if part.numel() > 1 else part.abs().mean() for part in tensors]
+        spread = [
+            part.std(correction=0) if part.numel() > 1 else part.abs().mean() for part in tensors
+        ]
         self.scale = nn.Parameter(torch.stack(spread))
         sizes = torch.tensor([part.numel() for part in tensors])
-        self.register_buffer("tensor_of", torch.arange(len(tensors)).repeat_interleave(sizes), persistent=False)
+        self.register_buffer(
+            "tensor_of", torch.arange(len(tensors)).repeat_interleave(sizes), persistent=False
+        )
 
     def forward(self, latents: Tensor) -> Tensor:
         return torch.addcmul(self.siren, self.mlp(latents), self.scale[self.tensor_of])
@@ -83,21 +96,29 @@ class PatchRenderer(nn.Module):
         order = patch.argsort(stable=True)
         counts = torch.bincount(patch, minlength=side * side)
         if int(counts.min()) == 0:
-            raise ValueError(f"an array of {side}x{side} has more places than an image of {height}x{width} can use")
+            raise ValueError(
+                f"an array of {side}x{side} has more places than an image of {height}x{width} can use"
+            )
         starts = counts.cumsum(0) - counts
         slots = torch.arange(int(counts.max()))
         # A patch with fewer pixels than the largest evaluates its last one again, to no effect.
         pixels = order[starts.unsqueeze(1) + torch.minimum(slots, counts.unsqueeze(1) - 1)]
         place = torch.empty_like(patch)
         place[order] = torch.arange(len(order)) - starts[patch[order]]
-        self.register_buffer("coordinates", coordinates[pixels], persistent=False)  # [side * side, slots, 2]
-        self.register_buffer("source", patch * len(slots) + place, persistent=False)  # [height * width]
+        self.register_buffer(
+            "coordinates", coordinates[pixels], persistent=False
+        )  # [side * side, slots, 2]
+        self.register_buffer(
+            "source", patch * len(slots) + place, persistent=False
+        )  # [height * width]
 
     def forward(self, sirens: Tensor) -> Tensor:
         batch, places, _ = sirens.shape
         coordinates = self.coordinates.expand(batch, -1, -1, -1).flatten(0, 1)
         values = siren.render(self.spec, sirens.flatten(0, 1), coordinates)
-        return values.reshape(batch, places * self.coordinates.shape[1], -1).index_select(1, self.source)
+        return values.reshape(batch, places * self.coordinates.shape[1], -1).index_select(
+            1, self.source
+        )
 
 
 class Inr2Array(nn.Module):
@@ -158,9 +179,17 @@ class ArrayClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.project = nn.Linear(channels, width)
-        self.place = nn.Parameter(0.02 * torch.randn(places, width))  # as in ViT: not to drown the array itself
+        self.place = nn.Parameter(
+            0.02 * torch.randn(places, width)
+        )  # as in ViT: not to drown the array itself
         block = nn.TransformerEncoderLayer(
-            width, heads, feed_forward, dropout, activation="gelu", batch_first=True, norm_first=True
+            width,
+            heads,
+            feed_forward,
+            dropout,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
         )
         self.blocks = nn.TransformerEncoder(block, blocks, enable_nested_tensor=False)
         self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, outputs))

@@ -72,7 +72,9 @@ class PositionEmbedding(nn.Module):
         input_of = torch.arange(first.inputs).repeat(first.outputs) + 1
         output_of = torch.arange(outputs) + inputs + 1
         none = torch.zeros(sum(sizes[1:-2]), dtype=torch.long)
-        neuron_index = torch.cat((input_of, none, output_of.repeat_interleave(last.inputs), output_of))
+        neuron_index = torch.cat(
+            (input_of, none, output_of.repeat_interleave(last.inputs), output_of)
+        )
         self.register_buffer("group_index", group_index(spec), persistent=False)
         self.register_buffer("neuron_index", neuron_index, persistent=False)
 
@@ -96,7 +98,9 @@ class GroupLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(groups, outputs).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self.one(i, part) for i, part in enumerate(x.split(self.sizes, dim=-2))], dim=-2)
+        return torch.cat(
+            [self.one(i, part) for i, part in enumerate(x.split(self.sizes, dim=-2))], dim=-2
+        )
 
     def one(self, group: int, x: Tensor) -> Tensor:
         """Map the tokens of one weight or bias tensor alone."""
@@ -114,7 +118,10 @@ class GroupFeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # Group by group, so that the wide hidden features are never put together.
         groups = x.split(self.expand.sizes, dim=-2)
-        parts = [self.contract.one(i, functional.gelu(self.expand.one(i, part))) for i, part in enumerate(groups)]
+        parts = [
+            self.contract.one(i, functional.gelu(self.expand.one(i, part)))
+            for i, part in enumerate(groups)
+        ]
         return torch.cat(parts, dim=-2)
 
 
@@ -163,10 +170,16 @@ class WeightSpaceAttention(nn.Module):
         if channels % heads:
             raise ValueError(f"{channels} channels do not divide into {heads} heads")
         if not (cross or average):
-            raise ValueError("an attention layer without its cross and its averaged term does nothing")
+            raise ValueError(
+                "an attention layer without its cross and its averaged term does nothing"
+            )
         self.spec, self.heads, self.dropout = spec, heads, dropout
         self.cross, self.average = cross, average
-        self.qkv = GroupLinear(spec, channels, 3 * channels) if per_layer else nn.Linear(channels, 3 * channels)
+        self.qkv = (
+            GroupLinear(spec, channels, 3 * channels)
+            if per_layer
+            else nn.Linear(channels, 3 * channels)
+        )
         self.out = GroupLinear(spec, channels, channels) if per_layer else nn.Identity()
 
     def extra_repr(self) -> str:
@@ -196,17 +209,23 @@ class WeightSpaceAttention(nn.Module):
             if index < len(layers):
                 sequence.append(layers[index][0])
             tokens = torch.cat(sequence, dim=3)
-            query, key, value = tokens.flatten(-2)  # [batch, heads, members, neurons * channels / heads] each
+            query, key, value = tokens.flatten(
+                -2
+            )  # [batch, heads, members, neurons * channels / heads] each
             dropout = self.dropout if self.training else 0.0
             mixed = functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
             mixed = mixed.unflatten(-1, tokens.shape[-2:]).permute(0, 2, 3, 1, 4)
-            parts = list(mixed.split([part.shape[3] for part in sequence], dim=1))  # [batch, members, neurons, ...]
+            parts = list(
+                mixed.split([part.shape[3] for part in sequence], dim=1)
+            )  # [batch, members, neurons, ...]
             if index > 0:
                 weights[index - 1].append(parts.pop(0).transpose(1, 2))
                 biases.append(parts.pop(0).squeeze(1))
             if index < len(layers):
                 weights[index].append(parts.pop(0))
-        sums = [(rows + columns, bias) for (rows, columns), bias in zip(weights, biases, strict=True)]
+        sums = [
+            (rows + columns, bias) for (rows, columns), bias in zip(weights, biases, strict=True)
+        ]
         return self.spec.from_views(sums).flatten(-2)
 
     def _average(self, x: Tensor) -> Tensor:
@@ -218,8 +237,12 @@ class WeightSpaceAttention(nn.Module):
         else:
             projected = self.qkv(means)
         query, key, value = projected.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(-2)
-        parts = [mixed[:, i : i + 1].expand(-1, size, -1) for i, size in enumerate(self.spec.group_sizes)]
+        mixed = (
+            functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(-2)
+        )
+        parts = [
+            mixed[:, i : i + 1].expand(-1, size, -1) for i, size in enumerate(self.spec.group_sizes)
+        ]
         return torch.cat(parts, dim=1)
 
 
@@ -260,7 +283,13 @@ class NFTBlock(nn.Module):
         super().__init__()
         self.attention_norm = GroupNorm(spec, channels)
         self.attention = WeightSpaceAttention(
-            spec, channels, heads, per_layer=per_layer, cross=cross, average=average, dropout=dropout
+            spec,
+            channels,
+            heads,
+            per_layer=per_layer,
+            cross=cross,
+            average=average,
+            dropout=dropout,
         )
         self.feed_forward_norm = GroupNorm(spec, channels)
         self.feed_forward = GroupFeedForward(spec, channels, ff_factor * channels)

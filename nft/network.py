@@ -69,10 +69,16 @@ class NetworkSpec:
 
     def __post_init__(self) -> None:
         if len(self.layers) < 2:
-            raise ValueError("a network needs at least two layers, since only hidden neurons can be permuted")
+            raise ValueError(
+                "a network needs at least two layers, since only hidden neurons can be permuted"
+            )
         if self.activation not in ACTIVATIONS:
-            raise ValueError(f"unknown activation {self.activation!r}; known: {', '.join(ACTIVATIONS)}")
-        for index, (before, after) in enumerate(zip(self.layers, self.layers[1:], strict=False), start=1):
+            raise ValueError(
+                f"unknown activation {self.activation!r}; known: {', '.join(ACTIVATIONS)}"
+            )
+        for index, (before, after) in enumerate(
+            zip(self.layers, self.layers[1:], strict=False), start=1
+        ):
             if before.outputs != after.inputs:
                 raise ValueError(
                     f"layer {index} has {before.outputs} outputs, but layer {index + 1} has {after.inputs} inputs"
@@ -95,14 +101,25 @@ class NetworkSpec:
         """
         tensors = list(state_dict.items())
         if len(tensors) % 2:
-            raise ValueError("a network's tensors come in pairs, a weight and its bias; one has no partner")
+            raise ValueError(
+                "a network's tensors come in pairs, a weight and its bias; one has no partner"
+            )
         layers: list[LayerSpec] = []
-        for (weight_name, weight), (bias_name, bias) in zip(tensors[::2], tensors[1::2], strict=True):
+        for (weight_name, weight), (bias_name, bias) in zip(
+            tensors[::2], tensors[1::2], strict=True
+        ):
             if weight.ndim < 2 or bias.shape != weight.shape[:1]:
                 shapes = f"{tuple(weight.shape)} and {tuple(bias.shape)}"
-                raise ValueError(f"{weight_name} and {bias_name} are no weight and its bias: shapes {shapes}")
+                raise ValueError(
+                    f"{weight_name} and {bias_name} are no weight and its bias: shapes {shapes}"
+                )
             outputs, inputs, *kernel = weight.shape
-            if layers and not kernel and inputs != layers[-1].outputs and inputs % layers[-1].outputs == 0:
+            if (
+                layers
+                and not kernel
+                and inputs != layers[-1].outputs
+                and inputs % layers[-1].outputs == 0
+            ):
                 inputs, kernel = layers[-1].outputs, [inputs // layers[-1].outputs]
             layers.append(LayerSpec(outputs, inputs, tuple(kernel)))
         return cls(tuple(layers), activation, omega)
@@ -111,22 +128,34 @@ class NetworkSpec:
     def from_json(cls, data: Mapping[str, Any]) -> NetworkSpec:
         """The inverse of `to_json`. Raises ValueError or KeyError where the data is no network spec."""
         layers = tuple(
-            LayerSpec(layer["outputs"], layer["inputs"], tuple(layer.get("kernel", ()))) for layer in data["layers"]
+            LayerSpec(layer["outputs"], layer["inputs"], tuple(layer.get("kernel", ())))
+            for layer in data["layers"]
         )
         return cls(layers, data["activation"], float(data.get("omega", 0.0)))
 
     def to_json(self) -> dict[str, Any]:
-        layers = [{"outputs": la.outputs, "inputs": la.inputs, "kernel": list(la.kernel)} for la in self.layers]
+        layers = [
+            {"outputs": la.outputs, "inputs": la.inputs, "kernel": list(la.kernel)}
+            for la in self.layers
+        ]
         return {"layers": layers, "activation": self.activation, "omega": self.omega}
 
     def flatten(self, state_dicts: Sequence[Mapping[str, Tensor]]) -> Tensor:
         """`state_dict`s of networks of this spec to flat weights `[networks, parameters]`. Raises ValueError for another's."""
-        wanted = [size for layer in self.layers for size in (layer.parameters - layer.outputs, layer.outputs)]
+        wanted = [
+            size
+            for layer in self.layers
+            for size in (layer.parameters - layer.outputs, layer.outputs)
+        ]
         for number, tensors in enumerate(state_dicts):
             if [tensor.numel() for tensor in tensors.values()] != wanted:
-                shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
+                shapes = ", ".join(
+                    f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items()
+                )
                 raise ValueError(f"network {number} does not fit the spec: {shapes}")
-        return torch.stack([torch.cat([tensor.flatten() for tensor in one.values()]) for one in state_dicts])
+        return torch.stack(
+            [torch.cat([tensor.flatten() for tensor in one.values()]) for one in state_dicts]
+        )
 
     @property
     def neurons(self) -> tuple[int, ...]:
@@ -149,12 +178,16 @@ class NetworkSpec:
     @cached_property
     def group_sizes(self) -> tuple[int, ...]:
         """Tokens of W1, b1, W2, b2, ...: the groups whose tokens share their meaning."""
-        return tuple(size for layer in self.layers for size in (layer.outputs * layer.inputs, layer.outputs))
+        return tuple(
+            size for layer in self.layers for size in (layer.outputs * layer.inputs, layer.outputs)
+        )
 
     def check(self, flat: Tensor) -> None:
         """Raise ValueError unless the last axis of `flat` holds one network's parameters."""
         if flat.shape[-1] != self.parameters:
-            raise ValueError(f"this network has {self.parameters} parameters, but the vector holds {flat.shape[-1]}")
+            raise ValueError(
+                f"this network has {self.parameters} parameters, but the vector holds {flat.shape[-1]}"
+            )
 
     def to_layers(self, flat: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Flat `[..., parameters]` to a list of `(weight [..., outputs, inputs, *kernel], bias [..., outputs])`."""
@@ -206,9 +239,13 @@ class NetworkSpec:
 
     def from_views(self, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         """The inverse of `views`."""
-        return torch.cat([part for weight, bias in layers for part in (weight.flatten(1, 2), bias)], dim=1)
+        return torch.cat(
+            [part for weight, bias in layers for part in (weight.flatten(1, 2), bias)], dim=1
+        )
 
-    def random_permutations(self, count: int | None = None, generator: torch.Generator | None = None) -> list[Tensor]:
+    def random_permutations(
+        self, count: int | None = None, generator: torch.Generator | None = None
+    ) -> list[Tensor]:
         """One uniform permutation per hidden neuron layer: `[neurons]` each, or `[count, neurons]`."""
         shape = () if count is None else (count,)
         hidden = self.neurons[1:-1]
@@ -234,7 +271,9 @@ class NetworkSpec:
         hidden = self.neurons[1:-1]
         if [permutation.shape[-1] for permutation in permutations] != list(hidden):
             sizes = [permutation.shape[-1] for permutation in permutations]
-            raise ValueError(f"permutations of {sizes} neurons do not fit hidden layers of {list(hidden)}")
+            raise ValueError(
+                f"permutations of {sizes} neurons do not fit hidden layers of {list(hidden)}"
+            )
         batch = torch.broadcast_shapes(*(permutation.shape[:-1] for permutation in permutations))
         ends = [torch.arange(self.neurons[0]), *permutations, torch.arange(self.neurons[-1])]
         parts, start = [], 0

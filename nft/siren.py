@@ -19,7 +19,10 @@ Schedule = Literal["cosine", "constant"]
 
 
 def initialise(
-    spec: NetworkSpec, count: int, generator: torch.Generator | None = None, dtype: torch.dtype = torch.float32
+    spec: NetworkSpec,
+    count: int,
+    generator: torch.Generator | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """`[count, parameters]` fresh SIRENs.
 
@@ -30,13 +33,17 @@ def initialise(
     layers = []
     for index, layer in enumerate(spec.layers):
         bound = 1 / layer.inputs if index == 0 else sqrt(6 / layer.inputs) / spec.omega
-        weight = torch.rand(count, layer.outputs, layer.inputs, generator=generator, dtype=torch.float64)
+        weight = torch.rand(
+            count, layer.outputs, layer.inputs, generator=generator, dtype=torch.float64
+        )
         bias = torch.rand(count, layer.outputs, generator=generator, dtype=torch.float64)
         layers.append(((2 * weight - 1) * bound, (2 * bias - 1) / sqrt(layer.inputs)))
     return spec.to_flat(layers).to(dtype)
 
 
-def grid(height: int, width: int, dtype: torch.dtype = torch.float32, device: torch.device | None = None) -> Tensor:
+def grid(
+    height: int, width: int, dtype: torch.dtype = torch.float32, device: torch.device | None = None
+) -> Tensor:
     """`[height * width, 2]` coordinates (row, column) that span [-1, 1]^2, in the order of an image's pixels."""
     rows = torch.linspace(-1, 1, height, dtype=dtype, device=device)
     columns = torch.linspace(-1, 1, width, dtype=dtype, device=device)
@@ -85,7 +92,9 @@ def fit(
     for step in range(steps):
         if schedule == "cosine":
             optimizer.param_groups[0]["lr"] = learning_rate * (1 + cos(pi * step / steps)) / 2
-        (weights.grad,) = torch.autograd.grad(total_error(spec, weights, targets, coordinates), weights)
+        (weights.grad,) = torch.autograd.grad(
+            total_error(spec, weights, targets, coordinates), weights
+        )
         optimizer.step()
         progress()
     fitted = weights.detach()
@@ -99,7 +108,9 @@ def psnr(mean_squared_error: Tensor, value_range: float = 2.0) -> Tensor:
     return 10 * torch.log10(value_range**2 / mean_squared_error)
 
 
-def _total_error(spec: NetworkSpec, weights: Tensor, targets: Tensor, coordinates: Tensor) -> Tensor:
+def _total_error(
+    spec: NetworkSpec, weights: Tensor, targets: Tensor, coordinates: Tensor
+) -> Tensor:
     """A sum over networks: the gradient of each is that of its own mean squared error."""
     return (render(spec, weights, coordinates) - targets).square().mean(dim=(1, 2)).sum()
 

@@ -44,7 +44,9 @@ class NFTEncoder(nn.Module):
             FourierFeatures(spec.positions, channels // 2, fourier_scale),
             PositionEmbedding(spec, channels),
         )
-        self.blocks = nn.Sequential(*(NFTBlock(spec, channels, heads, **block_options) for _ in range(blocks)))
+        self.blocks = nn.Sequential(
+            *(NFTBlock(spec, channels, heads, **block_options) for _ in range(blocks))
+        )
 
     def forward(self, flat: Tensor) -> Tensor:
         return self.blocks(self.embed(flat))
@@ -56,7 +58,9 @@ class NFTClassifier(nn.Module):
     The encoder, cross-attention pooling to `queries` vectors, and an MLP with one hidden layer.
     """
 
-    def __init__(self, encoder: NFTEncoder, outputs: int, *, queries: int, hidden: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, encoder: NFTEncoder, outputs: int, *, queries: int, hidden: int, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.pool = CrossAttentionPooling(encoder.channels, queries)

@@ -14,13 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmark import methods, suites, tasks
+import baselines
+from benchmark import suites, tasks
 from benchmark.datasets import locate
 from benchmark.datasets.storage import WeightDataset
 from benchmark.errors import UserError
-from benchmark.methods import Method, Problem, TwoStageMethod
-from benchmark.runs import execute as runner
-from benchmark.runs.training import Protocol
+from benchmark.methods import Method, Problem
+from benchmark.record.cell import Cell, Entrant
+from benchmark.runs.fit import fit, problem_of
+from benchmark.runs.plan import Run
+from benchmark.runs.training import Monitor
+from benchmark.suites.protocol import Protocol
 
 BATCH = 4
 INVARIANT_BELOW = 1e-6  # of the output's spread, in float64
@@ -38,37 +42,42 @@ class Finding:
 
 def conform(name: str) -> list[Finding]:
     """Everything found about a method, in each task that one of its suites has. Raises UserError for an unknown name."""
-    known = methods.make(name, "mini", "")
-    suite = suites.get("mini" if "mini" in known.suites else next(iter(known.suites), "mini").partition("/")[0])
+    row = baselines.get(name)
+    suite = next(
+        (
+            suite
+            for suite in (suites.get(suites.MINI), *suites.registry().values())
+            if any(row.is_in(suite.name, task) for task in suite.tasks)
+        ),
+        None,
+    )
+    if suite is None:
+        raise UserError(
+            f"{name} is in no suite: give it `mini`, or settings in benchmark/suites/settings"
+        )
     findings = []
     for task, settings in suite.tasks.items():
-        if task not in known.tasks:
+        if not row.is_in(suite.name, task):
             continue
-        method = methods.make(name, suite.name, task)
+        method = row.make(suite.name, task, settings.datasets[0])
         dataset, _ = locate.load(settings.datasets[0])
-        problem = runner.problem_of(tasks.registry()[task](dataset), dataset)
+        problem = problem_of(tasks.registry()[task](dataset), dataset)
         if (reason := method.skip(problem)) is not None:
             findings.append(Finding(f"{task}: reads {dataset.name}", None, f"skips it: {reason}"))
             continue
         findings += [
             *_shapes(method, tasks.registry()[task](dataset), problem),
             *_symmetry(method, task, dataset, problem),
-            _test_targets(method, suite.name, task, dataset),
+            _test_targets(name, method, suite.name, task, dataset),
         ]
-    if not findings:
-        raise UserError(
-            f"{name} does none of the tasks of suite {suite.name}: its `tasks` are {', '.join(known.tasks)}"
-        )
     return findings
 
 
 def _module(method: Method, problem: Problem, seed: int) -> nn.Module:
     """From flat weights to predictions, through both stages where there are two, in float64."""
     torch.manual_seed(seed)
-    if isinstance(method, TwoStageMethod):
-        encoder = method.build_encoder(problem)
-        return _Chain(encoder, method.build(problem)).double().eval()
-    return method.build(problem).double().eval()
+    stages = [stage.build(problem) for stage in method.stages]
+    return (stages[0] if len(stages) == 1 else _Chain(*stages)).double().eval()
 
 
 class _Chain(nn.Module):
@@ -89,14 +98,19 @@ def _shapes(method: Method, on: tasks.Task, problem: Problem) -> list[Finding]:
     left = [name for name, value in _globals().items() if not _same(value, before[name])]
     again, other = _module(method, problem, 0), _module(method, problem, 1)
     same = all(
-        torch.equal(a, b) for a, b in zip(module.state_dict().values(), again.state_dict().values(), strict=True)
+        torch.equal(a, b)
+        for a, b in zip(module.state_dict().values(), again.state_dict().values(), strict=True)
     )
     learned = any(parameter.requires_grad for parameter in module.parameters())
     differs = not learned or any(
         not torch.equal(a, b) for a, b in zip(module.parameters(), other.parameters(), strict=True)
     )
     return [
-        Finding(f"{task}: output", on.fits(outputs, BATCH), f"{tuple(outputs.shape)} for {BATCH} networks"),
+        Finding(
+            f"{task}: output",
+            on.fits(outputs, BATCH),
+            f"{tuple(outputs.shape)} for {BATCH} networks",
+        ),
         Finding(
             f"{task}: finite",
             bool(torch.isfinite(outputs).all()),
@@ -104,7 +118,11 @@ def _shapes(method: Method, on: tasks.Task, problem: Problem) -> list[Finding]:
         ),
         Finding(f"{task}: the same seed makes the same parameters", same, "yes" if same else "no"),
         Finding(f"{task}: another seed makes others", differs, "yes" if differs else "no"),
-        Finding(f"{task}: leaves no global state behind", not left, "nothing changed" if not left else ", ".join(left)),
+        Finding(
+            f"{task}: leaves no global state behind",
+            not left,
+            "nothing changed" if not left else ", ".join(left),
+        ),
     ]
 
 
@@ -127,25 +145,33 @@ def _symmetry(method: Method, task: str, dataset: WeightDataset, problem: Proble
         word = "equivariant" if method.edits else "invariant"
         found.append(
             Finding(
-                f"{task}: {word} to hidden layer {index + 1}", holds, f"changes by {change:.1e} of the spread{claim}"
+                f"{task}: {word} to hidden layer {index + 1}",
+                holds,
+                f"changes by {change:.1e} of the spread{claim}",
             )
         )
     return found
 
 
-def _test_targets(method: Method, suite: str, task: str, dataset: WeightDataset) -> Finding:
+def _test_targets(
+    name: str, method: Method, suite: str, task: str, dataset: WeightDataset
+) -> Finding:
     """Trains twice for a few steps, the second time with the test targets turned round: the predictions must not care."""
     small = {name: _first(split, 64) for name, split in dataset.splits.items()}
     turned = small | {"test": replace(small["test"], targets=small["test"].targets.flip(0))}
     found = []
     for splits in (small, turned):
-        run = runner.Run(suite, task, dataset.name, "permuted", method.name, 0, FEW_STEPS, FEW_STEPS)
+        cell = Cell(suite, task, dataset.name, Entrant(name), 0)
+        run = Run(cell, FEW_STEPS, FEW_STEPS if len(method.stages) > 1 else None)
+        few = replace(dataset, splits=splits)
         with tempfile.TemporaryDirectory() as folder:
-            made = runner.make(run, replace(dataset, splits=splits), Path(folder), torch.device("cpu"), lambda _: None)
-        found.append(made.outcome.predictions)
+            fitted = fit(run, few, Path(folder), torch.device("cpu"), Monitor())
+        found.append(fitted.outcome.predictions)
     holds = all(torch.equal(found[0][name], found[1][name]) for name in found[0])
     return Finding(
-        f"{task}: test targets change nothing", holds, "the same predictions" if holds else "other predictions"
+        f"{task}: test targets change nothing",
+        holds,
+        "the same predictions" if holds else "other predictions",
     )
 
 

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import baselines
-from benchmark import methods
 from benchmark.errors import UserError
 
 TEMPLATE = '''\
@@ -47,7 +46,7 @@ class {cls}(Method):
     name = "{name}"
     title = "{title}"
     paper = "arXiv:0000.00000"
-    suites = {{"mini": {{"learning_rate": 3e-3}}}}
+    mini = {{"learning_rate": 3e-3}}
 
     hidden: int = 128
 
@@ -66,16 +65,24 @@ class {cls}(Method):
 def write(name: str, folder: Path | None = None) -> Path:
     """Write the file of a new method. Raises UserError for a name that cannot be one, or is taken."""
     module = name.replace("-", "_")
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or len(name) > 40 or keyword.iskeyword(module):
+    if (
+        not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name)
+        or len(name) > 40
+        or keyword.iskeyword(module)
+    ):
         raise UserError(
             f"{name!r} cannot be a method's name: small letters, digits and single hyphens, at most 40, as in my-method"
         )
     path = (folder or Path(baselines.__path__[0])) / f"{module}.py"
-    if name in methods.registry() or path.exists():
-        raise UserError(f"there is a method {name!r} already, or a file {path}; choose another name")
+    if name in baselines.registry() or path.exists():
+        raise UserError(
+            f"there is a method {name!r} already, or a file {path}; choose another name"
+        )
     words = name.split("-")
     text = TEMPLATE.format(
-        name=name, title=" ".join(words).capitalize(), cls="".join(word.capitalize() for word in words)
+        name=name,
+        title=" ".join(words).capitalize(),
+        cls="".join(word.capitalize() for word in words),
     )
     path.write_text(text, encoding="utf-8")
     return path

@@ -31,7 +31,9 @@ def build(
     shards, dropped = {}, 0
     for split in SPLITS:
         parts = recipe.shards(split)
-        shards[split] = [storage.shard_path(split, index, len(parts)) for index in range(len(parts))]
+        shards[split] = [
+            storage.shard_path(split, index, len(parts)) for index in range(len(parts))
+        ]
         for part, name in zip(parts, shards[split], strict=True):
             path, digest = folder / name, recipe.digest(source, part)
             note = storage.shard_note(path)

@@ -25,7 +25,13 @@ EDITED = {
     "contrast": "that image with more contrast (`target_image`: the lightness of CIE L*a*b* equalised by OpenCV's CLAHE, clip limit 1, "
     "3x3 tiles). The task is to change the weights so that the network draws it",
 }
-SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
+SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (10**6, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+)
 
 HEAD = """\
 ---
@@ -142,15 +148,21 @@ def _draw_targets(folder: Path, manifest: Manifest) -> None:
     """Write a sheet of what the first test networks draw, above what an editor is to make of it."""
     test = next(storage.stream(folder, "test"))
     rows = test.weights[:16], test.targets[:16]
-    drawn = to_pixels(siren.render(manifest.network, rows[0], siren.grid(*manifest.image)), *manifest.image)
-    sheet([("network", drawn), ("target", rows[1].numpy().reshape(drawn.shape))]).save(folder / "renderings.png")
+    drawn = to_pixels(
+        siren.render(manifest.network, rows[0], siren.grid(*manifest.image)), *manifest.image
+    )
+    sheet([("network", drawn), ("target", rows[1].numpy().reshape(drawn.shape))]).save(
+        folder / "renderings.png"
+    )
 
 
 def _draw_accuracies(folder: Path) -> None:
     """Write a histogram of a zoo's test accuracies, of all splits."""
     from matplotlib.figure import Figure  # slow to import
 
-    accuracies = [part.targets.numpy() for split in SPLITS for part in storage.stream(folder, split)]
+    accuracies = [
+        part.targets.numpy() for split in SPLITS for part in storage.stream(folder, split)
+    ]
     figure = Figure(figsize=(6, 3), layout="constrained")
     axes = figure.subplots()
     axes.hist(np.concatenate(accuracies), bins=np.linspace(0, 1, 41).tolist(), color="tab:blue")
@@ -159,7 +171,9 @@ def _draw_accuracies(folder: Path) -> None:
     figure.savefig(folder / "accuracies.png", dpi=120)
 
 
-def write(folder: Path, title: str, source: ImageSource | None, manifest: Manifest, recipe: Recipe | None) -> None:
+def write(
+    folder: Path, title: str, source: ImageSource | None, manifest: Manifest, recipe: Recipe | None
+) -> None:
     """Write the card of a sealed dataset, YAML that the Hub and `datasets` read and what a person wants to know, and its picture."""
     if manifest.target_pixels:
         _draw_targets(folder, manifest)
@@ -167,10 +181,14 @@ def write(folder: Path, title: str, source: ImageSource | None, manifest: Manife
         _draw_renderings(folder, manifest)
     elif source:
         _draw_accuracies(folder)
-    (folder / "README.md").write_text(_card(folder, title, source, manifest, recipe), encoding="utf-8")
+    (folder / "README.md").write_text(
+        _card(folder, title, source, manifest, recipe), encoding="utf-8"
+    )
 
 
-def _card(folder: Path, title: str, source: ImageSource | None, manifest: Manifest, recipe: Recipe | None) -> str:
+def _card(
+    folder: Path, title: str, source: ImageSource | None, manifest: Manifest, recipe: Recipe | None
+) -> str:
     bits = recipe.significant_bits if recipe else 24
     common = {
         "repository": source.repository if source else "",
@@ -185,29 +203,48 @@ def _card(folder: Path, title: str, source: ImageSource | None, manifest: Manife
         title=title,
         tags="- implicit-neural-representations\n" * (manifest.network.activation == "sine"),
         size=next(name for limit, name in SIZES if manifest.rows < limit),
-        data_files="\n".join(f"  - split: {name}\n    path: data/{name}-*.parquet" for name in SPLITS),
+        data_files="\n".join(
+            f"  - split: {name}\n    path: data/{name}-*.parquet" for name in SPLITS
+        ),
         **common,
     )
     if isinstance(recipe, InrRecipe):
-        found = {split: torch.cat([part.quality for part in storage.stream(folder, split)]) for split in SPLITS}
+        found = {
+            split: torch.cat([part.quality for part in storage.stream(folder, split)])
+            for split in SPLITS
+        }
         body = _inr_card(recipe, found, common)
     elif isinstance(recipe, SineRecipe):
-        found = {split: torch.cat([part.quality for part in storage.stream(folder, split)]) for split in SPLITS}
+        found = {
+            split: torch.cat([part.quality for part in storage.stream(folder, split)])
+            for split in SPLITS
+        }
         body = _sine_card(recipe, found, common)
     elif isinstance(recipe, ZooRecipe):
-        found = {split: torch.cat([part.targets for part in storage.stream(folder, split)]) for split in SPLITS}
+        found = {
+            split: torch.cat([part.targets for part in storage.stream(folder, split)])
+            for split in SPLITS
+        }
         body = _zoo_card(recipe, found, common)
     else:
         rows = {split: sum(file.rows for file in files) for split, files in manifest.files.items()}
         body = IMPORT_CARD.format(
-            alternative="what the first test networks draw" if manifest.image else "how the accuracies are distributed",
+            alternative="what the first test networks draw"
+            if manifest.image
+            else "how the accuracies are distributed",
             picture="renderings.png" if manifest.image else "accuracies.png",
-            target="the class of the image it draws" if manifest.image else "its accuracy on test images (`target`)",
+            target="the class of the image it draws"
+            if manifest.image
+            else "its accuracy on test images (`target`)",
             splits="\n".join(f"| {split} | {count:,} |" for split, count in rows.items()),
             layout=manifest.recipe["format"],
             **common,
         )
-    citation = f"As its source images: {source.citation}." if source else "Made by this recipe from nothing else."
+    citation = (
+        f"As its source images: {source.citation}."
+        if source
+        else "Made by this recipe from nothing else."
+    )
     return head + body + FOOT.format(citation=citation, fingerprint=manifest.fingerprint, **common)
 
 
@@ -247,7 +284,8 @@ def _sine_card(recipe: SineRecipe, found: Mapping[str, Tensor], common: Mapping[
 
 def _psnr_lines(found: Mapping[str, Tensor]) -> str:
     return "\n".join(
-        f"| {split} | {len(psnr):,} | {psnr.median():.1f} dB | {psnr.min():.1f} dB |" for split, psnr in found.items()
+        f"| {split} | {len(psnr):,} | {psnr.median():.1f} dB | {psnr.min():.1f} dB |"
+        for split, psnr in found.items()
     )
 
 

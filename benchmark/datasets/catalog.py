@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchmark.datasets import listing
 from benchmark.datasets.hub import Published
 from benchmark.datasets.importers import Importer
 from benchmark.datasets.recipes.inr import InrRecipe
@@ -16,9 +15,6 @@ from benchmark.datasets.recipes.sines import SineRecipe
 from benchmark.datasets.recipes.zoo import ZooRecipe
 from benchmark.datasets.sources import ImageSource
 from benchmark.errors import UserError
-
-HERE = Path(__file__).resolve().parent
-EMBEDDED = HERE / "embedded"
 
 
 class Entry(BaseModel):
@@ -40,13 +36,13 @@ class Entry(BaseModel):
     @property
     def embedded(self) -> bool:
         """Whether it comes with the project."""
-        return (EMBEDDED / self.name).is_dir()
+        return (listing.EMBEDDED / self.name).is_dir()
 
 
 @cache
 def catalog() -> dict[str, Entry]:
     """Every dataset, by name."""
-    data: dict[str, Any] = tomllib.loads((HERE / "catalog.toml").read_text(encoding="utf-8"))
+    data = listing.catalog_data()
     return {
         name: Entry(
             name=name,

@@ -50,7 +50,10 @@ def fetch_file(repository: str, file: str, revision: str) -> Path:
     """One file of a dataset repository, in the Hub's own cache. Raises UserError where it cannot be had."""
     from huggingface_hub import hf_hub_download
 
-    path = _ask(repository, lambda: hf_hub_download(repository, file, repo_type="dataset", revision=revision))
+    path = _ask(
+        repository,
+        lambda: hf_hub_download(repository, file, repo_type="dataset", revision=revision),
+    )
     return Path(path)
 
 
@@ -62,7 +65,11 @@ def publish(folder: Path, repository: str, *, private: bool) -> Published:
     def upload() -> str:
         api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
         commit = api.upload_folder(
-            folder_path=folder, repo_id=repository, repo_type="dataset", allow_patterns=FILES, commit_message="Dataset"
+            folder_path=folder,
+            repo_id=repository,
+            repo_type="dataset",
+            allow_patterns=FILES,
+            commit_message="Dataset",
         )
         return commit.oid
 
@@ -74,9 +81,15 @@ def _ask(where: str, request: Callable[[], Made]) -> Made:
     try:
         return request()
     except GatedRepoError:
-        reason, mend = "access must be asked for", "ask on the dataset's page, then log in with `hf auth login`"
+        reason, mend = (
+            "access must be asked for",
+            "ask on the dataset's page, then log in with `hf auth login`",
+        )
     except RevisionNotFoundError:
-        reason, mend = "that revision is not there", "it was removed or never published; see the catalogue"
+        reason, mend = (
+            "that revision is not there",
+            "it was removed or never published; see the catalogue",
+        )
     except RepositoryNotFoundError:
         reason, mend = "not found, or private", "log in with `hf auth login` if you have access"
     except LocalEntryNotFoundError:
@@ -87,10 +100,17 @@ def _ask(where: str, request: Callable[[], Made]) -> Made:
     except HfHubHTTPError as error:
         status = getattr(error.response, "status_code", None)
         reason = f"the Hub answered {status}" if status else str(error).splitlines()[0]
-        waiting = "it asks to wait; the same command goes on later" if status == 429 else "the same command tries again"
+        waiting = (
+            "it asks to wait; the same command goes on later"
+            if status == 429
+            else "the same command tries again"
+        )
         mend = "log in with `hf auth login`" if status in (401, 403) else waiting
     except (OSError, ValueError) as error:  # cut connections, full disks, malformed names
-        reason, mend = str(error).splitlines()[0] if str(error) else type(error).__name__, "the same command goes on"
+        reason, mend = (
+            str(error).splitlines()[0] if str(error) else type(error).__name__,
+            "the same command goes on",
+        )
     except Exception as error:
         if type(error).__module__.split(".")[0] not in (
             "httpx",

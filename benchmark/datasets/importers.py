@@ -83,7 +83,9 @@ class Sirens(BaseModel, ABC):
         own = [file.index for file in files if file.copy == 0]
         if own != list(range(len(own))):
             missing = next((index for index, found in enumerate(own) if index != found), 0)
-            raise UserError(f"{source}: network {missing} is missing; the splits are by number, so all must be there")
+            raise UserError(
+                f"{source}: network {missing} is missing; the splits are by number, so all must be there"
+            )
         splits: dict[str, list[Found]] = {split: [] for split in SPLITS}
         for file in files:
             split = self.split_of(file.index)
@@ -93,9 +95,15 @@ class Sirens(BaseModel, ABC):
 
         def read(part: Sequence[Found]) -> Split:
             weights = torch.stack([_load(file.path, columns.spec) for file in part])
-            numbers = ([file.label for file in part], [file.index for file in part], [file.copy for file in part])
+            numbers = (
+                [file.label for file in part],
+                [file.index for file in part],
+                [file.copy for file in part],
+            )
             labels, index, copy = (torch.tensor(column) for column in numbers)
-            unknown = torch.full((len(part),), torch.nan)  # the fit's quality is not published with the weights
+            unknown = torch.full(
+                (len(part),), torch.nan
+            )  # the fit's quality is not published with the weights
             return Split(weights, labels, index.int(), copy.int(), unknown)
 
         return Original(columns, splits, read)
@@ -124,7 +132,9 @@ class NfnSirens(Sirens):
                 if (number := re.fullmatch(r"net(\d+)\.pth", path.name)) is not None:
                     files.append(Found(copy, int(number[1]), label, path))
         if not files:
-            raise UserError(f"{source}: no networks: it has no folders like {self.prefix}_0s with files like net0.pth")
+            raise UserError(
+                f"{source}: no networks: it has no folders like {self.prefix}_0s with files like net0.pth"
+            )
         return sorted(files, key=lambda file: (file.copy, file.index))
 
 
@@ -165,7 +175,9 @@ class CnnZoo(BaseModel):
 
     def open(self, source: Path, classes: tuple[str, ...]) -> Original:  # noqa: ARG002
         weights = self._weights(source / "weights.npy")
-        metrics = self._table(source / "metrics.csv.gz", ["step", "test_accuracy", "train_accuracy"])
+        metrics = self._table(
+            source / "metrics.csv.gz", ["step", "test_accuracy", "train_accuracy"]
+        )
         layout = self._table(source / "layout.csv", ["varname", "start_idx", "end_idx", "shape"])
         order = self._table(source / self.order, [0], header=None)[0].to_numpy()
         if len(metrics) != len(weights) or sorted(order) != list(range(len(weights))):
@@ -179,17 +191,31 @@ class CnnZoo(BaseModel):
         others = list(range(half))
         random.Random(0).shuffle(others)  # noqa: S311, the published order is Python's own
         train = int(0.8 * half)
-        splits = {"train": final[others[:train]], "validation": final[others[train:]], "test": final[half:]}
-        targets, quality = (metrics[name].to_numpy(np.float32) for name in ("test_accuracy", "train_accuracy"))
+        splits = {
+            "train": final[others[:train]],
+            "validation": final[others[train:]],
+            "test": final[half:],
+        }
+        targets, quality = (
+            metrics[name].to_numpy(np.float32) for name in ("test_accuracy", "train_accuracy")
+        )
 
         def read(rows: np.ndarray) -> Split:
-            flat = torch.from_numpy(np.ascontiguousarray(weights[rows][:, columns_of], dtype=np.float32))
+            flat = torch.from_numpy(
+                np.ascontiguousarray(weights[rows][:, columns_of], dtype=np.float32)
+            )
             if not bool(torch.isfinite(flat).all()):
                 row = int(rows[int((~torch.isfinite(flat)).any(dim=1).nonzero()[0])])
-                raise UserError(f"{source / 'weights.npy'}: network {row} has a weight that is NaN or infinite")
+                raise UserError(
+                    f"{source / 'weights.npy'}: network {row} has a weight that is NaN or infinite"
+                )
             index = torch.from_numpy(rows.astype(np.int32))
             return Split(
-                flat, torch.from_numpy(targets[rows]), index, torch.zeros_like(index), torch.from_numpy(quality[rows])
+                flat,
+                torch.from_numpy(targets[rows]),
+                index,
+                torch.zeros_like(index),
+                torch.from_numpy(quality[rows]),
             )
 
         return Original(Columns(spec, (), "train_accuracy"), splits, read)
@@ -200,14 +226,20 @@ class CnnZoo(BaseModel):
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: cannot be read as an array ({error})") from None
         if weights.ndim != 2 or weights.dtype.kind != "f":
-            raise UserError(f"{path}: holds {weights.dtype} of shape {weights.shape}, not a row of numbers per network")
+            raise UserError(
+                f"{path}: holds {weights.dtype} of shape {weights.shape}, not a row of numbers per network"
+            )
         return weights
 
-    def _table(self, path: Path, wanted: list[str] | list[int], header: int | None = 0) -> pd.DataFrame:
+    def _table(
+        self, path: Path, wanted: list[str] | list[int], header: int | None = 0
+    ) -> pd.DataFrame:
         try:
             table = pd.read_csv(path, header=header)
         except FileNotFoundError:
-            where = ", from experiments/predict_gen_data_splits of NFN's repository" * (path.name == self.order)
+            where = ", from experiments/predict_gen_data_splits of NFN's repository" * (
+                path.name == self.order
+            )
             raise UserError(f"{path}: not found; put it there{where}") from None
         except (OSError, ValueError, pd.errors.ParserError) as error:
             raise UserError(f"{path}: cannot be read as a table ({error})") from None
@@ -215,7 +247,9 @@ class CnnZoo(BaseModel):
             raise UserError(f"{path}: no column {', '.join(missing)}")
         return table
 
-    def _spec(self, path: Path, layout: pd.DataFrame, parameters: int) -> tuple[NetworkSpec, np.ndarray]:
+    def _spec(
+        self, path: Path, layout: pd.DataFrame, parameters: int
+    ) -> tuple[NetworkSpec, np.ndarray]:
         """The networks' spec, and where each of their parameters lies in a row of weights.npy (TensorFlow's order)."""
         kernels, biases = [], []
         try:
@@ -225,14 +259,24 @@ class CnnZoo(BaseModel):
                 (kernels if "kernel" in row.varname else biases).append(places)
             layers, flat = [], []
             for kernel, bias in zip(kernels, biases, strict=True):
-                outputs_first = np.moveaxis(kernel, (-1, -2), (0, 1))  # from [*kernel, inputs, outputs]
-                layers.append(LayerSpec(*map(int, outputs_first.shape[:2]), tuple(map(int, outputs_first.shape[2:]))))
+                outputs_first = np.moveaxis(
+                    kernel, (-1, -2), (0, 1)
+                )  # from [*kernel, inputs, outputs]
+                layers.append(
+                    LayerSpec(
+                        *map(int, outputs_first.shape[:2]), tuple(map(int, outputs_first.shape[2:]))
+                    )
+                )
                 flat += [outputs_first.reshape(-1), bias.reshape(-1)]
             spec, order = NetworkSpec(tuple(layers), activation="various"), np.concatenate(flat)
         except (ValueError, TypeError, SyntaxError) as error:
-            raise UserError(f"{path}: no layout of convolutions and dense layers ({error})") from None
+            raise UserError(
+                f"{path}: no layout of convolutions and dense layers ({error})"
+            ) from None
         if sorted(order) != list(range(parameters)):
-            raise UserError(f"{path}: tells of {len(order)} parameters, but weights.npy has {parameters}")
+            raise UserError(
+                f"{path}: tells of {len(order)} parameters, but weights.npy has {parameters}"
+            )
         return spec, order
 
 
@@ -259,17 +303,25 @@ def import_original(
         if not len(mine):
             raise UserError(f"{source}: no network of the {split} split")
         parts = [mine[start : start + SHARD] for start in range(0, len(mine), SHARD)]
-        shards[split] = [storage.shard_path(split, index, len(parts)) for index in range(len(parts))]
+        shards[split] = [
+            storage.shard_path(split, index, len(parts)) for index in range(len(parts))
+        ]
         for part, path in zip(parts, shards[split], strict=True):
-            storage.write_shard(folder / path, original.columns, original.read(part), {"importer": layout.format})
+            storage.write_shard(
+                folder / path, original.columns, original.read(part), {"importer": layout.format}
+            )
             done += len(part)
             progress(done, total)
     examples = None
-    if isinstance(layout, Sirens):  # no images are published with the networks: what they draw stands for them
+    if isinstance(
+        layout, Sirens
+    ):  # no images are published with the networks: what they draw stands for them
         first = original.read(original.splits["test"][:EXAMPLES]).weights
         drawn = siren.render(original.columns.spec, first, siren.grid(layout.side, layout.side))
         examples = to_pixels(drawn, layout.side, layout.side)
-    manifest = storage.seal(folder, name, original.columns, layout.model_dump(mode="json"), shards, examples)
+    manifest = storage.seal(
+        folder, name, original.columns, layout.model_dump(mode="json"), shards, examples
+    )
     cards.write(folder, title, images, manifest, None)
     return manifest
 
@@ -291,8 +343,12 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path}: cannot be read as tensors ({type(error).__name__}); fetch the file again") from None
-    if not isinstance(loaded, dict) or not all(isinstance(tensor, Tensor) for tensor in loaded.values()):
+        raise UserError(
+            f"{path}: cannot be read as tensors ({type(error).__name__}); fetch the file again"
+        ) from None
+    if not isinstance(loaded, dict) or not all(
+        isinstance(tensor, Tensor) for tensor in loaded.values()
+    ):
         raise UserError(f"{path}: holds no state_dict of tensors")
     return loaded
 

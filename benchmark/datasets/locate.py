@@ -7,8 +7,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.datasets import hub, storage
-from benchmark.datasets.catalog import EMBEDDED, Entry, entry
+from benchmark.datasets import hub, listing, storage
+from benchmark.datasets.catalog import Entry, entry
 from benchmark.datasets.storage import WeightDataset
 from benchmark.errors import UserError
 
@@ -33,18 +33,22 @@ def mirror_folder(given: Path | None = None) -> Path | None:
 
     Raises UserError for one that is not there.
     """
-    named = given or (os.environ.get("NFT_BENCHMARK_HUB_MIRROR") and Path(os.environ["NFT_BENCHMARK_HUB_MIRROR"]))
+    named = given or (
+        os.environ.get("NFT_BENCHMARK_HUB_MIRROR") and Path(os.environ["NFT_BENCHMARK_HUB_MIRROR"])
+    )
     if not named:
         return None
     if not (named / "datasets").is_dir():
-        raise UserError(f"{named}: no folder laid out like the Hub: it has no datasets/<owner>/<name>")
+        raise UserError(
+            f"{named}: no folder laid out like the Hub: it has no datasets/<owner>/<name>"
+        )
     return named
 
 
 def local(wanted: Entry) -> Located | None:
     """A copy on this machine, with the project or in the cache; None where there is none."""
     if wanted.embedded:
-        return Located(EMBEDDED / wanted.name, "embedded")
+        return Located(listing.EMBEDDED / wanted.name, "embedded")
     folder = cache_folder() / "datasets" / wanted.name
     if not (folder / "manifest.json").is_file():
         return None
@@ -61,7 +65,10 @@ def pull(wanted: Entry, mirror: Path | None = None) -> Located:
     place = _pinned(wanted)
     if wanted.published is None or place is None:
         if wanted.recipe is None:
-            command, remark = f"import {wanted.name} FOLDER", "with the files that its authors published"
+            command, remark = (
+                f"import {wanted.name} FOLDER",
+                "with the files that its authors published",
+            )
         else:
             command, remark = f"build {wanted.name}", "which first says how long that takes"
         raise UserError(
@@ -78,7 +85,9 @@ def pull(wanted: Entry, mirror: Path | None = None) -> Located:
         manifest = storage.verify(arriving)
         _check_fingerprint(wanted, manifest.fingerprint, arriving)
     except UserError:
-        shutil.rmtree(arriving)  # wrong bytes: nothing of them may be taken for what an interrupted download left
+        shutil.rmtree(
+            arriving
+        )  # wrong bytes: nothing of them may be taken for what an interrupted download left
         raise
     arriving.replace(folder)
     return Located(folder, place)
@@ -88,7 +97,9 @@ def load(name: str, mirror: Path | None = None) -> tuple[WeightDataset, str]:
     """Read and verify a dataset. Returns it, and where it is from. Raises UserError where it cannot be had, is damaged or another."""
     wanted = entry(name)
     found = pull(wanted, mirror)
-    dataset = storage.read(found.folder, None if found.origin == "embedded" else cache_folder() / "unpacked")
+    dataset = storage.read(
+        found.folder, None if found.origin == "embedded" else cache_folder() / "unpacked"
+    )
     _check_fingerprint(wanted, dataset.manifest.fingerprint, found.folder)
     return dataset, found.origin
 
@@ -102,7 +113,9 @@ def fingerprint(name: str) -> str | None:
 
 def _check_fingerprint(wanted: Entry, fingerprint: str, folder: Path) -> None:
     if wanted.fingerprint is not None and fingerprint != wanted.fingerprint:
-        raise UserError(f"{folder}: not the catalogue's {wanted.name}: its fingerprint differs; restore or rebuild it")
+        raise UserError(
+            f"{folder}: not the catalogue's {wanted.name}: its fingerprint differs; restore or rebuild it"
+        )
 
 
 def _pinned(wanted: Entry) -> str | None:

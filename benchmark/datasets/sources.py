@@ -31,7 +31,9 @@ class ImageSource(BaseModel):
     classes: tuple[str, ...]
 
 
-def images(source: ImageSource, split: str, rows: Sequence[int], mirror: Path | None) -> tuple[np.ndarray, np.ndarray]:
+def images(
+    source: ImageSource, split: str, rows: Sequence[int], mirror: Path | None
+) -> tuple[np.ndarray, np.ndarray]:
     """The given rows of a split: images `[rows, height, width, 3]` uint8 and labels `[rows]` int64.
 
     `mirror` is a folder that holds `datasets/<repository>/...`; without it the Hub is asked, at the pinned revision.
@@ -42,7 +44,9 @@ def images(source: ImageSource, split: str, rows: Sequence[int], mirror: Path | 
     except (pa.ArrowInvalid, KeyError) as error:
         raise UserError(f"{path}: not a parquet file of images ({error})") from None
     if max(rows) >= table.num_rows:
-        raise UserError(f"{path}: {table.num_rows} images, but the recipe asks for number {max(rows)}")
+        raise UserError(
+            f"{path}: {table.num_rows} images, but the recipe asks for number {max(rows)}"
+        )
     table = table.take(list(rows))
     encoded = [row["bytes"] for row in table[source.image_column].to_pylist()]
     if not source.jpeg and any(data.startswith(b"\xff\xd8") for data in encoded):
@@ -58,6 +62,8 @@ def _locate(source: ImageSource, file: str, mirror: Path | None) -> Path:
     if mirror is not None:
         path = mirror / "datasets" / source.repository / file
         if not path.is_file():
-            raise UserError(f"{path}: not found; --hub-mirror names the folder that holds datasets/{source.repository}")
+            raise UserError(
+                f"{path}: not found; --hub-mirror names the folder that holds datasets/{source.repository}"
+            )
         return path
     return hub.fetch_file(source.repository, file, source.revision)

@@ -182,7 +182,9 @@ class WeightDataset:
 
 def fingerprint(spec: NetworkSpec, splits: Mapping[str, Split]) -> str:
     """SHA-256 over the canonical bytes: the spec as JSON, then each split's name, rows, weights and targets, little-endian."""
-    return _fingerprint(spec, {name: lambda split=split: iter([split]) for name, split in splits.items()})
+    return _fingerprint(
+        spec, {name: lambda split=split: iter([split]) for name, split in splits.items()}
+    )
 
 
 def _fingerprint(spec: NetworkSpec, splits: Mapping[str, Callable[[], Iterator[Split]]]) -> str:
@@ -205,11 +207,20 @@ def shard_path(split: str, index: int, count: int) -> str:
 
 def write_shard(path: Path, columns: Columns, split: Split, note: Mapping[str, str]) -> None:
     """Write one shard, whole or not at all; `note` goes into the file's metadata."""
-    from datasets import ClassLabel, Features, List, Value  # slow to import, and only writing needs it
+    from datasets import (
+        ClassLabel,
+        Features,
+        List,
+        Value,
+    )  # slow to import, and only writing needs it
 
     parameters = columns.spec.parameters
     features = Features(
-        {name: Value(str(kind)) for name, kind in columns.types.items() if not pa.types.is_fixed_size_list(kind)}
+        {
+            name: Value(str(kind))
+            for name, kind in columns.types.items()
+            if not pa.types.is_fixed_size_list(kind)
+        }
     )
     features = {"weights": List(Value("float32"), length=parameters), **features}
     if columns.pixels:
@@ -247,7 +258,10 @@ def shard_note(path: Path) -> dict[str, str] | None:
         metadata = pq.read_schema(path).metadata or {}
     except (OSError, pa.ArrowInvalid):
         return None
-    return {key.decode(errors="replace"): value.decode(errors="replace") for key, value in metadata.items()}
+    return {
+        key.decode(errors="replace"): value.decode(errors="replace")
+        for key, value in metadata.items()
+    }
 
 
 def seal(
@@ -264,11 +278,19 @@ def seal(
     if examples is not None:
         rows, *image = examples.shape[:3]
         path = folder / "examples.png"
-        Image.fromarray(examples.reshape(rows * image[0], image[1], *examples.shape[3:])).save(path, optimize=True)
+        Image.fromarray(examples.reshape(rows * image[0], image[1], *examples.shape[3:])).save(
+            path, optimize=True
+        )
         picture = StoredFile(path=path.name, rows=rows, sha256=_sha256(path))
-    count = {path: pq.read_metadata(folder / path).num_rows for paths in shards.values() for path in paths}
+    count = {
+        path: pq.read_metadata(folder / path).num_rows
+        for paths in shards.values()
+        for path in paths
+    }
     files = {
-        split: [StoredFile(path=path, rows=count[path], sha256=_sha256(folder / path)) for path in paths]
+        split: [
+            StoredFile(path=path, rows=count[path], sha256=_sha256(folder / path)) for path in paths
+        ]
         for split, paths in shards.items()
     }
 
@@ -287,9 +309,13 @@ def seal(
         files=files,
         examples=picture,
         image=image,
-        fingerprint=_fingerprint(columns.spec, {split: partial(read_split, split) for split in SPLITS}),
+        fingerprint=_fingerprint(
+            columns.spec, {split: partial(read_split, split) for split in SPLITS}
+        ),
     )
-    (folder / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (folder / "manifest.json").write_text(
+        manifest.model_dump_json(indent=2) + "\n", encoding="utf-8"
+    )
     return manifest
 
 
@@ -326,7 +352,9 @@ def read(folder: Path, cache: Path | None = None) -> WeightDataset:
         }
         splits = {split: _join(shards) for split, shards in parts.items()}
         if fingerprint(columns.spec, splits) != manifest.fingerprint:
-            raise UserError(f"{folder / 'manifest.json'}: the fingerprint is not that of the data; {MEND}")
+            raise UserError(
+                f"{folder / 'manifest.json'}: the fingerprint is not that of the data; {MEND}"
+            )
         if unpacked:
             for split, whole in splits.items():
                 _unpack(unpacked / split, whole)
@@ -347,9 +375,13 @@ def verify(folder: Path) -> Manifest:
     manifest = read_manifest(folder)
     for file in manifest.every_file:
         _verify(folder, file)
-    found = _fingerprint(manifest.network, {split: partial(stream, folder, split) for split in SPLITS})
+    found = _fingerprint(
+        manifest.network, {split: partial(stream, folder, split) for split in SPLITS}
+    )
     if found != manifest.fingerprint:
-        raise UserError(f"{folder / 'manifest.json'}: the fingerprint is not that of the data; {MEND}")
+        raise UserError(
+            f"{folder / 'manifest.json'}: the fingerprint is not that of the data; {MEND}"
+        )
     read_examples(folder, manifest)
     return manifest
 
@@ -362,7 +394,9 @@ def read_examples(folder: Path, manifest: Manifest) -> np.ndarray | None:
     shape = (manifest.examples.rows, *manifest.image)
     try:
         with Image.open(path) as picture:
-            pixels = np.asarray(picture.convert("L" if manifest.network.neurons[-1] == 1 else "RGB"))
+            pixels = np.asarray(
+                picture.convert("L" if manifest.network.neurons[-1] == 1 else "RGB")
+            )
         return pixels.reshape(*shape, *pixels.shape[2:])
     except (OSError, Image.DecompressionBombError, ValueError) as error:
         raise UserError(f"{path}: not the images the manifest tells of ({error}); {MEND}") from None
@@ -372,7 +406,9 @@ def _verify(folder: Path, file: StoredFile) -> None:
     path = folder / file.path
     try:
         if _sha256(path) != file.sha256:
-            raise UserError(f"{path}: damaged or changed, its SHA-256 is not the manifest's; {MEND}")
+            raise UserError(
+                f"{path}: damaged or changed, its SHA-256 is not the manifest's; {MEND}"
+            )
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}; {MEND}") from None
 
@@ -391,17 +427,26 @@ def _read_shard(path: Path, file: StoredFile, columns: Columns) -> Split:
         same = found == column_type or (
             pa.types.is_fixed_size_list(found)
             and pa.types.is_fixed_size_list(column_type)
-            and (found.list_size, found.value_type) == (column_type.list_size, column_type.value_type)
+            and (found.list_size, found.value_type)
+            == (column_type.list_size, column_type.value_type)
         )
         if not same or table[column].null_count:
-            raise UserError(f"{path}: column {column!r} must be {column_type} without gaps, not {found}; {MEND}")
+            raise UserError(
+                f"{path}: column {column!r} must be {column_type} without gaps, not {found}; {MEND}"
+            )
     if table.num_rows != file.rows:
-        raise UserError(f"{path}: {table.num_rows} networks where the manifest says {file.rows}; {MEND}")
-    weights, targets, source_index, copy, quality = (_from_arrow(table[column].combine_chunks()) for column in wanted)
+        raise UserError(
+            f"{path}: {table.num_rows} networks where the manifest says {file.rows}; {MEND}"
+        )
+    weights, targets, source_index, copy, quality = (
+        _from_arrow(table[column].combine_chunks()) for column in wanted
+    )
     if not bool(torch.isfinite(weights).all()):
         row = int((~torch.isfinite(weights)).any(dim=1).nonzero()[0])
         raise UserError(f"{path}: network {row} has a weight that is NaN or infinite; {MEND}")
-    if columns.target == "label" and (int(targets.min()) < 0 or int(targets.max()) >= len(columns.classes)):
+    if columns.target == "label" and (
+        int(targets.min()) < 0 or int(targets.max()) >= len(columns.classes)
+    ):
         raise UserError(f"{path}: a label lies outside 0 to {len(columns.classes) - 1}; {MEND}")
     if targets.is_floating_point() and not bool(torch.isfinite(targets).all()):
         raise UserError(f"{path}: a target is NaN or infinite; {MEND}")
@@ -417,7 +462,9 @@ def _from_arrow(column: pa.Array) -> Tensor:
 def _join(shards: list[Split]) -> Split:
     if len(shards) == 1:
         return shards[0]
-    return Split(*(torch.cat([getattr(shard, field.name) for shard in shards]) for field in fields(Split)))
+    return Split(
+        *(torch.cat([getattr(shard, field.name) for shard in shards]) for field in fields(Split))
+    )
 
 
 def _unpack(folder: Path, split: Split) -> None:
@@ -430,23 +477,36 @@ def _unpack(folder: Path, split: Split) -> None:
 
 def _load_unpacked(folder: Path) -> Split:
     # Copy on write: a method that changes what it was given changes its own copy.
-    return Split(*(torch.from_numpy(np.load(folder / f"{field.name}.npy", mmap_mode="c")) for field in fields(Split)))
+    return Split(
+        *(
+            torch.from_numpy(np.load(folder / f"{field.name}.npy", mmap_mode="c"))
+            for field in fields(Split)
+        )
+    )
 
 
 def _stamps(unpacked: Path, folder: Path, manifest: Manifest) -> dict[str, list[int | str]]:
     """Size and time stamp of every file that a verified read depends on."""
     arrays = [unpacked / split / f"{field.name}.npy" for split in SPLITS for field in fields(Split)]
-    paths = [folder / "manifest.json", *(folder / file.path for file in manifest.every_file), *arrays]
+    paths = [
+        folder / "manifest.json",
+        *(folder / file.path for file in manifest.every_file),
+        *arrays,
+    ]
     return {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
 
 
 def _stamp(unpacked: Path, folder: Path, manifest: Manifest) -> None:
-    (unpacked / "verified.json").write_text(json.dumps(_stamps(unpacked, folder, manifest)), encoding="utf-8")
+    (unpacked / "verified.json").write_text(
+        json.dumps(_stamps(unpacked, folder, manifest)), encoding="utf-8"
+    )
 
 
 def _is_stamped(unpacked: Path, folder: Path, manifest: Manifest) -> bool:
     try:
-        return json.loads((unpacked / "verified.json").read_bytes()) == _stamps(unpacked, folder, manifest)
+        return json.loads((unpacked / "verified.json").read_bytes()) == _stamps(
+            unpacked, folder, manifest
+        )
     except (OSError, ValueError):
         return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -12,18 +13,23 @@ from benchmark.record.predictions import Outcome
 from benchmark.record.schema import RecordError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Metric:
-    """label, scale, digits: how tables show it. margin: two results no further apart count as the same, in the shown unit, or as a
-    fraction of the reported value where `relative`; declared before any run at the papers' size. bounds: what no result can leave.
-    each: a score per network, whose mean is the metric; None where it is not a mean. whole: from all predictions and targets.
+    """How a task is scored.
+
+    label, scale, digits: how tables show it. direction: which way is better.
+    margin: two results no further apart count as the same, in the shown unit, or as a fraction of
+    the reported value where `relative`; declared before any run at the papers' size.
+    bounds: what no result can leave.
+    each: a score per network, whose mean is the metric; None where it is not a mean.
+    whole: from all predictions and targets.
     """
 
     name: str
     label: str
     scale: float
     digits: int
-    higher_is_better: bool
+    direction: Literal["max", "min"]
     margin: float
     relative: bool
     bounds: tuple[float, float]
@@ -53,37 +59,64 @@ def _tau(outcome: Outcome) -> float:
 
 
 def _r2(outcome: Outcome) -> float:
-    targets, predictions = outcome.targets.astype(np.float64), outcome.predictions.astype(np.float64)
-    return float(1 - np.square(predictions - targets).sum() / np.square(targets - targets.mean()).sum())
+    targets, predictions = (
+        outcome.targets.astype(np.float64),
+        outcome.predictions.astype(np.float64),
+    )
+    return float(
+        1 - np.square(predictions - targets).sum() / np.square(targets - targets.mean()).sum()
+    )
 
 
 _METRICS = (
     Metric(
-        "accuracy",
-        "accuracy in percent",
-        100,
-        1,
-        True,
-        1.0,
-        False,
-        (0, 1),
-        _right,
-        lambda made: float(_right(made).mean()),
+        name="accuracy",
+        label="accuracy in percent",
+        scale=100,
+        digits=1,
+        direction="max",
+        margin=1.0,
+        relative=False,
+        bounds=(0, 1),
+        each=_right,
+        whole=lambda outcome: float(_right(outcome).mean()),
     ),
-    Metric("kendall_tau", "Kendall's tau", 1, 3, True, 0.01, False, (-1, 1), None, _tau),
-    Metric("r2", "R2", 1, 3, True, 0.01, False, (-np.inf, 1), None, _r2),
+    Metric(
+        name="kendall_tau",
+        label="Kendall's tau",
+        scale=1,
+        digits=3,
+        direction="max",
+        margin=0.01,
+        relative=False,
+        bounds=(-1, 1),
+        each=None,
+        whole=_tau,
+    ),
+    Metric(
+        name="r2",
+        label="R2",
+        scale=1,
+        digits=3,
+        direction="max",
+        margin=0.01,
+        relative=False,
+        bounds=(-np.inf, 1),
+        each=None,
+        whole=_r2,
+    ),
     # An editor's prediction is its error on each network, so there are no targets to compare with.
     Metric(
-        "mse",
-        "mean squared error",
-        1,
-        4,
-        False,
-        0.05,
-        True,
-        (0, np.inf),
-        _error,
-        lambda made: float(_error(made).mean()),
+        name="mse",
+        label="mean squared error",
+        scale=1,
+        digits=4,
+        direction="min",
+        margin=0.05,
+        relative=True,
+        bounds=(0, np.inf),
+        each=_error,
+        whole=lambda outcome: float(_error(outcome).mean()),
     ),
 )
 METRICS = {metric.name: metric for metric in _METRICS}
@@ -94,3 +127,14 @@ def get(name: str) -> Metric:
     if name not in METRICS:
         raise RecordError(f"unknown metric {name!r}; known: {', '.join(METRICS)}")
     return METRICS[name]
+
+
+def interval(
+    metric: Metric, outcome: Outcome, resamples: int = 400, level: float = 0.05
+) -> tuple[float, float]:
+    """Percentile bootstrap over networks, of one run: low and high."""
+    random, count = np.random.default_rng(0), len(outcome.predictions)
+    values = [
+        metric.whole(outcome.take(random.integers(count, size=count))) for _ in range(resamples)
+    ]
+    return float(np.quantile(values, level / 2)), float(np.quantile(values, 1 - level / 2))

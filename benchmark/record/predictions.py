@@ -14,7 +14,9 @@ import numpy as np
 from benchmark.record.schema import RecordError, write_atomically
 
 SPLITS = ("validation", "test")
-LARGEST = 2**26  # bytes of one array: far more than any split's predictions, far less than what fills a memory
+LARGEST = (
+    2**26
+)  # bytes of one array: far more than any split's predictions, far less than what fills a memory
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,11 @@ class Outcome:
 
     predictions: np.ndarray
     targets: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
+
+    def take(self, rows: np.ndarray) -> Outcome:
+        """The same of some networks."""
+        targets = self.targets[rows] if len(self.targets) else self.targets
+        return Outcome(self.predictions[rows], targets)
 
 
 Predictions = Mapping[str, Outcome]
@@ -45,12 +52,18 @@ def write(path: Path, kept: Iterable[tuple[str, Predictions]]) -> None:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for key, predictions in sorted(dict(kept).items()):
             for split, outcome in sorted(predictions.items()):
-                for name, array in (("predictions", outcome.predictions), ("targets", outcome.targets)):
+                for name, array in (
+                    ("predictions", outcome.predictions),
+                    ("targets", outcome.targets),
+                ):
                     data = io.BytesIO()
                     np.lib.format.write_array(data, _small(array), allow_pickle=False)
                     # A fixed date, the format's earliest.
                     archive.writestr(
-                        zipfile.ZipInfo(f"{key}/{split}.{name}.npy"), data.getvalue(), zipfile.ZIP_DEFLATED, 9
+                        zipfile.ZipInfo(f"{key}/{split}.{name}.npy"),
+                        data.getvalue(),
+                        zipfile.ZIP_DEFLATED,
+                        9,
                     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, buffer.getvalue())
@@ -67,7 +80,9 @@ class Kept:
                 with zipfile.ZipFile(path) as archive:
                     self.names = set(archive.namelist())
             except (OSError, zipfile.BadZipFile) as error:
-                raise RecordError(f"{path}: cannot be read ({error}); restore it, or run again") from None
+                raise RecordError(
+                    f"{path}: cannot be read ({error}); restore it, or run again"
+                ) from None
 
     def __contains__(self, key: object) -> bool:
         return f"{key}/test.predictions.npy" in self.names
@@ -78,14 +93,21 @@ class Kept:
             with zipfile.ZipFile(self.path) as archive:
                 found = {
                     split: Outcome(
-                        *(_read(archive, f"{key}/{split}.{name}.npy") for name in ("predictions", "targets"))
+                        *(
+                            _read(archive, f"{key}/{split}.{name}.npy")
+                            for name in ("predictions", "targets")
+                        )
                     )
                     for split in SPLITS
                 }
         except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise RecordError(f"{self.path}: predictions {key[:12]} cannot be read ({error}); run again") from None
+            raise RecordError(
+                f"{self.path}: predictions {key[:12]} cannot be read ({error}); run again"
+            ) from None
         if digest(found) != key:
-            raise RecordError(f"{self.path}: predictions {key[:12]} were changed; restore the file, or run again")
+            raise RecordError(
+                f"{self.path}: predictions {key[:12]} were changed; restore the file, or run again"
+            )
         return found
 
 
@@ -94,12 +116,16 @@ def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         raise ValueError(f"{name} is larger than {LARGEST} bytes")
     array = np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
     if array.ndim != 1 or array.dtype not in (np.uint8, np.int16, np.float32):
-        raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, not a row of uint8, int16 or float32")
+        raise ValueError(
+            f"{name} is {array.dtype} of shape {array.shape}, not a row of uint8, int16 or float32"
+        )
     return array
 
 
 def _small(array: np.ndarray) -> np.ndarray:
     """The same values in the type that a file holds: classes in as few bytes as they need, numbers in four."""
     if np.issubdtype(array.dtype, np.integer):
-        return array.astype(np.uint8 if not array.size or 0 <= array.min() <= array.max() < 256 else np.int16)
+        return array.astype(
+            np.uint8 if not array.size or 0 <= array.min() <= array.max() < 256 else np.int16
+        )
     return array.astype("<f4")

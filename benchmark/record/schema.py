@@ -15,28 +15,35 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from benchmark.errors import UserError
+from benchmark.record.cell import Cell, Entrant
+
 NAME = "^[a-z0-9][a-z0-9-]*$"
 SHA256 = "^[0-9a-f]{64}$"
-VERSION = 2
-DEFAULT_ARM = "permuted"
+VERSION = 3
 
 Settings = dict[str, int | float | str | bool]
 
 
-class RecordError(Exception):
+class RecordError(UserError):
     """A record that cannot be read: says which file, what is wrong, and how to mend it."""
 
 
 class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
+    )
 
 
 class MethodPart(Part):
     name: str = Field(pattern=NAME)
     title: str = Field(min_length=1, max_length=80)
     paper: str = Field(max_length=80)
-    source: str | None = Field(pattern=r"^baselines/[a-z0-9_]+\.py$")  # its file, from the project's root
-    code_sha256: str = Field(pattern=SHA256)
+    base: str = Field(pattern=NAME)  # the method that it is a variant of, which seeds it; or itself
+    options: tuple[str, ...]  # fields that the command line set, "field=value"
+    queries: bool  # it may evaluate the networks that it reads, not only look at their weights
+    source: str | None = Field(pattern=r"^baselines/[a-z0-9_]+\.py$")  # from the project's root
+    code_sha256: str = Field(pattern=SHA256)  # of the code that the numbers come from
     hyperparameters: Settings
     parameters: int | None = Field(
         ge=0
@@ -46,7 +53,9 @@ class MethodPart(Part):
 class DatasetPart(Part):
     name: str = Field(pattern=NAME)
     arm: str = Field(pattern=NAME)
-    origin: str = Field(max_length=200)  # "embedded", or the repository and revision it was pulled from
+    origin: str = Field(
+        max_length=200
+    )  # "embedded", or the repository and revision it was pulled from
     pinned: bool  # the catalogue says what the fingerprint must be
     fingerprint: str = Field(pattern=SHA256)
 
@@ -62,7 +71,9 @@ class CurvePoint(Part):
 class EncoderPart(Part):
     """The first stage of a two-stage method: what was learned without labels, and at what cost."""
 
-    sha256: str = Field(pattern=SHA256)  # of all that determines it; a cached encoding is found by it
+    sha256: str = Field(
+        pattern=SHA256
+    )  # of all that determines it; a cached encoding is found by it
     parameters: int = Field(ge=0)
     protocol: Settings
     curve: list[CurvePoint]  # validation: negative mean squared error
@@ -77,7 +88,9 @@ class EncoderPart(Part):
 class CostPart(Part):
     training_seconds: float = Field(ge=0)  # forward and backward passes; validation apart
     evaluation_seconds: float = Field(ge=0)
-    networks_per_second: float = Field(gt=0)  # of the test split, at evaluation, from weights to predictions
+    networks_per_second: float = Field(
+        gt=0
+    )  # of the test split, at evaluation, from weights to predictions
     flops_per_network: int | None = Field(ge=0)  # from weights to prediction: matrix products alone
     peak_memory_mib: float | None = Field(
         ge=0
@@ -87,14 +100,13 @@ class CostPart(Part):
 class EnvironmentPart(Part):
     commit: str | None  # None outside a git checkout
     clean: bool  # the checkout held no uncommitted change
-    suite_sha256: str | None = Field(pattern=SHA256)  # of the suite's file
-    harness_sha256: str | None = Field(pattern=SHA256)  # of the code that trains and scores every method
     python: str
-    torch: str
+    versions: dict[str, str]  # of the libraries that compute: torch, numpy, ...
     cuda: str | None  # that torch was built with, where a GPU was used
     driver: str | None  # of the GPU
     system: str
     processor: str
+    capability: str | None  # the instruction set that torch's CPU kernels use
     device: str
     threads: int = Field(gt=0)
     workers: int = Field(gt=0)  # runs at the same time on the machine, which its timings share
@@ -103,11 +115,13 @@ class EnvironmentPart(Part):
 class Record(Part):
     """One run of one method on one dataset with one seed."""
 
-    schema_version: Literal[2] = VERSION
+    schema_version: Literal[3] = VERSION
     task: str = Field(pattern=NAME)
     metric: str = Field(pattern="^[a-z0-9_]+$")
     suite: str = Field(pattern=NAME)
-    setting: str = Field(max_length=300)  # what the suite says of itself: a reduced setting is named as one
+    setting: str = Field(
+        max_length=300
+    )  # what the suite says of itself: a reduced setting is named as one
     seed: int = Field(ge=0)
     seeds: dict[str, int]  # by role, made from the names that the run's path holds
     method: MethodPart
@@ -136,24 +150,15 @@ class Record(Part):
         return self
 
     @property
-    def entrant(self) -> str:
-        """The method, and the arm where it is not the usual one: "mlp", "mlp@aligned"."""
-        return self.method.name if self.dataset.arm == DEFAULT_ARM else f"{self.method.name}@{self.dataset.arm}"
-
-    @property
-    def cell(self) -> tuple[str, str, str, str, int]:
-        """What the run is of: suite, task, dataset, entrant, seed."""
-        return self.suite, self.task, self.dataset.name, self.entrant, self.seed
+    def cell(self) -> Cell:
+        """What the run is of."""
+        entrant = Entrant(self.method.name, self.method.options, self.dataset.arm)
+        return Cell(self.suite, self.task, self.dataset.name, entrant, self.seed)
 
     @property
     def path(self) -> Path:
-        """Where the record lies under a results folder: its path says what it is."""
-        return record_path(*self.cell)
-
-
-def record_path(suite: str, task: str, dataset: str, entrant: str, seed: int) -> Path:
-    """Where a record lies under a results folder; `entrant` is a method and its arm, as in "mlp@aligned"."""
-    return Path(suite) / task / dataset / entrant.removesuffix(f"@{DEFAULT_ARM}") / f"seed-{seed}.json"
+        """Where the record lies under a results folder."""
+        return self.cell.path
 
 
 def schema() -> str:
@@ -206,7 +211,9 @@ def read_all(folder: Path) -> list[Record]:
 
 def migrated(data: Any) -> Any:
     """A record's JSON in the present schema, from that of any version before."""
-    while isinstance(data, dict) and (step := MIGRATIONS.get(data.get("schema_version"))) is not None:
+    while (
+        isinstance(data, dict) and (step := MIGRATIONS.get(data.get("schema_version"))) is not None
+    ):
         data = step(data)
     return data
 
@@ -219,13 +226,29 @@ def _from_1(data: dict[str, Any]) -> dict[str, Any]:
         "seeds": {},
         "predictions": None,
         "method": data["method"] | {"source": None},
-        "dataset": data["dataset"] | {"pinned": data["dataset"]["origin"] != "built here, unpinned"},
+        "dataset": data["dataset"]
+        | {"pinned": data["dataset"]["origin"] != "built here, unpinned"},
         "cost": cost and cost | {"flops_per_network": None},
-        "environment": made | {"suite_sha256": None, "harness_sha256": None, "cuda": None, "driver": None},
+        "environment": made
+        | {"suite_sha256": None, "harness_sha256": None, "cuda": None, "driver": None},
     }
 
 
-MIGRATIONS: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+def _from_2(data: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 hashed files byte by byte, suite and harness apart, and told of torch alone."""
+    method, made = data["method"], dict(data["environment"])
+    for name in ("suite_sha256", "harness_sha256"):
+        del made[name]
+    versions = {"torch": made.pop("torch")}
+    return data | {
+        "schema_version": 3,
+        "seeds": {},  # they were made by another rule
+        "method": method | {"base": method["name"], "options": [], "queries": False},
+        "environment": made | {"versions": versions, "capability": None},
+    }
+
+
+MIGRATIONS: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
 """By the version that each leads away from."""
 
 

@@ -7,13 +7,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from benchmark.record import metrics
 from benchmark.record.schema import Record
 
 if TYPE_CHECKING:
-    from benchmark.runs.execute import Run
+    from benchmark.runs.plan import Run
 
 
 class Display:
@@ -42,14 +49,16 @@ class Display:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.progress.stop()
 
     def update(self, run: Run, step: int) -> None:
         if run not in self.bars:
-            name = f"{run.dataset} {run.entrant} seed {run.seed}"
-            self.bars[run] = self.progress.add_task(name, total=run.steps, unit="steps")
+            self.bars[run] = self.progress.add_task(_name(run), total=run.steps, unit="steps")
         self.progress.update(self.bars[run], completed=step)
 
     def finish(self, run: Run, record: Record) -> None:
@@ -58,15 +67,22 @@ class Display:
             self.progress.remove_task(self.bars.pop(run))
         assert self.overall is not None
         self.progress.update(self.overall, completed=self.finished)
-        self.console.print(
-            f"[{self.finished}/{self.total}] {run.dataset} {run.entrant} seed {run.seed}: {_tell(record)}"
-        )
+        place = f"[{self.finished}/{self.total}]"
+        self.console.print(f"{place} {_name(run)}: {_describe(record)}")
+
+    def note(self, run: Run, line: str) -> None:
+        """Print a line about a run."""
+        self.console.print(f"{_name(run)}: {line}")
 
 
-def _tell(record: Record) -> str:
+def _describe(record: Record) -> str:
     if record.cost is None:
         return f"{record.status}: {record.reason}"
     seconds = record.cost.training_seconds + record.cost.evaluation_seconds
     score = record.metrics["test"]
     shown = "undefined" if score is None else metrics.get(record.metric).show(score)
     return f"{record.metric} {shown}, {seconds:.0f} s"
+
+
+def _name(run: Run) -> str:
+    return f"{run.cell.dataset} {run.cell.entrant} seed {run.cell.seed}"

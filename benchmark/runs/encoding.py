@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
-import pickle
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +16,7 @@ from torch import Tensor, nn
 from benchmark.datasets.storage import SPLITS
 from benchmark.record.schema import CurvePoint, EncoderPart, write_atomically
 from benchmark.runs import checkpoints
-from benchmark.runs.training import Data, Outcome, Trainer
+from benchmark.runs.training import DAMAGED, Data, Outcome, Trainer
 from nft import siren
 from nft.network import NetworkSpec
 
@@ -30,21 +27,13 @@ CHUNK = 1000  # networks drawn or encoded together
 class Encoding:
     """What the first stage made.
 
-    arrays: of every split, `[networks, ...]`. part: of the record. reconstructions: of the first test networks, `[n, height * width,
-    outputs]`.
+    arrays: of every split, `[networks, ...]`. part: of the record.
+    reconstructions: of the first test networks, `[n, height * width, outputs]`.
     """
 
     arrays: Mapping[str, Tensor]
     part: EncoderPart
     reconstructions: Tensor
-
-
-def identity(module: nn.Module, parts: list[object]) -> str:
-    """A digest of a freshly initialised first stage, and of the further `parts` that its training depends on."""
-    digest = hashlib.sha256(json.dumps([repr(module), parts], sort_keys=True).encode())
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def squared_error(reconstructions: Tensor, drawings: Tensor) -> Tensor:
@@ -55,9 +44,16 @@ def squared_error(reconstructions: Tensor, drawings: Tensor) -> Tensor:
 def encode(
     trainer: Trainer, weights: Mapping[str, Tensor], image: tuple[int, int], shown: int, cache: Path
 ) -> Encoding:
-    """Train the first stage and encode the splits' `weights`, or take up what an earlier run of the same stage left in `cache`.
+    """Train the first stage and encode every split, or take up what an earlier run left in `cache`.
 
-    `trainer` holds the module, its budget and its identity; `shown` reconstructions are kept. Raises Diverged.
+    Args:
+        trainer: holds the module, its budget and its identity.
+        weights: `[networks, parameters]` by split.
+        image: height and width of what the INRs draw.
+        shown: how many reconstructions of test networks are kept.
+
+    Raises:
+        Diverged: where the loss stops being a number.
     """
     path = cache / f"{trainer.identity}.arrays"
     cache.mkdir(parents=True, exist_ok=True)
@@ -96,7 +92,9 @@ def _chunked(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
     return torch.cat([function(chunk) for chunk in rows.split(CHUNK)])
 
 
-def _describe(trainer: Trainer, outcome: Outcome, drawings: Mapping[str, Tensor], seconds: float) -> EncoderPart:
+def _describe(
+    trainer: Trainer, outcome: Outcome, drawings: Mapping[str, Tensor], seconds: float
+) -> EncoderPart:
     mean_image = drawings["train"].mean(dim=0)
     return EncoderPart(
         sha256=trainer.identity,
@@ -134,7 +132,9 @@ def _read(path: Path, device: torch.device) -> Encoding | None:
         return None
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-        part = EncoderPart.model_validate_json(state["part"]).model_copy(update={"from_cache": True})
+        part = EncoderPart.model_validate_json(state["part"]).model_copy(
+            update={"from_cache": True}
+        )
         return Encoding(state["arrays"], part, state["reconstructions"])
-    except (RuntimeError, ValueError, KeyError, TypeError, EOFError, OSError, pickle.UnpicklingError, ValidationError):
+    except (*DAMAGED, ValidationError):
         return None  # damaged: it is made again

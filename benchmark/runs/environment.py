@@ -6,14 +6,15 @@ import ctypes
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import torch
 
 from benchmark.errors import UserError
 from benchmark.record.schema import EnvironmentPart
-from leaderboard.archive import provenance
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -26,7 +27,9 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise UserError(f"device {name!r} is not to be had here; use cpu, cuda (an NVIDIA GPU) or auto") from None
+        raise UserError(
+            f"device {name!r} is not available on this machine; use cpu, cuda (an NVIDIA GPU) or auto"
+        ) from None
     if device.type not in ("cpu", "cuda"):
         raise UserError(f"runs are made on cpu or cuda, not on {name!r}")
     return device
@@ -61,58 +64,69 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-HARNESS = (
-    "benchmark/runner.py",
-    "benchmark/training.py",
-    "benchmark/encoding.py",
-    "benchmark/datasets/arms.py",
-    "benchmark/tasks",
-    "leaderboard/metrics.py",
-)
-"""The code that trains and scores every method."""
+def versions(libraries: Sequence[str] = ()) -> dict[str, str]:
+    """The versions of the libraries that compute: torch, numpy, and those that a method names."""
+    return {name: metadata.version(name) for name in ("torch", "numpy", *libraries)}
 
 
-@cache
-def sources_sha256(*paths: str) -> str:
-    """SHA-256 over Python and TOML files, or folders of them, named from the project's root."""
-    named = [ROOT / name for name in paths]
-    files = [file for path in named for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
-    return provenance.sha256_of(files)
-
-
-def describe(device: torch.device, workers: int, suite: str | None = None) -> EnvironmentPart:
+def describe(device: torch.device, workers: int, libraries: Sequence[str] = ()) -> EnvironmentPart:
     """The environment as a record tells it."""
-    commit, clean = checkout()
+    commit, reason = checkout()
     gpu = device.type == "cuda"
     return EnvironmentPart(
         commit=commit,
-        clean=clean,
-        suite_sha256=suite and sources_sha256(f"benchmark/suites/{suite}.toml"),
-        harness_sha256=sources_sha256(*HARNESS),
+        clean=reason is None,
         python=platform.python_version(),
-        torch=torch.__version__,
+        versions=versions(libraries),
         cuda=torch.version.cuda if gpu else None,
         driver=_driver() if gpu else None,
         system=platform.platform(terse=True),
-        processor=torch.cuda.get_device_name(device) if gpu else _processor(),
+        processor=torch.cuda.get_device_name(device) if gpu else processor(),
+        capability=None if gpu else torch.backends.cpu.get_cpu_capability(),
         device=device.type,
         threads=torch.get_num_threads(),
         workers=workers,
     )
 
 
+CODE = ("nft", "baselines", "benchmark", "leaderboard")
+
+
 @cache
-def checkout() -> tuple[str | None, bool]:
-    """The git commit of the code, and whether nothing in it was changed; (None, False) outside a checkout."""
+def checkout() -> tuple[str | None, str | None]:
+    """The git commit of the code, and why its results are not ranked, in git's words where it speaks.
 
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(ROOT), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
+    The commit is None where git tracks no such code here: outside a checkout, in another project's,
+    or where git refuses. Untracked files count only where code can be.
+    """
     try:
-        return git("rev-parse", "HEAD"), not git("status", "--porcelain")
-    except (OSError, subprocess.CalledProcessError):
-        return None, False
+        top = _git("rev-parse", "--show-toplevel")
+        if Path(top).resolve() != ROOT:
+            return None, f"{ROOT} is not a checkout of its own, but inside that of {top}"
+        _git("ls-files", "--error-unmatch", "benchmark/__main__.py")
+        commit = _git("rev-parse", "HEAD")
+        changes = _git("status", "--porcelain", "--untracked-files=no")
+        strangers = _git("ls-files", "--others", "--exclude-standard", "--", *CODE)
+    except FileNotFoundError:
+        return None, "git is not installed"
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.strip().splitlines() or [f"git ended with {error.returncode}"]
+        return None, lines[0].removeprefix("fatal: ")
+    code = [name for name in strangers.splitlines() if name.endswith((".py", ".toml"))]
+    if changes or code:
+        first = changes.splitlines()[0][3:] if changes else code[0]
+        return commit, f"the checkout has uncommitted changes, {first} among them"
+    return commit, None
+
+
+def _git(*arguments: str) -> str:
+    """What git says of the project, whatever the caller's environment or settings tell it."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(ROOT), "-c", "core.quotePath=false", *arguments]
+    finished = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=inherited | {"LC_ALL": "C"}
+    )
+    return finished.stdout.rstrip("\n")
 
 
 def _driver() -> str | None:
@@ -122,7 +136,8 @@ def _driver() -> str | None:
         return None
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's model."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -141,7 +156,9 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats(device)
         else:
             try:
-                Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak so far
+                Path("/proc/self/clear_refs").write_text(
+                    "5", encoding="ascii"
+                )  # forget the peak so far
                 self._marked = True
             except OSError:
                 pass  # not Linux, or not allowed: the peak would be an earlier run's
@@ -152,4 +169,6 @@ class PeakMemory:
         if not self._marked:
             return None
         status = Path("/proc/self/status").read_text(encoding="utf-8")
-        return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+        return next(
+            int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")
+        )

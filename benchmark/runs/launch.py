@@ -8,10 +8,11 @@ import os
 import queue
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -22,8 +23,9 @@ from benchmark.record import schema as records
 from benchmark.record.schema import Record
 from benchmark.runs.display import Display
 from benchmark.runs.environment import keep_freed_memory, usable_cores
-from benchmark.runs.execute import Run, execute, is_current
-from benchmark.runs.training import Stopped
+from benchmark.runs.execute import execute, is_current
+from benchmark.runs.plan import Run
+from benchmark.runs.training import Monitor, Stopped
 
 
 class WorkerDied(Exception):
@@ -38,31 +40,54 @@ def claim(results: Path) -> Iterator[None]:
         results.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
-        raise UserError(f"{results} is in use by another run; wait for it, or choose another --results") from None
+        raise UserError(
+            f"{results} is in use by another run; wait for it, or choose another --results"
+        ) from None
     except OSError as error:
-        raise UserError(f"cannot write to {results}: {error.strerror}; choose another --results") from None
+        raise UserError(
+            f"cannot write to {results}: {error.strerror}; choose another --results"
+        ) from None
     with lock:
         yield
 
 
-def outstanding(runs: Sequence[Run], results: Path, rerun: bool) -> tuple[list[Run], dict[Run, Record], list[Run]]:
-    """What is still to do, what stands already, and which of the first stand for an older state of code or settings."""
-    todo, done, stale = [], {}, []
+@dataclass(frozen=True)
+class Standing:
+    """What a results folder holds of a plan.
+
+    todo: still to make. done: what stands. stale: those of `todo` that stand for an older state of
+    code, settings, data or versions.
+    """
+
+    todo: list[Run]
+    done: dict[Run, Record]
+    stale: list[Run]
+
+
+def standing(runs: Sequence[Run], results: Path, rerun: bool) -> Standing:
+    """What is still to make, and what stands already. With `rerun` everything is made again."""
+    found = Standing([], {}, [])
     for run in runs:
         path = results / run.path
-        found = records.read(path) if path.exists() else None
-        if found is not None and not rerun and is_current(run, found):
-            done[run] = found
+        record = records.read(path) if path.exists() else None
+        if record is not None and not rerun and is_current(run, record):
+            found.done[run] = record
             continue
-        todo.append(run)
-        if found is not None and not rerun and found.status != "failed":
-            stale.append(run)
-    return todo, done, stale
+        found.todo.append(run)
+        if record is not None and not rerun and record.status != "failed":
+            found.stale.append(run)
+    return found
 
 
 def default_workers(device: torch.device) -> int:
     """As many as there are cores to use; on a GPU one."""
     return 1 if device.type == "cuda" else usable_cores()
+
+
+def deadline(minutes: float | None) -> Callable[[], bool]:
+    """Whether so many minutes, from now on, are over; never where None."""
+    end = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    return lambda: time.monotonic() >= end
 
 
 def execute_all(
@@ -71,13 +96,15 @@ def execute_all(
     device: torch.device,
     workers: int,
     display: Display,
-    minutes: float = math.inf,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> list[Record]:
-    """Make every run, or as many as `minutes` allow; those that time ends leave a checkpoint.
+    """Make every run, or as many as there is time for; those that time ends leave a checkpoint.
 
-    A method's failure is a record; a killed worker raises WorkerDied, and what is done stays.
+    A method's failure is a record.
+
+    Raises:
+        WorkerDied: where a worker process was killed; what is done stays.
     """
-    deadline = time.monotonic() + 60 * minutes
     if not runs:
         return []
     workers = min(workers, len(runs))
@@ -87,7 +114,8 @@ def execute_all(
     pool = ProcessPoolExecutor(workers, context, _start, (events, stop, os.getpid()))
     try:
         futures: dict[Future[Record], Run] = {
-            pool.submit(_work, index, run, results, str(device), workers): run for index, run in enumerate(runs)
+            pool.submit(_work, index, run, results, str(device), workers): run
+            for index, run in enumerate(runs)
         }
         pending = set(futures)
         while pending:
@@ -96,12 +124,12 @@ def execute_all(
             for future in done:
                 finished.append(future.result())
                 display.finish(futures[future], finished[-1])
-            if time.monotonic() > deadline:
+            if is_over():
                 break
     except BrokenProcessPool:
         raise WorkerDied(
-            "a worker process was killed, most likely for want of memory: the same command goes on from here, "
-            "and --workers 1 needs the least"
+            "a worker process was killed, most likely for want of memory: the same command goes on "
+            "from here, and --workers 1 needs the least"
         ) from None
     finally:
         stop.set()
@@ -109,18 +137,22 @@ def execute_all(
     return finished
 
 
-def _show(events: multiprocessing.Queue[tuple[int, int]], runs: Sequence[Run], display: Display) -> None:
+Events = multiprocessing.Queue  # of (index of the run, step or a line for people)
+
+
+def _show(events: Events, runs: Sequence[Run], display: Display) -> None:
     while True:
         try:
-            index, step = events.get_nowait()
+            index, event = events.get_nowait()
         except queue.Empty:
             return
-        display.update(runs[index], step)
+        if isinstance(event, str):
+            display.note(runs[index], event)
+        else:
+            display.update(runs[index], event)
 
 
-def _start(
-    events: multiprocessing.Queue[tuple[int, int]], stop: multiprocessing.synchronize.Event, parent: int
-) -> None:
+def _start(events: Events, stop: multiprocessing.synchronize.Event, parent: int) -> None:
     global _events, _stop, _parent
     _events, _stop, _parent = events, stop, parent
     keep_freed_memory()
@@ -131,11 +163,12 @@ def _work(index: int, run: Run, results: Path, device: str, workers: int) -> Rec
     if device == "cpu":
         torch.set_num_threads(1)
 
-    def report(step: int) -> None:
+    def step(step: int) -> None:
         if os.getppid() != _parent:
             os._exit(1)  # nobody is left to report to
         if _stop.is_set():
             raise Stopped
         _events.put((index, step))
 
-    return execute(run, results, torch.device(device), workers, report)
+    monitor = Monitor(step=step, note=lambda line: _events.put((index, line)))
+    return execute(run, results, torch.device(device), workers, monitor)

@@ -28,6 +28,8 @@ def sheet(rows: Sequence[tuple[str, np.ndarray]], zoom: int = 4) -> Image.Image:
         top = index * (height * zoom + gap)
         brush.text((4, top + height * zoom // 2 - 6), name, fill="black")
         for column, tile in enumerate(row):
-            enlarged = Image.fromarray(tile).resize((width * zoom, height * zoom), Image.Resampling.NEAREST)
+            enlarged = Image.fromarray(tile).resize(
+                (width * zoom, height * zoom), Image.Resampling.NEAREST
+            )
             picture.paste(enlarged, (margin + column * (width * zoom + gap), top))
     return picture

@@ -1,7 +1,8 @@
-"""The one training loop: schedule, selection on validation, one look at the test set, checkpoints and resuming.
+"""The one training loop: schedule, selection on validation, one look at the test set, checkpoints.
 
-Every random number comes from a named seed or from torch's global generator, whose state is part of the checkpoint, and
-the metrics of a run that was killed and resumed are bit for bit those of one that was not.
+Every random number comes from a named seed or from torch's global generator, whose state is part of
+the checkpoint, and the metrics of a run that was killed and resumed are bit for bit those of one
+that was not.
 """
 
 from __future__ import annotations
@@ -13,35 +14,28 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from benchmark.methods import FittedModule
 from benchmark.runs import checkpoints
 from benchmark.runs.environment import can_compile
-from benchmark.seeds import generator
+from benchmark.suites.protocol import Protocol
 from nft.network import NetworkSpec
 
-
-class Protocol(BaseModel):
-    """How a suite trains every method: AdamW, linear warm-up, then half a cosine to zero.
-
-    evaluations: how often the validation split is scored, evenly spaced; the best of these checkpoints is kept, and a
-    checkpoint for resuming is written each time. clip: the largest norm of a step's gradient. compiled: the steps go through
-    `torch.compile` where that works. precision: of the matrix products; with "bfloat16", autocast on a GPU, and float32 elsewhere, and
-    the optimizer's moments are rounded to bfloat16 at every checkpoint, which halves its size.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    steps: int = Field(gt=0)
-    batch_size: int = Field(gt=0)
-    warmup_steps: int = Field(ge=0)
-    evaluations: int = Field(gt=0)
-    clip: float = Field(gt=0)
-    compiled: bool = False
-    precision: Literal["float32", "bfloat16"] = "float32"
+REPORT_EVERY = 20  # steps
+DAMAGED = (
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    OSError,
+    pickle.UnpicklingError,
+)
+"""What reading a damaged file of tensors raises."""
 
 
 class Diverged(Exception):
@@ -53,7 +47,32 @@ class Diverged(Exception):
 
 
 class Stopped(BaseException):
-    """What `report` raises to end a run early: a checkpoint is written first. No `except Exception` of a method catches it."""
+    """What a monitor raises to end a run early: a checkpoint is written first.
+
+    No `except Exception` of a method catches it.
+    """
+
+
+def _ignore(_: Any) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """Whom a run tells how it fares.
+
+    step: called with the step now and then; may raise Stopped.
+    note: called with a line for people.
+    evaluated: called with the predictions of the validation split, each time it is scored.
+    """
+
+    step: Callable[[int], None] = _ignore
+    note: Callable[[str], None] = _ignore
+    evaluated: Callable[[Tensor], None] = _ignore
+
+    def after(self, steps: int) -> Monitor:
+        """The same for a stage that begins after so many steps of an earlier one."""
+        return Monitor(lambda step: self.step(steps + step), self.note, self.evaluated)
 
 
 @dataclass(frozen=True)
@@ -66,7 +85,7 @@ class Data:
 
 @dataclass
 class Progress:
-    """Where a run stands: everything but the module, the optimizer and the generators that a checkpoint holds."""
+    """Where a run stands: what a checkpoint holds beside module, optimizer and generators."""
 
     step: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
@@ -80,7 +99,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What training made: the selected checkpoint's predictions `[networks, ...]` by split, the learning curve, and what it cost."""
+    """What training made.
+
+    predictions: of the selected checkpoint, `[networks, ...]` by split. curve: one point for each
+    scoring of the validation split; empty where nothing was trained by steps.
+    """
 
     predictions: Mapping[str, Tensor]
     curve: list[dict[str, float]]
@@ -89,17 +112,61 @@ class Outcome:
     networks_per_second: float
 
 
-@dataclass(frozen=True)
-class Trainer:
-    """One run. `key` names it and seeds the order of the data; a checkpoint is taken up where its `identity` is the same.
+class Batches:
+    """The order of the training networks: a permutation for each epoch, from a seed of its own.
 
-    `loss(predictions, targets)` is minimised; `score` of a whole split's predictions is maximised, and never chosen where it is NaN.
-    `augment`: permute the hidden neurons of every training network anew. `report(step)` is called now and then, to show progress; it may
-    raise Stopped.
+    The last networks of an epoch that fill no batch are left out of it.
     """
 
-    key: tuple[str | int, ...]
+    def __init__(
+        self, networks: int, size: int, seed: Callable[[int], int], device: torch.device
+    ) -> None:
+        self.networks, self.size, self.seed, self.device = networks, size, seed, device
+        self.per_epoch = max(1, networks // size)
+        self.epoch, self.order = -1, torch.empty(0)
+
+    def rows(self, step: int) -> Tensor:
+        """The networks of a step, `[size]`."""
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self.epoch:
+            random = torch.Generator().manual_seed(self.seed(epoch))
+            self.epoch = epoch
+            self.order = torch.randperm(self.networks, generator=random).to(self.device)
+        return self.order[place * self.size : (place + 1) * self.size]
+
+
+class RunningLoss:
+    """A sum of losses, and the first step whose loss was no number, without synchronising."""
+
+    def __init__(self, start: float, device: torch.device) -> None:
+        self.sum = torch.tensor(start, dtype=torch.float64, device=device)
+        self.first_bad = torch.zeros((), dtype=torch.long, device=device)  # 0 while all is well
+
+    def add(self, loss: Tensor, step: int) -> None:
+        """Count the loss of a step, from 1."""
+        self.sum += loss
+        self.first_bad += torch.where((self.first_bad == 0) & ~torch.isfinite(loss), step, 0)
+
+    def total(self) -> float:
+        """The sum so far. Raises Diverged."""
+        if step := int(self.first_bad):
+            raise Diverged(step)
+        return self.sum.item()
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """One stage of one run.
+
+    identity: of all that a checkpoint depends on; one is taken up where it is the same.
+    order_seed: the seed of an epoch's order of the data, by its number.
+    loss: `loss(predictions, targets)` is minimised.
+    score: of a whole split's predictions, maximised, and never chosen where it is NaN.
+    augment: permute the hidden neurons of every training network anew.
+    """
+
     identity: str
+    order_seed: Callable[[int], int]
     spec: NetworkSpec
     module: nn.Module
     loss: Callable[[Tensor, Tensor], Tensor]
@@ -109,17 +176,27 @@ class Trainer:
     weight_decay: float
     augment: bool
     checkpoint: Path
-    report: Callable[[int], None]
+    monitor: Monitor
 
     def run(self, train: Data, validation: Data, test: Data) -> Outcome:
-        """Train, select on validation, look at the test split once. Raises Diverged, and what `report` raises.
+        """Train, select on validation, look at the test split once.
 
-        A module that has nothing to learn is only looked at, and its curve is empty.
+        A module without trainable parameters is only evaluated, after its `fit` where it has one,
+        and its curve is empty.
+
+        Raises:
+            Diverged: where the loss stops being a number.
+            Stopped: what the monitor raised, after a checkpoint.
         """
+        if isinstance(self.module, FittedModule):
+            return self._fit(train, validation, test)
         if not any(parameter.requires_grad for parameter in self.module.parameters()):
             return self._outcome(Progress(), validation, test)
         optimizer = torch.optim.AdamW(
-            self.module.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+            self.module.parameters(),
+            lr=self.learning_rate,
+            weight_decay=self.weight_decay,
+            fused=True,
         )
         progress = self._resume(optimizer) or Progress()
         steps, evaluations = self.protocol.steps, self.protocol.evaluations
@@ -132,30 +209,10 @@ class Trainer:
             except Stopped:
                 self._save(optimizer, progress)
                 raise
-            loss = progress.loss_sum / progress.loss_steps
-            progress.loss_sum, progress.loss_steps = 0.0, 0
-            started = time.perf_counter()
-            validation_score = self.score(self.predict(validation.weights), validation.targets)
-            progress.evaluation_seconds += time.perf_counter() - started
-            progress.curve.append({"step": mark, "loss": loss, "validation": validation_score})
-            if validation_score > progress.best or not progress.best_state:
-                progress.best = -math.inf if math.isnan(validation_score) else validation_score
-                progress.best_state = {name: value.clone() for name, value in self.module.state_dict().items()}
+            self._evaluate(validation, progress)
             self._save(optimizer, progress)
         self.module.load_state_dict(progress.best_state)
         return self._outcome(progress, validation, test)
-
-    def _outcome(self, progress: Progress, validation: Data, test: Data) -> Outcome:
-        started = time.perf_counter()
-        predictions = self.predict(test.weights)
-        seconds = time.perf_counter() - started
-        return Outcome(
-            predictions={"test": predictions, "validation": self.predict(validation.weights)},
-            curve=progress.curve,
-            training_seconds=progress.training_seconds,
-            evaluation_seconds=progress.evaluation_seconds + seconds,
-            networks_per_second=len(test.weights) / seconds,
-        )
 
     def predict(self, weights: Tensor, batch_size: int = 1000) -> Tensor:
         """Predictions for every network, none left out, in evaluation mode."""
@@ -163,30 +220,25 @@ class Trainer:
         with torch.inference_mode(), self._autocast(weights.device):
             return torch.cat([self.module(batch).float() for batch in weights.split(batch_size)])
 
-    def _autocast(self, device: torch.device) -> torch.autocast:
-        enabled = device.type == "cuda" and self.protocol.precision == "bfloat16"
-        return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
-
-    def _train(self, data: Data, optimizer: torch.optim.Optimizer, progress: Progress, until: int) -> None:
-        """Train up to step `until`."""
-        self.module.train()
+    def _fit(self, train: Data, validation: Data, test: Data) -> Outcome:
         started = time.perf_counter()
-        device = data.weights.device
+        self.module.fit(train.weights, train.targets, self.order_seed(0))
+        progress = Progress(training_seconds=time.perf_counter() - started)
+        return self._outcome(progress, validation, test)
+
+    def _train(
+        self, data: Data, optimizer: torch.optim.Optimizer, progress: Progress, until: int
+    ) -> None:
+        """Train up to step `until`. Raises Stopped between two steps, Diverged at the end."""
+        self.module.train()
+        started, device = time.perf_counter(), data.weights.device
         compiled = self.protocol.compiled and can_compile(device)
         forward = torch.compile(self.module, dynamic=False) if compiled else self.module
-        total = torch.tensor(progress.loss_sum, dtype=torch.float64, device=device)
-        diverged_at = torch.zeros(
-            (), dtype=torch.long, device=device
-        )  # 0 while all is well: no synchronisation in the loop
-        order, order_epoch = torch.empty(0), -1
-        per_epoch = max(1, len(data.weights) // self.protocol.batch_size)
-        stopped = True
-        while progress.step < until:
-            epoch, place = divmod(progress.step, per_epoch)
-            if epoch != order_epoch:
-                random = generator(*self.key, "order", epoch)
-                order, order_epoch = torch.randperm(len(data.weights), generator=random).to(device), epoch
-            rows = order[place * self.protocol.batch_size : (place + 1) * self.protocol.batch_size]
+        batches = Batches(len(data.weights), self.protocol.batch_size, self.order_seed, device)
+        running = RunningLoss(progress.loss_sum, device)
+        stopped = None
+        while progress.step < until and stopped is None:
+            rows = batches.rows(progress.step)
             weights = data.weights[rows]
             if self.augment:
                 weights = self.spec.permute(weights, self.spec.random_permutations(len(rows)))
@@ -200,28 +252,59 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.module.parameters(), self.protocol.clip)
             optimizer.step()
             progress.step += 1
+            running.add(loss.detach(), progress.step)
             progress.loss_steps += 1
-            total += loss.detach()
-            diverged_at += torch.where((diverged_at == 0) & ~torch.isfinite(loss.detach()), progress.step, 0)
-            if progress.step % 20 == 0:
-                try:
-                    self.report(progress.step)
-                except Stopped:
-                    break
-        else:
-            stopped = False
-        if step := int(diverged_at):
-            raise Diverged(step)
-        progress.loss_sum = total.item()
+            stopped = self._report(progress.step)
+        progress.loss_sum = running.total()
         progress.training_seconds += time.perf_counter() - started
-        if stopped:
-            raise Stopped
+        if stopped is not None:
+            raise stopped
+
+    def _report(self, step: int) -> Stopped | None:
+        """Tell the monitor now and then; what it raises waits until the step's books are closed."""
+        if step % REPORT_EVERY == 0:
+            try:
+                self.monitor.step(step)
+            except Stopped as stopped:
+                return stopped
+        return None
 
     def _schedule(self, step: int) -> float:
         warmup, steps = self.protocol.warmup_steps, self.protocol.steps
         if step < warmup:
             return (step + 1) / warmup
         return (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))) / 2
+
+    def _evaluate(self, validation: Data, progress: Progress) -> None:
+        """Score the validation split, and keep the module where it is the best so far."""
+        loss = progress.loss_sum / progress.loss_steps
+        progress.loss_sum, progress.loss_steps = 0.0, 0
+        started = time.perf_counter()
+        predictions = self.predict(validation.weights)
+        score = self.score(predictions, validation.targets)
+        progress.evaluation_seconds += time.perf_counter() - started
+        progress.curve.append({"step": progress.step, "loss": loss, "validation": score})
+        if score > progress.best or not progress.best_state:
+            progress.best = -math.inf if math.isnan(score) else score
+            state = self.module.state_dict()
+            progress.best_state = {name: value.clone() for name, value in state.items()}
+        self.monitor.evaluated(predictions)
+
+    def _outcome(self, progress: Progress, validation: Data, test: Data) -> Outcome:
+        started = time.perf_counter()
+        predictions = self.predict(test.weights)
+        seconds = time.perf_counter() - started
+        return Outcome(
+            predictions={"test": predictions, "validation": self.predict(validation.weights)},
+            curve=progress.curve,
+            training_seconds=progress.training_seconds,
+            evaluation_seconds=progress.evaluation_seconds + seconds,
+            networks_per_second=len(test.weights) / seconds,
+        )
+
+    def _autocast(self, device: torch.device) -> torch.autocast:
+        enabled = device.type == "cuda" and self.protocol.precision == "bfloat16"
+        return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
     def _save(self, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
         if self.protocol.precision == "bfloat16":
@@ -240,22 +323,30 @@ class Trainer:
         checkpoints.write(self.checkpoint, buffer.getvalue())
 
     def _resume(self, optimizer: torch.optim.Optimizer) -> Progress | None:
-        """Load the checkpoint, or return None where there is none that fits this run."""
+        """Load the checkpoint, or return None where none fits this run."""
         if not self.checkpoint.exists():
             return None
         device = next(self.module.parameters()).device
         try:
-            state = torch.load(io.BytesIO(checkpoints.read(self.checkpoint)), map_location=device, weights_only=True)
+            saved = io.BytesIO(checkpoints.read(self.checkpoint))
+            state = torch.load(saved, map_location=device, weights_only=True)
             if state["identity"] != self.identity:
+                self.monitor.note(
+                    f"{self.checkpoint.name} is of other code, settings, data or versions: "
+                    "starting anew"
+                )
                 return None
             self.module.load_state_dict(state["module"])
-            optimizer.load_state_dict(state["optimizer"])  # which casts the moments to their parameters' type
+            optimizer.load_state_dict(
+                state["optimizer"]
+            )  # which casts the moments to their parameters' type
             torch.set_rng_state(state["generator"].cpu())
             if "cuda_generator" in state and torch.cuda.is_available():
                 torch.cuda.set_rng_state(state["cuda_generator"].cpu())
             return Progress(**state["progress"])
-        except (RuntimeError, ValueError, KeyError, TypeError, EOFError, OSError, pickle.UnpicklingError):
+        except DAMAGED:
             # A damaged checkpoint costs the time it stood for, never the run.
+            self.monitor.note(f"{self.checkpoint.name} is damaged: starting anew")
             return None
 
 
@@ -273,7 +364,9 @@ def _packed(state: dict[str, Any], precision: str) -> dict[str, Any]:
     if precision != "bfloat16":
         return state
     packed = {
-        key: {name: value.bfloat16() if name in MOMENTS else value for name, value in mine.items()}
-        for key, mine in state["state"].items()
+        key: {
+            name: value.bfloat16() if name in MOMENTS else value for name, value in moments.items()
+        }
+        for key, moments in state["state"].items()
     }
     return state | {"state": packed}

@@ -31,10 +31,12 @@ def cases(device: torch.device) -> dict[str, Make]:
     batch = {64: 16, 256: 4} if device.type == "cpu" else {64: 64, 256: 64}
     found: dict[str, Make] = {}
     for channels, count in batch.items():
-        found[f"NFT block, {channels} channels"] = lambda d, c=channels, n=count: block(spec(), c, n, d)
+        found[f"NFT block, {channels} channels"] = lambda d, c=channels, n=count: block(
+            spec(), c, n, d
+        )
         for name, hidden_only in (("NP", False), ("HNP", True)):
-            found[f"{name} layer, {channels} channels"] = lambda d, c=channels, n=count, h=hidden_only: linear(
-                c, n, d, h
+            found[f"{name} layer, {channels} channels"] = (
+                lambda d, c=channels, n=count, h=hidden_only: linear(c, n, d, h)
             )
     found["cross-attention pooling"] = lambda d: pooling(256, batch[256], d)
     found["Inr2Array, training step"] = lambda d: inr2array(batch[256], d)
@@ -46,7 +48,11 @@ def cases(device: torch.device) -> dict[str, Make]:
 def growth(device: torch.device) -> Iterator[tuple[str, list[int], Callable[[int], Case]]]:
     """Ours alone, at sizes that double: what grows, its values, and the case of a value."""
     count = 8 if device.type == "cpu" else 64
-    yield "batch", [count * 2**i for i in range(4)], lambda n: block(spec(), 64, n, device, alone=True)
+    yield (
+        "batch",
+        [count * 2**i for i in range(4)],
+        lambda n: block(spec(), 64, n, device, alone=True),
+    )
     yield "channels", [32, 64, 128, 256], lambda n: block(spec(), n, count, device, alone=True)
     yield "width", [16, 32, 64], lambda n: block(spec(n), 64, count, device, alone=True)
 
@@ -63,7 +69,9 @@ def _contestants(
     calls = {}
     for name, (module, x) in entrants.items():
         inputs = [leaf.requires_grad_() for leaf in _leaves(x)]
-        ways = {name: module} | ({f"{name} compiled": torch.compile(module, dynamic=False)} if compiled else {})
+        ways = {name: module} | (
+            {f"{name} compiled": torch.compile(module, dynamic=False)} if compiled else {}
+        )
         for way, callee in ways.items():
 
             def run(callee: nn.Module = callee, x: object = x) -> list[Tensor]:
@@ -78,11 +86,15 @@ def _leaves(x: object) -> list[Tensor]:
     return [x] if isinstance(x, Tensor) else [part for pair in x for part in pair]
 
 
-def block(network: NetworkSpec, channels: int, batch: int, device: torch.device, *, alone: bool = False) -> Case:
+def block(
+    network: NetworkSpec, channels: int, batch: int, device: torch.device, *, alone: bool = False
+) -> Case:
     """One NFT block, forward and backward."""
     ours = NFTBlock(network, channels, HEADS).to(device)
     x = torch.randn(batch, network.tokens, channels, device=device)
-    theirs = None if alone else (reference.Block(ours).to(device), reference.to_reference(network, x))
+    theirs = (
+        None if alone else (reference.Block(ours).to(device), reference.to_reference(network, x))
+    )
     size = {"batch": batch, "tokens": network.tokens, "channels": channels}
     contestants = _contestants(device, (ours, x), theirs, compiled=not alone)
     return Case("NFT block", size, contestants, moved(ours, x, x))
@@ -108,12 +120,19 @@ def pooling(channels: int, batch: int, device: torch.device) -> Case:
     return Case("cross-attention pooling", size, contestants, moved(ours, x))
 
 
-def autoencoder(channels: int, blocks: int, batch: int, device: torch.device) -> tuple[Inr2Array, nn.Module, Tensor]:
+def autoencoder(
+    channels: int, blocks: int, batch: int, device: torch.device
+) -> tuple[Inr2Array, nn.Module, Tensor]:
     """Inr2Array with random SIRENs to read, and the published one with its parameters."""
     network = spec()
     flat = siren.initialise(network, batch).to(device)
     encoder = NFTEncoder(
-        network, *network.statistics(flat.cpu()), channels=channels, blocks=blocks, heads=HEADS, fourier_scale=3.0
+        network,
+        *network.statistics(flat.cpu()),
+        channels=channels,
+        blocks=blocks,
+        heads=HEADS,
+        fourier_scale=3.0,
     )
     sizes = {"side": 4, "height": IMAGE[0], "width": IMAGE[1], "hidden": 256}
     ours = Inr2Array(encoder, network, **sizes, decoder=HyperNetwork).to(device)
@@ -137,7 +156,12 @@ def inr2array(batch: int, device: torch.device) -> Case:
         "ours compiled": step(ours, torch.compile(ours, dynamic=False)),
         "nfn": step(theirs, theirs),
     }
-    return Case("Inr2Array", {"batch": batch, "tokens": spec().tokens, "channels": 256}, contestants, moved(ours, flat))
+    return Case(
+        "Inr2Array",
+        {"batch": batch, "tokens": spec().tokens, "channels": 256},
+        contestants,
+        moved(ours, flat),
+    )
 
 
 def rendering(count: int, device: torch.device) -> Case:
@@ -148,7 +172,12 @@ def rendering(count: int, device: torch.device) -> Case:
         "ours": lambda: siren.render(network, flat, points),
         "one at a time": lambda: [siren.render(network, row, points) for row in flat.split(1)],
     }
-    return Case("SIREN rendering", {"networks": count, "pixels": len(points)}, contestants, flat.nbytes + points.nbytes)
+    return Case(
+        "SIREN rendering",
+        {"networks": count, "pixels": len(points)},
+        contestants,
+        flat.nbytes + points.nbytes,
+    )
 
 
 def fitting(count: int, device: torch.device) -> Case:
@@ -159,9 +188,16 @@ def fitting(count: int, device: torch.device) -> Case:
     few = max(1, count // 10)
     contestants = {
         "ours": lambda: siren.fit(network, start, targets, points, steps, rate),
-        "ours compiled": lambda: siren.fit(network, start, targets, points, steps, rate, compiled=True),
+        "ours compiled": lambda: siren.fit(
+            network, start, targets, points, steps, rate, compiled=True
+        ),
         "one at a time, a tenth": lambda: reference.one_at_a_time(
             network, start[:few], targets[:few], points, steps, rate
         ),
     }
-    return Case("SIREN fitting", {"networks": count, "pixels": len(points), "steps": steps}, contestants, start.nbytes)
+    return Case(
+        "SIREN fitting",
+        {"networks": count, "pixels": len(points), "steps": steps},
+        contestants,
+        start.nbytes,
+    )

@@ -62,17 +62,24 @@ def backward(
 
 def moved(module: torch.nn.Module, *tensors: Tensor) -> int:
     """Compulsory bytes of forward and backward: everything, and its gradient."""
-    return 2 * sum(tensor.numel() * tensor.element_size() for tensor in (*tensors, *module.parameters()))
+    return 2 * sum(
+        tensor.numel() * tensor.element_size() for tensor in (*tensors, *module.parameters())
+    )
 
 
 def time_case(case: Case, device: torch.device, minimum_seconds: float = MINIMUM_SECONDS) -> Timing:
     """Time the contestants of a case, one after the other, over and over."""
     seconds: dict[str, list[float]] = {name: [] for name in case.contestants}
-    kept = {name: kept_bytes(call) for name, call in case.contestants.items() if "compiled" not in name}
+    kept = {
+        name: kept_bytes(call) for name, call in case.contestants.items() if "compiled" not in name
+    }
     for call in case.contestants.values():  # compiles, and warms up
         call()
         call()
-    while min(map(sum, seconds.values())) < minimum_seconds or min(map(len, seconds.values())) < REPEATS:
+    while (
+        min(map(sum, seconds.values())) < minimum_seconds
+        or min(map(len, seconds.values())) < REPEATS
+    ):
         for name, call in case.contestants.items():
             synchronize(device)
             started = time.perf_counter()
@@ -82,7 +89,9 @@ def time_case(case: Case, device: torch.device, minimum_seconds: float = MINIMUM
     with FlopCounterMode(display=False) as counter:
         next(iter(case.contestants.values()))()
     medians = {name: statistics.median(times) for name, times in seconds.items()}
-    return Timing(case.name, case.size, medians, counter.get_total_flops(), case.compulsory_bytes, kept)
+    return Timing(
+        case.name, case.size, medians, counter.get_total_flops(), case.compulsory_bytes, kept
+    )
 
 
 def kept_bytes(call: Callable[[], object]) -> int:

@@ -27,18 +27,24 @@ from nft.network import NetworkSpec
 
 def to_reference(spec: NetworkSpec, x: Tensor) -> WeightSpaceFeatures:
     """Features `[batch, tokens, channels]` as the package has them: a contiguous tensor per weight and bias, channels first."""
-    views = [(w.movedim(-1, 1).contiguous(), b.movedim(-1, 1).contiguous()) for w, b in spec.views(x)]
+    views = [
+        (w.movedim(-1, 1).contiguous(), b.movedim(-1, 1).contiguous()) for w, b in spec.views(x)
+    ]
     return WeightSpaceFeatures.from_zipped(views)
 
 
 def from_reference(spec: NetworkSpec, features: WeightSpaceFeatures) -> Tensor:
     """The inverse of `to_reference`."""
-    return spec.from_views([(weight.movedim(1, -1), bias.movedim(1, -1)) for weight, bias in features])
+    return spec.from_views(
+        [(weight.movedim(1, -1), bias.movedim(1, -1)) for weight, bias in features]
+    )
 
 
 def reference_spec(spec: NetworkSpec) -> object:
     """The package's own description of these networks."""
-    return network_spec_from_wsfeat(to_reference(spec, torch.zeros(1, spec.tokens, 1)), set_all_dims=True)
+    return network_spec_from_wsfeat(
+        to_reference(spec, torch.zeros(1, spec.tokens, 1)), set_all_dims=True
+    )
 
 
 def linear(spec: NetworkSpec, channels: int, *, hidden_only: bool) -> nn.Module:
@@ -61,23 +67,40 @@ class Block(nn.Module):
         super().__init__()
         spec, channels = ours.attention.spec, ours.attention_norm.gain.shape[1]
         hidden, theirs = ours.feed_forward.expand.weight.shape[1], reference_spec(spec)
-        self.norms = nn.ModuleList([SimpleLayerNorm(theirs, channels), SimpleLayerNorm(theirs, channels)])
+        self.norms = nn.ModuleList(
+            [SimpleLayerNorm(theirs, channels), SimpleLayerNorm(theirs, channels)]
+        )
         self.attention = NPAttention(theirs, channels, ours.attention.heads)
-        self.expand, self.contract = Pointwise(theirs, channels, hidden), Pointwise(theirs, hidden, channels)
+        self.expand, self.contract = (
+            Pointwise(theirs, channels, hidden),
+            Pointwise(theirs, hidden, channels),
+        )
         self.gelu = TupleOp(nn.GELU())
         with torch.no_grad():
-            for norm, wanted in zip(self.norms, (ours.attention_norm, ours.feed_forward_norm), strict=True):
+            for norm, wanted in zip(
+                self.norms, (ours.attention_norm, ours.feed_forward_norm), strict=True
+            ):
                 for group, module in enumerate(_interleave(norm.w_norms, norm.v_norms)):
                     # Theirs divides by the unbiased standard deviation.
                     module.gamma.copy_(wanted.gain[group] * (channels / (channels - 1)) ** 0.5)
                     module.beta.copy_(wanted.bias[group])
             # Their rows are (head, query/key/value, channel), ours (query/key/value, head, channel).
             qkv = self.attention.to_qkv.linear
-            for parameter, wanted in ((qkv.weight, ours.attention.qkv.weight), (qkv.bias, ours.attention.qkv.bias)):
-                parameter.copy_(wanted.unflatten(0, (3, ours.attention.heads, -1)).transpose(0, 1).flatten(0, 2))
-            pairs = ((self.expand, ours.feed_forward.expand), (self.contract, ours.feed_forward.contract))
+            for parameter, wanted in (
+                (qkv.weight, ours.attention.qkv.weight),
+                (qkv.bias, ours.attention.qkv.bias),
+            ):
+                parameter.copy_(
+                    wanted.unflatten(0, (3, ours.attention.heads, -1)).transpose(0, 1).flatten(0, 2)
+                )
+            pairs = (
+                (self.expand, ours.feed_forward.expand),
+                (self.contract, ours.feed_forward.contract),
+            )
             for pointwise, linear in pairs:
-                for group, module in enumerate(_interleave(pointwise.weight_maps, pointwise.bias_maps)):
+                for group, module in enumerate(
+                    _interleave(pointwise.weight_maps, pointwise.bias_maps)
+                ):
                     module.weight.copy_(linear.weight[group].reshape(module.weight.shape))
                     module.bias.copy_(linear.bias[group])
 
@@ -110,7 +133,12 @@ class AutoEncoder(nn.Module):
 
 
 def one_at_a_time(
-    spec: NetworkSpec, start: Tensor, targets: Tensor, coordinates: Tensor, steps: int, learning_rate: float
+    spec: NetworkSpec,
+    start: Tensor,
+    targets: Tensor,
+    coordinates: Tensor,
+    steps: int,
+    learning_rate: float,
 ) -> tuple[Tensor, Tensor]:
     """What `siren.fit` does, in a loop over networks that are torch modules."""
     fitted, errors = [], []

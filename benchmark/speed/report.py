@@ -38,7 +38,8 @@ def measure(
         for what, values, make in cases.growth(device):
             progress(f"growth with {what}")
             grown[what] = [
-                asdict(time_case(make(value), device, minimum_seconds)) | {"value": value} for value in values
+                asdict(time_case(make(value), device, minimum_seconds)) | {"value": value}
+                for value in values
             ]
     environment = describe(device, workers=1).model_dump()
     after = ceilings(device)  # again, since a machine can be slower for a while
@@ -49,10 +50,15 @@ def measure(
 def ratio(timing: Report) -> dict[str, float]:
     """How many times faster ours is than the other, as each comes, and each at its best."""
     seconds = timing["seconds"]
-    times = {name: value * (10 if name.endswith("a tenth") else 1) for name, value in seconds.items()}
+    times = {
+        name: value * (10 if name.endswith("a tenth") else 1) for name, value in seconds.items()
+    }
     ours = {name: value for name, value in times.items() if name.startswith("ours")}
     others = {name: value for name, value in times.items() if name not in ours}
-    return {"eager": next(iter(others.values())) / ours["ours"], "best": min(others.values()) / min(ours.values())}
+    return {
+        "eager": next(iter(others.values())) / ours["ours"],
+        "best": min(others.values()) / min(ours.values()),
+    }
 
 
 def write(report: Report, folder: Path) -> None:
@@ -68,7 +74,8 @@ def markdown(report: Report) -> str:
     """The report for people."""
     environment, best = report["environment"], report["ceilings"]
     clean = (
-        environment["commit"] and f"commit {environment['commit'][:12]}{'' if environment['clean'] else ', changed'}"
+        environment["commit"]
+        and f"commit {environment['commit'][:12]}{'' if environment['clean'] else ', changed'}"
     )
     lines = [
         "# Speed of the layers",
@@ -106,7 +113,12 @@ def compared_table(report: Report, style: str) -> str:
         fastest = min(value for key, value in seconds.items() if key.startswith("ours"))
         others = [key for key in seconds if not key.startswith("ours")]
         kept = timing["kept"]
-        shown = [seconds.get(others[0]), seconds.get("nfn compiled"), seconds["ours"], seconds.get("ours compiled")]
+        shown = [
+            seconds.get(others[0]),
+            seconds.get("nfn compiled"),
+            seconds["ours"],
+            seconds.get("ours compiled"),
+        ]
         if others[0].endswith("a tenth"):
             shown[0] *= 10
         ratios = ratio(timing)
@@ -120,12 +132,20 @@ def compared_table(report: Report, style: str) -> str:
                 f"{1e3 * timing['flops'] / ceiling:.1f}",
                 f"{timing['flops'] / fastest / 1e9:,.0f}",
                 f"{timing['compulsory_bytes'] / fastest / 1e9:.1f}",
-                " / ".join(f"{kept[key] / 2**20:.0f}" for key in ("ours", others[0]) if key in kept),
+                " / ".join(
+                    f"{kept[key] / 2**20:.0f}" for key in ("ours", others[0]) if key in kept
+                ),
             ]
         )
     headers = ["case", "size", "nfn", "compiled", "ours", "compiled", "ratio", "best"]
     headers += ["floor", "GFLOP/s", "GB/s", "MiB kept, ours / nfn"]
-    return tabulate(rows, headers, tablefmt=style, disable_numparse=True, colalign=("left", "left") + ("right",) * 10)
+    return tabulate(
+        rows,
+        headers,
+        tablefmt=style,
+        disable_numparse=True,
+        colalign=("left", "left") + ("right",) * 10,
+    )
 
 
 def growth_table(report: Report, style: str) -> str:
@@ -146,7 +166,11 @@ def growth_table(report: Report, style: str) -> str:
             )
     headers = ["size", "from, to", "time, times", "FLOPs, times", "time over FLOPs"]
     return tabulate(
-        rows, headers, tablefmt=style, disable_numparse=True, colalign=("left", "left", "right", "right", "right")
+        rows,
+        headers,
+        tablefmt=style,
+        disable_numparse=True,
+        colalign=("left", "left", "right", "right", "right"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Suites: which datasets, seeds and training protocol a task is run with."""
+"""Suites: which datasets, methods, seeds and training protocol a task is run with."""
 
 from __future__ import annotations
 
@@ -9,45 +9,60 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from benchmark.errors import UserError
-from benchmark.runs.training import Protocol
+from benchmark.suites.protocol import Protocol
 
 HERE = Path(__file__).resolve().parent
+MINI = "mini"
+"""The settings for which a method's file declares sizes itself."""
 
 
 class TaskSettings(BaseModel):
     """How a suite runs one task.
 
-    controls: entrants, as in "mlp@aligned", beside the methods that name the suite. encoder_protocol: of the first stage of
-    two-stage methods, which is trained before the `protocol` of all methods begins; None for a task that has none.
+    methods: its methods, where the suite names them; else all that have settings.
+    core: entrants that stand for all, one a family, for a first look.
+    controls: entrants beside the methods, as "mlp@aligned".
+    encoder_protocol: of the first stage of two-stage methods, which is trained before the
+    `protocol` of all methods begins; None for a task that has none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     datasets: tuple[str, ...]
     seeds: tuple[int, ...]
+    methods: tuple[str, ...] | None = None
+    core: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()
     protocol: Protocol
     encoder_protocol: Protocol | None = None
 
 
 class Suite(BaseModel):
-    """One file of `benchmark/suites/`. `note` says what its numbers may be compared with."""
+    """One file of `benchmark/suites/`.
+
+    note: what its numbers may be compared with. settings: whose settings of the methods it uses,
+    its own unless it says otherwise.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     title: str
     note: str
+    settings: str
     tasks: dict[str, TaskSettings]
 
 
 @cache
 def registry() -> dict[str, Suite]:
     """Every suite, by name."""
-    paths = sorted(HERE.glob("*.toml"))
-    return {path.stem: Suite(name=path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))) for path in paths}
+    suites = {}
+    for path in sorted(HERE.glob("*.toml")):
+        data = {"name": path.stem, "settings": path.stem}
+        suites[path.stem] = Suite(**data | tomllib.loads(path.read_text(encoding="utf-8")))
+    return suites
 
 
 def get(name: str) -> Suite:
     """The suite of that name. Raises UserError for an unknown one."""
     if name not in registry():
-        raise UserError(f"unknown suite {name!r}; known: {', '.join(registry())}")
+        raise UserError(f"unknown suite {name[:80]!r}; known: {', '.join(registry())}")
     return registry()[name]

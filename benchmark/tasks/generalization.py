@@ -11,7 +11,6 @@ from torch.nn import functional
 from benchmark.record import metrics
 from benchmark.record.predictions import Outcome
 from benchmark.tasks.contract import Task
-from leaderboard.statistics import comparison as statistics
 
 
 class Generalization(Task):
@@ -29,10 +28,12 @@ class Generalization(Task):
 
     def outcome(self, predictions: Tensor, targets: Tensor) -> Outcome:
         # In float64, where the last bits, which differ between places in memory, are lost: equal logits are equal predictions.
-        return Outcome(predictions[:, 0].double().sigmoid().float().cpu().numpy(), targets.cpu().numpy())
+        return Outcome(
+            predictions[:, 0].double().sigmoid().float().cpu().numpy(), targets.cpu().numpy()
+        )
 
     def further(self, test: Outcome) -> Mapping[str, float]:
-        low, high = statistics.interval(metrics.get(self.metric), test)
+        low, high = metrics.interval(metrics.get(self.metric), test)
         return {"test_r2": metrics.get("r2").whole(test), "test_low": low, "test_high": high}
 
     def picture(self, predictions: Tensor, path: Path) -> None:

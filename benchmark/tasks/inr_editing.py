@@ -52,7 +52,10 @@ class InrEditing(Task):
         return Outcome(torch.cat(errors).cpu().numpy())
 
     def fits(self, predictions: Tensor, networks: int) -> bool:
-        return predictions.ndim == 3 and (predictions.shape[0], predictions.shape[2]) == (networks, self.outputs)
+        return predictions.ndim == 3 and (predictions.shape[0], predictions.shape[2]) == (
+            networks,
+            self.outputs,
+        )
 
     def further(self, test: Outcome) -> Mapping[str, float]:
         return {"test_psnr": float(siren.psnr(torch.from_numpy(test.predictions)).mean())}
@@ -65,7 +68,9 @@ class InrEditing(Task):
         coordinates = siren.grid(*self.dataset.manifest.image)
         targets = self.targets("test").unflatten(1, (len(coordinates), spec.neurons[-1]))
         few = slice(CEILING_NETWORKS)
-        _, errors = siren.fit(spec, test.weights[few], targets[few], coordinates, CEILING_STEPS, 2e-3)
+        _, errors = siren.fit(
+            spec, test.weights[few], targets[few], coordinates, CEILING_STEPS, 2e-3
+        )
         fit = 4 / 10 ** (test.quality.double() / 10)
         return {"test_fit": float(fit.mean()), "test_ceiling": float(errors.mean())}
 
@@ -78,5 +83,8 @@ class InrEditing(Task):
             "target": self.targets("test")[:16],
             "output": self.draw(predictions[:16].cpu()),
         }
-        rows = [(name, to_pixels(values.unflatten(1, (-1, channels)), *image)) for name, values in drawings.items()]
+        rows = [
+            (name, to_pixels(values.unflatten(1, (-1, channels)), *image))
+            for name, values in drawings.items()
+        ]
         sheet(rows).save(path)

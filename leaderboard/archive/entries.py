@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from benchmark.record import schema as records
+from benchmark.record.cell import Cell
 from benchmark.record.predictions import Kept, Predictions
 from benchmark.record.predictions import write as write_predictions
 from benchmark.record.schema import Record, RecordError
@@ -59,7 +60,7 @@ class Archive:
     def superseded(self) -> list[tuple[Entry, Entry]]:
         """Each older record, with the next one of its cell."""
         pairs = []
-        latest: dict[tuple[str, str, str, str, int], Entry] = {}
+        latest: dict[Cell, Entry] = {}
         for entry in self.entries:
             if (before := latest.get(entry.record.cell)) is not None:
                 pairs.append((before, entry))
@@ -89,13 +90,19 @@ def read_file(path: Path) -> list[Entry]:
         try:
             data = json.loads(line)
             why, inner = data["why"], json.dumps(data["record"]).encode()
-            if set(data) != {"why", "record"} or not (why is None or (isinstance(why, str) and len(why) <= WHY_LIMIT)):
-                raise ValueError(f"a line holds a record and a why of at most {WHY_LIMIT} characters")
+            if set(data) != {"why", "record"} or not (
+                why is None or (isinstance(why, str) and len(why) <= WHY_LIMIT)
+            ):
+                raise ValueError(
+                    f"a line holds a record and a why of at most {WHY_LIMIT} characters"
+                )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RecordError(f"{place}: not a record's line ({error}); {mend}") from None
         record = records.parse(inner, place, mend)
         if (record.suite, record.method.name) != (path.parent.name, path.stem):
-            raise RecordError(f"{place}: holds a record of {record.suite}/{record.method.name}; move it to that file")
+            raise RecordError(
+                f"{place}: holds a record of {record.suite}/{record.method.name}; move it to that file"
+            )
         if (twin := places.setdefault((record.cell, record.finished_at), number)) != number:
             raise RecordError(f"{place}: the same cell and time as line {twin}; remove one of them")
         found.append(Entry(record, why, place, kept))
@@ -106,7 +113,12 @@ def of_results(folder: Path, found: Iterable[Record] | None = None) -> list[Entr
     """Records of a results folder, all or those that are given, with what lies beside them."""
     made = records.read_all(folder) if found is None else found
     return [
-        Entry(record, None, str(folder / record.path), Kept((folder / record.path).with_suffix(".npz")))
+        Entry(
+            record,
+            None,
+            str(folder / record.path),
+            Kept((folder / record.path).with_suffix(".npz")),
+        )
         for record in made
     ]
 
@@ -117,8 +129,13 @@ def write_file(folder: Path, entries: Iterable[Entry]) -> list[Path]:
     first = ordered[0].record
     path = folder / first.suite / f"{first.method.name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps({"why": entry.why, "record": entry.record.model_dump(mode="json")}) for entry in ordered]
-    predictions = {entry.record.predictions: entry.predictions for entry in ordered if entry.has_predictions}
+    lines = [
+        json.dumps({"why": entry.why, "record": entry.record.model_dump(mode="json")})
+        for entry in ordered
+    ]
+    predictions = {
+        entry.record.predictions: entry.predictions for entry in ordered if entry.has_predictions
+    }
     write_predictions(path.with_suffix(".npz"), predictions.items())
     records.write_atomically(path, ("\n".join(lines) + "\n").encode())
     return [path, path.with_suffix(".npz")]

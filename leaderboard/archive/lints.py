@@ -9,7 +9,7 @@ from benchmark.record import metrics
 from benchmark.record.metrics import Metric
 from benchmark.record.predictions import Predictions
 from benchmark.record.schema import Record, RecordError
-from benchmark.record.seeds import named_seed
+from leaderboard.archive import provenance
 from leaderboard.archive.entries import Entry
 
 RANDOM_TARGETS = "random-targets"
@@ -19,6 +19,9 @@ TOLERANCE = 1e-6
 def failures(entries: Sequence[Entry]) -> list[str]:
     """One line for each thing that is wrong with the current records; none where all is well."""
     found = list(_alike(entries))
+    for cell, identities in provenance.mixtures(entry.record for entry in entries).items():
+        described = " and ".join(", ".join(_short(part) for part in one) for one in identities)
+        found.append(f"{cell}: its seeds were not made alike: {described}; run all of them again")
     for entry in entries:
         found += [f"{entry.place}: {trouble}" for trouble in _troubles(entry)]
     return found
@@ -30,7 +33,11 @@ def warnings(entries: Sequence[Entry]) -> list[str]:
     found = []
     for entry in entries:
         record = entry.record
-        if record.status != "finished" or record.metrics["test"] is None or record.method.parameters == 0:
+        if (
+            record.status != "finished"
+            or record.metrics["test"] is None
+            or record.method.parameters == 0
+        ):
             continue
         key = (record.suite, record.task, record.metrics["test"], record.metrics["validation"])
         if (other := seen.setdefault(key, entry)) is not entry:
@@ -42,8 +49,8 @@ def _troubles(entry: Entry) -> Iterator[str]:
     record = entry.record
     if record.status != "finished":
         return
-    names = (record.suite, record.task, record.dataset.name, record.dataset.arm, record.method.name, record.seed)
-    if record.seeds and record.seeds.get("parameters") != named_seed(*names, "parameters"):
+    seeds = {role: record.cell.seed_for(role, record.method.base) for role in record.seeds}
+    if record.seeds != seeds:
         yield f"its random seed is not that of {_name(record)}: it was run as something else; run it again"
     metric = metrics.get(record.metric)
     low, high = metric.bounds
@@ -72,7 +79,11 @@ def _against_predictions(record: Record, metric: Metric, predictions: Prediction
         ):
             yield f"{split} {record.metric} is {told}, but its predictions make {made:.6g}"
     test, validation = predictions["test"].predictions, predictions["validation"].predictions
-    if test.shape == validation.shape and (test == validation).all() and len(set(test.tolist())) > 1:
+    if (
+        test.shape == validation.shape
+        and (test == validation).all()
+        and len(set(test.tolist())) > 1
+    ):
         yield "its test predictions are its predictions on validation"
     if record.dataset.arm == RANDOM_TARGETS and record.metric == "accuracy":
         outcome = predictions["test"]
@@ -83,16 +94,25 @@ def _against_predictions(record: Record, metric: Metric, predictions: Prediction
             yield f"learning from other networks' labels it reaches {metric.whole(outcome):.3f}, above {limit:.3f}: test labels leak"
 
 
+def _short(part: str) -> str:
+    """Digests by their beginning, all else whole."""
+    return f"code {part[:12]}" if len(part) == 64 else part
+
+
 def _alike(entries: Sequence[Entry]) -> Iterator[str]:
     """The same predictions in two cells: a reused seed, or one method's results under another's name."""
     seen: dict[tuple[str, str], Entry] = {}
     for entry in entries:
         record = entry.record
-        if record.predictions is None or record.metrics.get("test") is None or record.method.parameters == 0:
+        if (
+            record.predictions is None
+            or record.metrics.get("test") is None
+            or record.method.parameters == 0
+        ):
             continue  # what has nothing to learn is the same with every seed
         if (other := seen.setdefault((record.task, record.predictions), entry)) is not entry:
             yield f"{entry.place}: {_name(record)} has the very predictions of {_name(other.record)}; run it again with its own seed"
 
 
 def _name(record: Record) -> str:
-    return "/".join(map(str, record.cell))
+    return str(record.cell)

@@ -1,73 +1,73 @@
-"""Whether a record may be ranked: from a clean commit, on a pinned dataset, of the method's present code."""
+"""Whether a record may be ranked: a clean commit, a pinned dataset, the present code and settings."""
 
 from __future__ import annotations
 
-import ast
-import hashlib
 from collections.abc import Iterable
-from functools import cache
-from pathlib import Path
 
+from benchmark import suites
+from benchmark.errors import UserError
+from benchmark.record import equivalence, sources
 from benchmark.record.schema import Record
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-@cache
-def code_sha256(source: str) -> str | None:
-    """SHA-256 over a method's file and every file of `nft/` and `baselines/` that it imports, directly or not; None without it."""
-    files = _sources(source.removesuffix(".py").replace("/", "."))
-    if not files:
-        return None
-    return sha256_of(sorted(files))
-
-
-def sha256_of(files: Iterable[Path]) -> str:
-    """SHA-256 over files of the project, their names and contents, in the given order."""
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
-def methods_in(path: Path) -> dict[str, str]:
-    """What the classes of a method's file call themselves, each with its docstring, read without running anything."""
-    return {
-        line.value.value: ast.get_docstring(node) or ""
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.ClassDef)
-        for line in node.body
-        if isinstance(line, ast.Assign)
-        and [getattr(target, "id", "") for target in line.targets] == ["name"]
-        and isinstance(line.value, ast.Constant)
-        and isinstance(line.value.value, str)
-    }
+from benchmark.suites import settings
 
 
 def objections(record: Record) -> list[str]:
     """Why a record is shown apart and never ranked; none for one that may be."""
-    made, found = record.environment, []
-    if made.commit is None:
-        found.append("from no commit")
-    elif not made.clean:
-        found.append("from a tree with uncommitted changes")
+    environment, reasons = record.environment, []
+    if environment.commit is None:
+        reasons.append("from no commit")
+    elif not environment.clean:
+        reasons.append("from a tree with uncommitted changes")
     if not record.dataset.pinned:
-        found.append("on a dataset whose fingerprint the catalogue does not pin")
-    if record.method.source is None or code_sha256(record.method.source) != record.method.code_sha256:
-        found.append("of a method whose code has changed since")
-    return found
+        reasons.append("on a dataset whose fingerprint the catalogue does not pin")
+    if not _is_present_code(record):
+        reasons.append("of code that has changed since")
+    elif not _has_present_settings(record):
+        reasons.append("of settings that have changed since")
+    return reasons
 
 
-def _sources(module: str) -> set[Path]:
-    found: set[Path] = set()
-    waiting = [module]
-    while waiting:
-        path = ROOT / (waiting.pop().replace(".", "/") + ".py")
-        if path in found or not path.exists():
-            continue
-        found.add(path)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ("nft", "baselines"):
-                # `from nft import siren` names a module, `from nft.siren import fit` something inside one.
-                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return found
+def identity(record: Record) -> tuple[str, ...]:
+    """What records must share for one number to stand for them: code that computes the same, and
+    the versions of what computes."""
+    code = equivalence.representative(record.method.name, record.method.code_sha256)
+    versions = (
+        f"{name} {version}" for name, version in sorted(record.environment.versions.items())
+    )
+    return code, *versions
+
+
+def mixtures(records: Iterable[Record]) -> dict[str, list[tuple[str, ...]]]:
+    """The cells whose seeds were not made alike, each with the identities that it mixes."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for record in records:
+        known = found.setdefault(str(record.cell.column), [])
+        if record.status == "finished" and (made := identity(record)) not in known:
+            known.append(made)
+    return {cell: known for cell, known in found.items() if len(known) > 1}
+
+
+def _is_present_code(record: Record) -> bool:
+    now = sources.digest(record.method.source, record.task, record.dataset.arm)
+    return now is not None and equivalence.equivalent(
+        record.method.name, now, record.method.code_sha256
+    )
+
+
+def _has_present_settings(record: Record) -> bool:
+    """Whether suite and settings file say what the record was made with."""
+    try:
+        suite = suites.get(record.suite)
+        task = suite.tasks[record.task]
+        chosen = settings.read(suite.settings, record.method.name)
+    except (UserError, KeyError):
+        return False
+    values = chosen.of(record.task, record.dataset.name) if chosen else {}
+    options = {option.partition("=")[0] for option in record.method.options}
+    found = record.method.hyperparameters
+    protocols = [(task.protocol, record.protocol)]
+    if record.encoder and task.encoder_protocol:
+        protocols.append((task.encoder_protocol, record.encoder.protocol))
+    return all(ours.model_dump() == theirs for ours, theirs in protocols) and all(
+        found.get(name) == value for name, value in values.items() if name not in options
+    )

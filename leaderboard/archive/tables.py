@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from benchmark.record import metrics
+from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.metrics import Metric
-from benchmark.record.schema import DEFAULT_ARM, Record
+from benchmark.record.schema import Record
 from leaderboard.archive import provenance
 from leaderboard.archive.entries import Entry
 from leaderboard.statistics import comparison as statistics
@@ -76,12 +77,19 @@ class Board:
     @cached_property
     def most_seeds(self) -> int:
         """Of any cell."""
-        counts = [cell.summary.seeds for row in self.rows for cell in row.cells.values() if cell.summary]
+        counts = [
+            cell.summary.seeds for row in self.rows for cell in row.cells.values() if cell.summary
+        ]
         return max(counts, default=0)
 
     @property
     def records(self) -> list[Record]:
-        return [entry.record for row in self.rows for cell in row.cells.values() for entry in cell.entries]
+        return [
+            entry.record
+            for row in self.rows
+            for cell in row.cells.values()
+            for entry in cell.entries
+        ]
 
 
 def boards(entries: Sequence[Entry]) -> list[Board]:
@@ -96,12 +104,16 @@ def _board(suite: str, task: str, entries: Sequence[Entry]) -> Board:
     metric = metrics.get(entries[0].record.metric)
     datasets = tuple(sorted({entry.record.dataset.name for entry in entries}))
     grouped: dict[tuple[str, tuple[str, ...]], list[Entry]] = {}
+    apart = _apart(entries)
     for entry in entries:
-        objections = tuple(provenance.objections(entry.record))
-        grouped.setdefault((entry.record.entrant, objections), []).append(entry)
+        objections = (*provenance.objections(entry.record), *apart.get(entry.place, ()))
+        grouped.setdefault((str(entry.record.cell.entrant), objections), []).append(entry)
     ranks = {dataset: _ranks(metric, dataset, grouped) for dataset in datasets}
-    rows = [_row(entrant, objections, found, datasets, ranks) for (entrant, objections), found in grouped.items()]
-    sign = -1 if metric.higher_is_better else 1
+    rows = [
+        _row(entrant, objections, found, datasets, ranks)
+        for (entrant, objections), found in grouped.items()
+    ]
+    sign = -1 if metric.direction == "max" else 1
 
     def order(row: Row) -> tuple[object, ...]:
         placed = [cell.rank for cell in row.cells.values() if cell.rank]
@@ -122,6 +134,25 @@ def _board(suite: str, task: str, entries: Sequence[Entry]) -> Board:
     return Board(suite, task, metric, settings, datasets, sorted(rows, key=order), hardware)
 
 
+def _apart(entries: Sequence[Entry]) -> dict[str, tuple[str, ...]]:
+    """What, by place, was made otherwise than the newest record of its cell: no mean is of both."""
+    mixed = provenance.mixtures(entry.record for entry in entries)
+    newest: dict[str, Record] = {}
+    for entry in entries:
+        cell = str(entry.record.cell.column)
+        if cell in mixed and entry.record.status == "finished":
+            other = newest.setdefault(cell, entry.record)
+            if entry.record.finished_at > other.finished_at:
+                newest[cell] = entry.record
+    reason = ("made with other code or versions than the newest of its cell",)
+    return {
+        entry.place: reason
+        for entry in entries
+        if (other := newest.get(str(entry.record.cell.column))) is not None
+        and provenance.identity(other) != provenance.identity(entry.record)
+    }
+
+
 def _ranks(
     metric: Metric, dataset: str, grouped: dict[tuple[str, tuple[str, ...]], list[Entry]]
 ) -> dict[str, int | None]:
@@ -132,7 +163,9 @@ def _ranks(
         if objections or "@" in entrant or not scores:
             continue
         means[entrant] = sum(scores) / len(scores)
-        kept = {entry.record.seed: entry.predictions["test"] for entry in mine if entry.has_predictions}
+        kept = {
+            entry.record.seed: entry.predictions["test"] for entry in mine if entry.has_predictions
+        }
         if kept:
             outcomes[entrant] = kept
     return statistics.groups(metric, means, statistics.resample(metric, outcomes))
@@ -151,7 +184,9 @@ def _row(
         scores = _scores(mine)
         finished = sum(entry.record.status == "finished" for entry in mine)
         rank = None if objections else ranks[dataset].get(entrant)
-        cells[dataset] = Cell(statistics.summary(scores) if scores else None, rank, finished - len(scores), mine)
+        cells[dataset] = Cell(
+            statistics.summary(scores) if scores else None, rank, finished - len(scores), mine
+        )
     last = entries[-1].record
     costs = [entry.record.cost for entry in entries if entry.record.cost]
     return Row(
@@ -171,7 +206,9 @@ def _row(
 
 
 def _scores(entries: Sequence[Entry]) -> list[float]:
-    found = [entry.record.metrics.get("test") for entry in entries if entry.record.status == "finished"]
+    found = [
+        entry.record.metrics.get("test") for entry in entries if entry.record.status == "finished"
+    ]
     return [score for score in found if score is not None]
 
 

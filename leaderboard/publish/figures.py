@@ -25,7 +25,9 @@ def curves(records: Sequence[Record]) -> Markup:
     grouped: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
         if record.curve:
-            grouped.setdefault((record.suite, record.task, record.dataset.name + _arm(record)), []).append(record)
+            grouped.setdefault(
+                (record.suite, record.task, record.dataset.name + _arm(record)), []
+            ).append(record)
     figures: dict[tuple[str, str], list[tuple[str, list[tuple[float, float]]]]] = {}
     for (suite, task, name), mine in sorted(grouped.items()):
         metric = metrics.get(mine[0].metric)
@@ -45,7 +47,7 @@ def curves(records: Sequence[Record]) -> Markup:
 
 
 def _arm(record: Record) -> str:
-    return record.entrant.removeprefix(record.method.name)
+    return str(record.cell.entrant).removeprefix(record.method.name)
 
 
 def _first(records: Sequence[Record], suite: str, task: str) -> Record:
@@ -71,27 +73,47 @@ def _lines(label: str, lines: Sequence[tuple[str, Sequence[tuple[float, float]]]
     for value in np.linspace(low, high, 4):
         _, y = place(0, float(value))
         parts.append(
-            Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(left, width - 12, y, y)
+            Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(
+                left, width - 12, y, y
+            )
         )
-        parts.append(Markup('<text x="{}" y="{:.1f}" text-anchor="end">{:.4g}</text>').format(left - 6, y + 4, value))
+        parts.append(
+            Markup('<text x="{}" y="{:.1f}" text-anchor="end">{:.4g}</text>').format(
+                left - 6, y + 4, value
+            )
+        )
     for step, anchor in ((0.0, "middle"), (last / 2, "middle"), (last, "end")):
         x, _ = place(step, low)
         parts.append(
-            Markup('<text x="{:.1f}" y="{}" text-anchor="{}">{:,.0f}</text>').format(x, height - 14, anchor, step)
+            Markup('<text x="{:.1f}" y="{}" text-anchor="{}">{:,.0f}</text>').format(
+                x, height - 14, anchor, step
+            )
         )
     for index, (_, line) in enumerate(lines):
         path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in line)
         colour = COLOURS[index % len(COLOURS)]
-        parts.append(Markup('<polyline fill="none" stroke="{}" stroke-width="2" points="{}"/>').format(colour, path))
+        parts.append(
+            Markup('<polyline fill="none" stroke="{}" stroke-width="2" points="{}"/>').format(
+                colour, path
+            )
+        )
     parts.append(Markup("</svg><figcaption>{}, over steps.").format(label))
     for index, (name, _) in enumerate(lines):
-        parts.append(Markup(' <span style="color:{}">&#9644;</span> {}').format(COLOURS[index % len(COLOURS)], name))
+        parts.append(
+            Markup(' <span style="color:{}">&#9644;</span> {}').format(
+                COLOURS[index % len(COLOURS)], name
+            )
+        )
     return Markup("").join([*parts, Markup("</figcaption></figure>")])
 
 
 def costs(board: Board) -> Markup | None:
     """Cost against result, a panel for parameters and one for FLOPs; seconds only where all ran on one kind of machine."""
-    shown = [row for row in board.rows if not row.is_control and any(cell.summary for cell in row.cells.values())]
+    shown = [
+        row
+        for row in board.rows
+        if not row.is_control and any(cell.summary for cell in row.cells.values())
+    ]
     panels = [("parameters", "parameters"), ("FLOPs a network", "flops")]
     if len(board.hardware) == 1:
         panels.append(("seconds a run", "seconds"))
@@ -102,7 +124,10 @@ def costs(board: Board) -> Markup | None:
     for axis, (label, name) in zip(axes, panels, strict=True):
         for index, row in enumerate(shown):
             if getattr(row, name):
-                score = np.mean([cell.summary.mean for cell in row.cells.values() if cell.summary]) * board.metric.scale
+                score = (
+                    np.mean([cell.summary.mean for cell in row.cells.values() if cell.summary])
+                    * board.metric.scale
+                )
                 axis.plot(getattr(row, name), score, "o", color=COLOURS[index % len(COLOURS)])
                 if len(shown) <= 20:
                     axis.annotate(
@@ -122,19 +147,27 @@ def critical_difference(board: Board) -> Markup | None:
     """
     import scikit_posthocs
 
-    complete = [row for row in board.rows if row.is_ranked and all(cell.summary for cell in row.cells.values())]
+    complete = [
+        row
+        for row in board.rows
+        if row.is_ranked and all(cell.summary for cell in row.cells.values())
+    ]
     if len(board.datasets) < 3 or not 3 <= len(complete) <= MOST_COMPARED:
         return None
-    sign = -1 if board.metric.higher_is_better else 1
+    sign = -1 if board.metric.direction == "max" else 1
     scores = pd.DataFrame(
         {
-            _plain(row.entrant): [sign * cell.summary.mean for cell in row.cells.values() if cell.summary]
+            _plain(row.entrant): [
+                sign * cell.summary.mean for cell in row.cells.values() if cell.summary
+            ]
             for row in complete
         }
     )
     ranks = scores.rank(axis=1).mean()
     figure, (axis,) = _figure(7, 0.5 + 0.25 * len(complete), 1)
-    scikit_posthocs.critical_difference_diagram(ranks, scikit_posthocs.posthoc_nemenyi_friedman(scores), ax=axis)
+    scikit_posthocs.critical_difference_diagram(
+        ranks, scikit_posthocs.posthoc_nemenyi_friedman(scores), ax=axis
+    )
     return _svg(figure, f"critical differences, {board.name}")
 
 
@@ -144,7 +177,9 @@ def quality(folder: Path, manifest: dict[str, Any]) -> Markup | None:
 
     name = manifest.get("quality", "psnr")
     paths = [folder / part["path"] for parts in manifest["files"].values() for part in parts]
-    values = np.concatenate([pq.read_table(path, columns=[name])[name].to_numpy() for path in paths])
+    values = np.concatenate(
+        [pq.read_table(path, columns=[name])[name].to_numpy() for path in paths]
+    )
     figure, (axis,) = _figure(5, 2.4, 1)
     axis.hist(values, bins=40, color=COLOURS[0])
     label = "PSNR of each network, dB" if name == "psnr" else "accuracy on the training images"
@@ -179,5 +214,7 @@ def _svg(figure: Any, label: str) -> Markup:
     drawn = drawn.replace("#000000", "currentColor")
     # Made here from numbers and names that matplotlib has escaped.
     return (
-        Markup('<figure class="drawn" role="img" aria-label="{}">').format(label) + Markup(drawn) + Markup("</figure>")  # noqa: S704
+        Markup('<figure class="drawn" role="img" aria-label="{}">').format(label)
+        + Markup(drawn)
+        + Markup("</figure>")  # noqa: S704
     )

@@ -100,7 +100,10 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
     }
     for board in boards:
         stem = HERE / "tables" / board.name
-        pages |= {stem.with_suffix(ending): text for ending, text in render.files(board, bibliography).items()}
+        pages |= {
+            stem.with_suffix(ending): text
+            for ending, text in render.files(board, bibliography).items()
+        }
     return pages
 
 
@@ -120,7 +123,11 @@ def history(archive: Archive) -> list[list[str]]:
     """A line for each cell whose number changed as records were superseded: what it was, what it is, since when, and why."""
     changes: dict[tuple[str, ...], list[tuple[Entry, Entry]]] = {}
     for before, after in archive.superseded:
-        key = ("/".join(map(str, after.record.cell[:4])), after.record.finished_at[:10], after.why or "")
+        key = (
+            str(after.record.cell.column).rpartition("/")[0],
+            after.record.finished_at[:10],
+            after.why or "",
+        )
         changes.setdefault(key, []).append((before, after))
     lines = []
     for (cell, since, why), pairs in changes.items():
@@ -142,9 +149,17 @@ def verdict_page(checked: Sequence[Checked], gaps: Sequence[Gap]) -> str:
     for task in dict.fromkeys(found.row.task for found in checked):
         parts.append(f"## {markdown(task)}\n")
         mine = [found for found in checked if found.row.task == task]
-        for dataset, metric in dict.fromkeys((found.row.dataset, found.row.metric) for found in mine):
-            shown = [found for found in mine if (found.row.dataset, found.row.metric) == (dataset, metric)]
-            shown.sort(key=lambda found: found.row.value, reverse=metrics.get(metric).higher_is_better)
+        for dataset, metric in dict.fromkeys(
+            (found.row.dataset, found.row.metric) for found in mine
+        ):
+            shown = [
+                found
+                for found in mine
+                if (found.row.dataset, found.row.metric) == (dataset, metric)
+            ]
+            shown.sort(
+                key=lambda found: found.row.value, reverse=metrics.get(metric).direction == "max"
+            )
             parts.append(f"### {markdown(dataset)}, {markdown(metrics.get(metric).label)}\n")
             lines = [
                 [
@@ -169,9 +184,19 @@ def verdict_page(checked: Sequence[Checked], gaps: Sequence[Gap]) -> str:
          gap.row.claimed_by, "; ".join(gap.deviations) or "none known"]
         for gap in gaps
     ]  # fmt: skip
-    headers = ["method", "dataset", "reported", "here", "distance", "claimed by", "what sets them apart"]
+    headers = [
+        "method",
+        "dataset",
+        "reported",
+        "here",
+        "distance",
+        "claimed by",
+        "what sets them apart",
+    ]
     cells = [[markdown(cell) for cell in line] for line in lines]
-    parts.append(tabulate(cells, headers, tablefmt="pipe", disable_numparse=True) if gaps else "None yet.")
+    parts.append(
+        tabulate(cells, headers, tablefmt="pipe", disable_numparse=True) if gaps else "None yet."
+    )
     return "\n".join(parts) + "\n"
 
 
@@ -188,12 +213,22 @@ def method() -> str:
     """`METHOD.md`."""
     rates = read_rates()
     margins = [
-        [metric.label, f"{metric.margin:.0%} of the reported value" if metric.relative else f"{metric.margin:g}"]
+        [
+            metric.label,
+            f"{metric.margin:.0%} of the reported value"
+            if metric.relative
+            else f"{metric.margin:g}",
+        ]
         for metric in metrics.METRICS.values()
     ]
     kinds = ("reproduced", "higher", "lower", "undecided")
     lines = [
-        [row["paper"], f"{row['difference']:g}", row["seeds"], *(f"{100 * row[kind]:.1f}" for kind in kinds)]
+        [
+            row["paper"],
+            f"{row['difference']:g}",
+            row["seeds"],
+            *(f"{100 * row[kind]:.1f}" for kind in kinds),
+        ]
         for row in rates["rows"]
     ]
     headers = ["the paper gives", "true difference", "our seeds", *kinds]

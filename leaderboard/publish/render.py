@@ -28,10 +28,19 @@ def text(boards: Sequence[Board]) -> str:
         )
         rows = [_line(board, row, _plain_cell) for row in board.rows]
         parts.append(
-            tabulate(rows, _headers(board), tablefmt="simple", disable_numparse=True, colalign=_alignment(board))
+            tabulate(
+                rows,
+                _headers(board),
+                tablefmt="simple",
+                disable_numparse=True,
+                colalign=_alignment(board),
+            )
         )
         parts += [
-            f"* {note}" for note in reconstructions(board.records) + further(board.records) + troubles(board.records)
+            f"* {note}"
+            for note in reconstructions(board.records)
+            + further(board.records)
+            + troubles(board.records)
         ]
         reasons = sorted({objection for row in board.rows for objection in row.objections})
         parts += [f"* the leaderboard would not rank results {reason}" for reason in reasons]
@@ -45,10 +54,17 @@ def overview(boards: Sequence[Board]) -> str:
     for board in boards:
         for row in board.rows:
             if not row.is_control:
-                shown = {name: _plain_cell(board, cell) for name, cell in row.cells.items() if cell.entries}
+                shown = {
+                    name: _plain_cell(board, cell)
+                    for name, cell in row.cells.items()
+                    if cell.entries
+                }
                 rows.setdefault(row.title, {}).update(shown)
     headers = ["method", *(f"{dataset}\n{board.metric.label}" for board, dataset in columns)]
-    lines = [[title, *(cells.get(dataset, "") for _, dataset in columns)] for title, cells in rows.items()]
+    lines = [
+        [title, *(cells.get(dataset, "") for _, dataset in columns)]
+        for title, cells in rows.items()
+    ]
     layout = ["left"] + ["right"] * len(columns)
     return tabulate(lines, headers, tablefmt="simple", disable_numparse=True, colalign=layout)
 
@@ -60,7 +76,10 @@ def board_markdown(board: Board) -> str:
     parts.append(f"Test {board.metric.label}.\n")
     parts.append(table_markdown(board) + "\n")
     notes = (
-        reconstructions(board.records) + further(board.records) + troubles(board.records) + provenance(board.records)
+        reconstructions(board.records)
+        + further(board.records)
+        + troubles(board.records)
+        + provenance(board.records)
     )
     parts.append("\n".join(f"- {markdown(note)}" for note in notes) + "\n")
     return "\n".join(parts)
@@ -74,7 +93,9 @@ def table_markdown(board: Board) -> str:
         apart = f" [not ranked: {'; '.join(row.objections)}]" if row.objections else ""
         rows.append([markdown(cell) for cell in (shown + apart, *others)])
     headers = [markdown(header) for header in _headers(board)]
-    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=_alignment(board))
+    return tabulate(
+        rows, headers, tablefmt="pipe", disable_numparse=True, colalign=_alignment(board)
+    )
 
 
 def frame(board: Board) -> pd.DataFrame:
@@ -116,7 +137,9 @@ def to_csv(board: Board) -> str:
     """`frame` as CSV, in which no text is a formula."""
     data = frame(board)
     words = data.select_dtypes(include=["object", "string"]).columns
-    data[words] = data[words].map(lambda value: spreadsheet(value) if isinstance(value, str) else value)
+    data[words] = data[words].map(
+        lambda value: spreadsheet(value) if isinstance(value, str) else value
+    )
     return data.to_csv(index=False, lineterminator="\n", float_format="%.6g")
 
 
@@ -139,7 +162,8 @@ def to_latex(board: Board, bibliography: dict[str, str]) -> str:
 
     shown = [row for row in board.rows if not row.objections]
     lines = [
-        [method(row), *(cell(board, found) for found in row.cells.values()), count(row.parameters)] for row in shown
+        [method(row), *(cell(board, found) for found in row.cells.values()), count(row.parameters)]
+        for row in shown
     ]
     headers = ["Method", *map(latex, board.datasets), "Parameters"]
     body = (
@@ -152,7 +176,9 @@ def to_latex(board: Board, bibliography: dict[str, str]) -> str:
         r"\(\pm\) standard deviation over seeds. Bold: not told apart from the best at 5\,\%."
     )
     head = f"% Needs booktabs. Please cite: {CITE}\n"
-    return head + "\\begin{table}\n\\centering\n\\caption{" + caption + "}\n" + body + "\\end{table}\n"
+    return (
+        head + "\\begin{table}\n\\centering\n\\caption{" + caption + "}\n" + body + "\\end{table}\n"
+    )
 
 
 def files(board: Board, bibliography: dict[str, str]) -> dict[str, str]:
@@ -170,11 +196,18 @@ def to_bibtex(boards: Sequence[Board], bibliography: dict[str, str]) -> str:
     """The entries of just the methods and datasets in these boards."""
     keys = {cite_key(row.paper) for board in boards for row in board.rows}
     names = {dataset for board in boards for dataset in board.datasets}
-    keys |= {key for prefix, key in DATASET_KEYS.items() for name in names if name.startswith(prefix)}
+    keys |= {
+        key for prefix, key in DATASET_KEYS.items() for name in names if name.startswith(prefix)
+    }
     return "\n".join(bibliography[key] for key in sorted(keys & set(bibliography)))
 
 
-DATASET_KEYS = {"mnist": "lecun1998", "fashion": "arxiv-1708-07747", "cifar": "krizhevsky2009", "svhn": "netzer2011"}
+DATASET_KEYS = {
+    "mnist": "lecun1998",
+    "fashion": "arxiv-1708-07747",
+    "cifar": "krizhevsky2009",
+    "svhn": "netzer2011",
+}
 """Bibliography keys of source images, by how the datasets' names begin."""
 
 
@@ -194,7 +227,9 @@ def reconstructions(records: Sequence[Record]) -> list[str]:
         made = pd.Series([part.test_psnr for part in parts])
         spread = f" ± {made.std():.1f}" if len(made) > 1 else ""
         drawn = f"redraws unseen networks at {made.mean():.1f}{spread} dB"
-        lines.append(f"{title} on {dataset} {drawn}; their mean image is at {parts[0].mean_image_psnr:.1f} dB")
+        lines.append(
+            f"{title} on {dataset} {drawn}; their mean image is at {parts[0].mean_image_psnr:.1f} dB"
+        )
     return lines
 
 
@@ -214,11 +249,17 @@ def further(records: Sequence[Record]) -> list[str]:
     for record in records:
         for name in FURTHER.keys() & record.metrics.keys():
             if (value := record.metrics[name]) is not None:
-                found.setdefault((record.dataset.name, name), {}).setdefault(record.method.title, []).append(value)
+                found.setdefault((record.dataset.name, name), {}).setdefault(
+                    record.method.title, []
+                ).append(value)
     lines = []
     for (dataset, name), methods in sorted(found.items()):
-        means = sorted(((sum(values) / len(values), title) for title, values in methods.items()), reverse=True)
-        told = ", ".join(f"{title} {mean:.4g}" if len(means) > 1 else f"{mean:.4g}" for mean, title in means)
+        means = sorted(
+            ((sum(values) / len(values), title) for title, values in methods.items()), reverse=True
+        )
+        told = ", ".join(
+            f"{title} {mean:.4g}" if len(means) > 1 else f"{mean:.4g}" for mean, title in means
+        )
         lines.append(f"{dataset}, {FURTHER[name]}: {told}")
     return lines
 
@@ -237,7 +278,9 @@ def provenance(records: Sequence[Record]) -> list[str]:
     protocols = {_settings(record.protocol) for record in records}
     encoders = {_settings(record.encoder.protocol) for record in records if record.encoder}
     seeds = sorted({record.seed for record in records})
-    data = sorted({f"{record.dataset.name} {record.dataset.fingerprint[:12]}" for record in records})
+    data = sorted(
+        {f"{record.dataset.name} {record.dataset.fingerprint[:12]}" for record in records}
+    )
     environments = sorted({_environment(record) for record in records})
     return [
         *(f"Protocol: {protocol}" for protocol in sorted(protocols)),
@@ -262,7 +305,9 @@ def plain(metric: Metric, cell: Cell) -> str:
     """ "81.3 ± 0.4", and what is missing: few seeds, runs whose metric has no value."""
     told = ["undefined"] if cell.undefined and not cell.summary else []
     if cell.summary:
-        spread = "" if cell.summary.deviation is None else f" ± {metric.show(cell.summary.deviation)}"
+        spread = (
+            "" if cell.summary.deviation is None else f" ± {metric.show(cell.summary.deviation)}"
+        )
         told = [metric.show(cell.summary.mean) + spread]
         if cell.summary.deviation is None:
             told.append("(n=1)")
@@ -290,7 +335,14 @@ def _line(board: Board, row: Row, cell: Callable[[Board, Cell], str]) -> list[st
 
 
 def _headers(board: Board) -> list[str]:
-    return ["method", *board.datasets, "parameters", "MFLOP a network", "seconds a run", "networks/s"]
+    return [
+        "method",
+        *board.datasets,
+        "parameters",
+        "MFLOP a network",
+        "seconds a run",
+        "networks/s",
+    ]
 
 
 def _alignment(board: Board) -> list[str]:
@@ -304,6 +356,7 @@ def _settings(protocol: Settings) -> str:
 def _environment(record: Record) -> str:
     made = record.environment
     commit = made.commit[:12] if made.commit else "no commit"
+    versions = ", ".join(f"{name} {version}" for name, version in made.versions.items())
     state = "" if made.clean else " with uncommitted changes"
     shared = f"{made.workers} runs at a time with {made.threads} threads each"
-    return f"commit {commit}{state}, torch {made.torch}, {made.device}: {made.processor}, {shared}"
+    return f"commit {commit}{state}, {versions}, {made.device}: {made.processor}, {shared}"

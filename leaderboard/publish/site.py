@@ -5,9 +5,7 @@ from __future__ import annotations
 import ast
 import base64
 import io
-import json
 import shutil
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,7 +16,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from benchmark.record import metrics
+from benchmark.datasets import listing
+from benchmark.record import metrics, sources
 from leaderboard.archive import lints, provenance, tables
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
@@ -27,7 +26,6 @@ from leaderboard.publish.text import visible
 from leaderboard.reported import Reported, check
 
 HERE = Path(__file__).resolve().parent.parent
-DATASETS = HERE.parent / "benchmark" / "datasets"
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,9 @@ class MethodPage:
     curves: Markup
 
 
-def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported], folder: Path) -> Path:
+def build(
+    archive: Archive, boards: Sequence[Board], rows: Sequence[Reported], folder: Path
+) -> Path:
     """Write the site into a folder, whose content it replaces. Returns the front page.
 
     boards: of the archive's current records. Raises ValueError for a folder that holds something else.
@@ -67,7 +67,9 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported], f
         "odd": lints.warnings(archive.current),
         "costs": {board.name: figures.costs(board) for board in boards},
         "differences": {board.name: figures.critical_difference(board) for board in boards},
-        "method_text": Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(pages.method())),  # noqa: S704 (our own text, and its HTML is off)
+        "method_text": Markup(
+            MarkdownIt("commonmark", {"html": False}).enable("table").render(pages.method())
+        ),  # noqa: S704 (our own text, and its HTML is off)
     }
     written = {
         "index.html": "index.html",
@@ -114,7 +116,9 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+        finalize=lambda value: (
+            visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        ),
     )
     environment.globals |= {
         "plain": render.plain,
@@ -146,44 +150,42 @@ def _methods(boards: Sequence[Board], archive: Archive) -> list[MethodPage]:
         last = entries[name][-1].record.method
         card = _card(last.source, name)
         curves = figures.curves([entry.record for entry in entries[name]])
-        found.append(MethodPage(name, last.title, last.paper, last.source, card, mine, entries[name], curves))
+        found.append(
+            MethodPage(name, last.title, last.paper, last.source, card, mine, entries[name], curves)
+        )
     return found
 
 
 def _card(source: str | None, name: str) -> str:
     """What a method's file says of it: the module's and the class's docstring, read without running anything."""
-    path = HERE.parent / source if source else None
+    path = sources.ROOT / source if source else None
     if path is None or not path.is_file():
         return ""
     module = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    told = provenance.methods_in(path).get(name, "")
+    told = sources.methods_in(path).get(name, "")
     return "\n\n".join(part for part in (told, module) if part)
 
 
 def _datasets(boards: Sequence[Board]) -> list[dict[str, Any]]:
-    catalogue = tomllib.loads((DATASETS / "catalog.toml").read_text(encoding="utf-8"))
-    used = sorted({name for board in boards for name in board.datasets})
-    found = []
-    for name in used:
-        entry = catalogue["datasets"].get(name, {"title": name})
-        folder = DATASETS / "embedded" / name
-        manifest = json.loads((folder / "manifest.json").read_bytes()) if folder.is_dir() else None
-        source = catalogue["images"].get(entry.get("images"), {})
-        found.append(
+    pages = []
+    for name in sorted({name for board in boards for name in board.datasets}):
+        listed = listing.get(name)
+        pictures = [listed.folder / file for file in ("renderings.png", "accuracies.png")]
+        pages.append(
             {
                 "name": name,
-                "title": entry["title"],
-                "source": source,
-                "manifest": manifest,
-                "networks": sum(part["rows"] for parts in manifest["files"].values() for part in parts)
-                if manifest
+                "title": listed.title,
+                "source": listed.source,
+                "manifest": listed.manifest,
+                "networks": listed.networks,
+                "pictures": [path for path in pictures if path.is_file()],
+                "quality": figures.quality(listed.folder, listed.manifest)
+                if listed.manifest
                 else None,
-                "pictures": [path for path in (folder / "renderings.png", folder / "accuracies.png") if path.is_file()],
-                "quality": figures.quality(folder, manifest) if manifest else None,
                 "boards": [board for board in boards if name in board.datasets],
             }
         )
-    return found
+    return pages
 
 
 def _write_tables(folder: Path, boards: Sequence[Board]) -> None:

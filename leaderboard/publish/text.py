@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import unicodedata
 
-_MARKDOWN = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("`", "\\`"), ("[", "\\["), ("*", "\\*"))
+_MARKDOWN = (
+    ("&", "&amp;"),
+    ("<", "&lt;"),
+    (">", "&gt;"),
+    ("|", "\\|"),
+    ("`", "\\`"),
+    ("[", "\\["),
+    ("*", "\\*"),
+)
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -29,7 +37,9 @@ def visible(text: str) -> str:
     """The same on one line, with characters that nobody sees (control characters, direction marks) written out."""
     spaced = " ".join(text.split())
     return "".join(
-        f"\\u{ord(letter):04x}" if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co", "Cn") else letter
+        f"\\u{ord(letter):04x}"
+        if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co", "Cn")
+        else letter
         for letter in spaced
     )
 

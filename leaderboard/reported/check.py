@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.record import metrics
-from benchmark.record.schema import DEFAULT_ARM, Record
+from benchmark.record.cell import DEFAULT_ARM
+from benchmark.record.schema import Record
 from leaderboard.archive import provenance
 from leaderboard.reported import Reported, verdicts
 
@@ -59,7 +60,11 @@ class Gap:
 
 def check(rows: Sequence[Reported], records: Sequence[Record]) -> list[Checked]:
     """A verdict for each row, in their order. Records that may not be ranked do not count."""
-    usable = [record for record in records if record.status == "finished" and not provenance.objections(record)]
+    usable = [
+        record
+        for record in records
+        if record.status == "finished" and not provenance.objections(record)
+    ]
     return [_check(row, usable) for row in rows]
 
 
@@ -89,10 +94,14 @@ def _check(row: Reported, records: Sequence[Record]) -> Checked:
     if not len(scores):
         reduced = sorted({record.suite for record in mine if record.dataset.name in same})
         if reduced:
-            return Checked(row, (), "not comparable", f"not comparable: only run in suite {', '.join(reduced)}")
+            return Checked(
+                row, (), "not comparable", f"not comparable: only run in suite {', '.join(reduced)}"
+            )
         return Checked(row, (), "not run", "not run")
     reported = verdicts.published(row.value, row.spread, row.spread_kind, row.runs)
-    verdict = verdicts.judge(np.asarray(scores), reported, metrics.get(row.metric).tolerance(row.value))
+    verdict = verdicts.judge(
+        np.asarray(scores), reported, metrics.get(row.metric).tolerance(row.value)
+    )
     return Checked(row, scores, verdict.kind, str(verdict))
 
 
@@ -104,7 +113,10 @@ def _is_of(row: Reported, record: Record) -> bool:
 def _is_kin(row: Reported, record: Record) -> bool:
     """Whether the record's dataset is the row's, or a smaller one of the same images."""
     name = record.dataset.name
-    return name in SAME_NETWORKS.get(row.dataset, (row.dataset,)) or name.removesuffix("-mini") == row.dataset
+    return (
+        name in SAME_NETWORKS.get(row.dataset, (row.dataset,))
+        or name.removesuffix("-mini") == row.dataset
+    )
 
 
 def _deviations(row: Reported, record: Record) -> tuple[str, ...]:

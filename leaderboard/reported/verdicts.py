@@ -54,7 +54,9 @@ def published(value: float, spread: float | None, kind: str | None, runs: int | 
     if kind == "standard error":
         spread *= sqrt(runs)
     elif kind == "half range":
-        spread *= sqrt(2)  # of two runs: their standard deviation is their distance over the root of two
+        spread *= sqrt(
+            2
+        )  # of two runs: their standard deviation is their distance over the root of two
         runs = 2
     return Published(value, spread, runs)
 
@@ -80,7 +82,9 @@ def _error(deviation: float, count: int, reported: Published) -> tuple[float, fl
     ours, theirs = deviation**2 / count, reported.deviation**2 / reported.runs
     if ours + theirs == 0:
         return 0.0, count - 1
-    return sqrt(ours + theirs), (ours + theirs) ** 2 / (ours**2 / (count - 1) + theirs**2 / (reported.runs - 1))
+    return sqrt(ours + theirs), (ours + theirs) ** 2 / (
+        ours**2 / (count - 1) + theirs**2 / (reported.runs - 1)
+    )
 
 
 def _equivalent(difference: float, error: float, freedom: float, margin: float) -> bool:
@@ -93,14 +97,20 @@ def _different(difference: float, error: float, freedom: float) -> bool:
     return error == 0 or 2 * float(stdtr(freedom, -abs(difference) / error)) < LEVEL
 
 
-def _needed(difference: float, deviation: float, count: int, reported: Published, margin: float) -> int | None:
+def _needed(
+    difference: float, deviation: float, count: int, reported: Published, margin: float
+) -> int | None:
     """The fewest further seeds with which the same difference and deviation would be decided, four times out of five."""
     for more in range(1, MOST_SEEDS + 1):
         error, freedom = _error(deviation, count + more, reported)
-        reach = float(stdtrit(freedom, (1 + POWER) / 2)) * error  # equivalence can be missed on either side
+        reach = (
+            float(stdtrit(freedom, (1 + POWER) / 2)) * error
+        )  # equivalence can be missed on either side
         equivalence = margin - abs(difference) - float(stdtrit(freedom, 1 - LEVEL)) * error
         distinction = (
-            abs(difference) - float(stdtrit(freedom, 1 - LEVEL / 2)) * error if abs(difference) > margin else -inf
+            abs(difference) - float(stdtrit(freedom, 1 - LEVEL / 2)) * error
+            if abs(difference) > margin
+            else -inf
         )
         if max(equivalence, distinction) > reach:
             return more
@@ -124,11 +134,16 @@ def simulate(trials: int, seed: int = 0) -> list[dict[str, float | int | str]]:
                 found = [
                     judge(
                         mine,
-                        Published(other.mean(), float(other.std(ddof=1)), runs) if runs else Published(other[0]),
+                        Published(other.mean(), float(other.std(ddof=1)), runs)
+                        if runs
+                        else Published(other[0]),
                         1.0,
                     ).kind
                     for mine, other in zip(ours, theirs, strict=True)
                 ]
-                shares = {kind: found.count(kind) / trials for kind in ("reproduced", "higher", "lower", "undecided")}
+                shares = {
+                    kind: found.count(kind) / trials
+                    for kind in ("reproduced", "higher", "lower", "undecided")
+                }
                 rows.append({"paper": name, "difference": truth, "seeds": seeds, **shares})
     return rows

@@ -41,6 +41,20 @@ def summary(scores: Sequence[float]) -> Summary:
     return Summary(mean, deviation, mean - reach, mean + reach, count)
 
 
+def prediction_interval(scores: Sequence[float]) -> tuple[float, float]:
+    """Where one more score lies with 95 % probability: low and high, by Student's t.
+
+    Of fewer than two scores nothing is known, and the interval is empty.
+    """
+    made = summary(scores) if scores else None
+    if made is None or made.deviation is None:
+        return float("inf"), float("-inf")
+    reach = (
+        stats.t.ppf(1 - LEVEL / 2, made.seeds - 1) * made.deviation * np.sqrt(1 + 1 / made.seeds)
+    )
+    return made.mean - float(reach), made.mean + float(reach)
+
+
 @dataclass(frozen=True)
 class Resampled:
     """A method's test results on one dataset, prepared for comparisons. scores: `[seeds, networks]`, or None for a metric that is
@@ -61,10 +75,12 @@ def resample(metric: Metric, outcomes: Mapping[str, Mapping[int, Outcome]]) -> d
         seeds = tuple(sorted(mine))
         count = len(mine[seeds[0]].predictions)
         if metric.each is not None:
-            scores.setdefault(count, {})[name] = np.stack([metric.each(mine[seed]) for seed in seeds])
+            scores.setdefault(count, {})[name] = np.stack(
+                [metric.each(mine[seed]) for seed in seeds]
+            )
             continue
         rows = np.random.default_rng(0).integers(count, size=(RESAMPLES_OF_WHOLE, count))
-        means = [[metric.whole(_take(mine[seed], drawn)) for seed in seeds] for drawn in rows]
+        means = [[metric.whole(mine[seed].take(drawn)) for seed in seeds] for drawn in rows]
         found[name] = Resampled(seeds, count, None, np.asarray(means))
     for count, alike in scores.items():  # one large product for all methods
         means = _weights(count) @ np.concatenate(list(alike.values())).T.astype(np.float32)
@@ -98,23 +114,14 @@ def paired(ours: Resampled, theirs: Resampled) -> float | None:
 def _weights(count: int) -> np.ndarray:
     """`[resamples, networks]`: how often each network is drawn, over how many are."""
     random = np.random.default_rng(0)
-    return (random.multinomial(count, np.full(count, 1 / count), size=RESAMPLES) / count).astype(np.float32)
+    return (random.multinomial(count, np.full(count, 1 / count), size=RESAMPLES) / count).astype(
+        np.float32
+    )
 
 
 @cache
 def _seeds_drawn(resamples: int, count: int) -> np.ndarray:
     return np.random.default_rng(1).integers(count, size=(resamples, count))
-
-
-def interval(metric: Metric, outcome: Outcome, resamples: int = 400) -> tuple[float, float]:
-    """95 % percentile bootstrap over networks, of one run."""
-    random, count = np.random.default_rng(0), len(outcome.predictions)
-    values = [metric.whole(_take(outcome, random.integers(count, size=count))) for _ in range(resamples)]
-    return float(np.quantile(values, LEVEL / 2)), float(np.quantile(values, 1 - LEVEL / 2))
-
-
-def _take(outcome: Outcome, rows: np.ndarray) -> Outcome:
-    return Outcome(outcome.predictions[rows], outcome.targets[rows] if len(outcome.targets) else outcome.targets)
 
 
 def _two_sided(resampled: np.ndarray) -> float:
@@ -124,15 +131,19 @@ def _two_sided(resampled: np.ndarray) -> float:
     return float(min(1.0, 2 * max(min(below, above), 1 / len(resampled))))
 
 
-def groups(metric: Metric, means: Mapping[str, float], prepared: Mapping[str, Resampled]) -> dict[str, int | None]:
+def groups(
+    metric: Metric, means: Mapping[str, float], prepared: Mapping[str, Resampled]
+) -> dict[str, int | None]:
     """Ranks as groups: the best method's rank is 1, and so is that of all that cannot be told from it at `LEVEL`.
 
     The p-values of the comparisons with the leader are corrected by Holm's method. Of those that are told apart, the best leads
     the next group, whose rank is one more than the number of methods above. None for a method without predictions, which can be
     told from nothing.
     """
-    sign = -1 if metric.higher_is_better else 1
-    left = sorted((name for name in means if name in prepared), key=lambda name: (sign * means[name], name))
+    sign = -1 if metric.direction == "max" else 1
+    left = sorted(
+        (name for name in means if name in prepared), key=lambda name: (sign * means[name], name)
+    )
     ranks: dict[str, int | None] = dict.fromkeys(means)
     above = 0
     while left:
@@ -140,7 +151,10 @@ def groups(metric: Metric, means: Mapping[str, float], prepared: Mapping[str, Re
         found = [paired(prepared[leader], prepared[other]) for other in others]
         ps = [1.0 if p is None else p for p in found]
         apart = multipletests(ps, LEVEL, "holm")[0] if ps else []
-        group = [leader, *(other for other, is_apart in zip(others, apart, strict=True) if not is_apart)]
+        group = [
+            leader,
+            *(other for other, is_apart in zip(others, apart, strict=True) if not is_apart),
+        ]
         for name in group:
             ranks[name] = above + 1
         above += len(group)

@@ -6,11 +6,15 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from benchmark.record import metrics
+from tabulate import tabulate
+
+from benchmark.record import metrics, sources
 from benchmark.record import schema as records
 from benchmark.record.schema import RecordError
 from leaderboard.archive import provenance
@@ -22,62 +26,99 @@ Verdict = Literal["bit-equal", "within noise", "different"]
 
 @dataclass(frozen=True)
 class Reproduction:
-    """was, now: the test metric, None where undefined. p: of no difference between the two on the same networks."""
+    """was, now: the test metric, None where undefined."""
 
     cell: str
     verdict: Verdict
     metric: str
     was: float | None
     now: float | None
-    p: float | None
+
+    @property
+    def shown(self) -> tuple[str, str]:
+        """Both numbers as tables show them."""
+        metric = metrics.get(self.metric)
+        before, after = (
+            "undefined" if value is None else metric.show(value) for value in (self.was, self.now)
+        )
+        return before, after
 
     def __str__(self) -> str:
-        shown = [
-            ("undefined" if value is None else metrics.get(self.metric).show(value)) for value in (self.was, self.now)
-        ]
-        told = "" if self.p is None else f", p = {self.p:.2g} on the same networks"
-        return f"{self.cell}: {self.verdict}: {self.metric} was {shown[0]}, is {shown[1]}{told}"
+        before, after = self.shown
+        return f"{self.cell}: {self.verdict}: {self.metric} was {before}, is {after}"
 
 
 def find(archive: Archive, cell: str) -> Entry:
     """The current record of SUITE/TASK/DATASET/METHOD/SEED. Raises RecordError for one that is not there."""
     for entry in archive.current:
-        if "/".join(map(str, entry.record.cell)) == cell:
+        if str(entry.record.cell) == cell:
             return entry
-    cells = sorted("/".join(map(str, entry.record.cell)) for entry in archive.current)
+    cells = sorted(str(entry.record.cell) for entry in archive.current)
     example = f"; one that is: {cells[0]}" if cells else ""
     raise RecordError(f"no record of {cell!r} is committed{example}")
 
 
-def reproduce(entry: Entry, results: Path | None = None, device: str = "auto") -> Reproduction:
-    """Run a record's cell anew, into `results` or a folder that is removed. Raises RecordError where the run does not end well."""
+def reproduce(
+    entry: Entry, archive: Archive, results: Path | None = None, device: str = "auto"
+) -> Reproduction:
+    """Run a record's cell anew, into `results` or a folder that is removed.
+
+    Raises RecordError where the run does not end well.
+    """
     with tempfile.TemporaryDirectory() as temporary:
-        folder = results or Path(temporary)
-        record = entry.record
-        names = ["--suite", record.suite, "--datasets", record.dataset.name, "--methods", record.entrant]
-        command = [sys.executable, "-m", "benchmark", "run", record.task, *names, "--seeds", str(record.seed)]
+        folder = (results or Path(temporary)).resolve()
+        command = [sys.executable, "-m", "benchmark", *entry.record.cell.arguments]
         command += ["--results", str(folder), "--device", device]
-        made = subprocess.run(command, cwd=provenance.ROOT, stdout=subprocess.DEVNULL, check=False)
-        path = folder / record.path
-        if made.returncode or not path.is_file():
-            raise RecordError(f"{shlex.join(command)} ended with {made.returncode}; see above")
+        process = subprocess.run(command, cwd=sources.ROOT, stdout=subprocess.DEVNULL, check=False)
+        path = folder / entry.record.path
+        if process.returncode or not path.is_file():
+            raise RecordError(f"{shlex.join(command)} ended with {process.returncode}; see above")
         (new,) = of_results(folder, [records.read(path)])
-        return compare(entry, new)
+        return compare(entry, new, archive)
 
 
-def compare(old: Entry, new: Entry) -> Reproduction:
-    """Hold two runs of one cell against each other."""
+def compare(old: Entry, new: Entry, archive: Archive) -> Reproduction:
+    """Hold a new run of a cell against the committed one.
+
+    bit-equal: every prediction is. within noise: the new result is where one more seed of the
+    committed ones lies with 95 % probability, or no further from the old one than the metric's
+    margin. different: neither.
+    """
     was, now = (entry.record.metrics.get("test") for entry in (old, new))
-    cell, name = "/".join(map(str, old.record.cell)), old.record.metric
+    metric = metrics.get(old.record.metric)
     if old.record.predictions is not None and old.record.predictions == new.record.predictions:
-        return Reproduction(cell, "bit-equal", name, was, now, None)
-    if was is None or now is None or not (old.has_predictions and new.has_predictions):
-        return Reproduction(cell, "within noise" if was == now else "different", name, was, now, None)
-    metric = metrics.get(name)
-    both = {name: {0: entry.predictions["test"]} for name, entry in (("old", old), ("new", new))}
-    prepared = statistics.resample(metric, both)
-    p = statistics.paired(prepared["old"], prepared["new"])
-    noise = (p is not None and p >= statistics.LEVEL) or abs(was - now) * metric.scale <= metric.tolerance(
-        was * metric.scale
-    )
-    return Reproduction(cell, "within noise" if noise else "different", name, was, now, p)
+        verdict: Verdict = "bit-equal"
+    elif was is None or now is None:
+        verdict = "within noise" if was == now else "different"
+    else:
+        column = old.record.cell.column
+        alike = [entry.record for entry in archive.current if entry.record.cell.column == column]
+        scores = [score for record in alike if (score := record.metrics.get("test")) is not None]
+        low, high = statistics.prediction_interval(scores)
+        margin = metric.tolerance(was * metric.scale)
+        near = abs(was - now) * metric.scale <= margin or low <= now <= high
+        verdict = "within noise" if near else "different"
+    return Reproduction(str(old.record.cell), verdict, metric.name, was, now)
+
+
+def beside_committed(entries: Sequence[Entry], archive: Archive) -> list[Reproduction]:
+    """New runs held against the committed ones of the same cells, as far as those may be ranked."""
+    committed = {
+        entry.record.cell: entry
+        for entry in archive.current
+        if entry.record.status == "finished" and not provenance.objections(entry.record)
+    }
+    return [
+        compare(committed[entry.record.cell], entry, archive)
+        for entry in entries
+        if entry.record.status == "finished" and entry.record.cell in committed
+    ]
+
+
+def table(reproductions: Sequence[Reproduction]) -> str:
+    """The same as a table for a terminal, and a count of each verdict."""
+    rows = [(one.cell, *one.shown, one.verdict) for one in reproductions]
+    counts = Counter(one.verdict for one in reproductions)
+    counted = ", ".join(f"{counts[kind]} {kind}" for kind in get_args(Verdict))
+    headers = ["run", "committed", "here", ""]
+    return tabulate(rows, headers, disable_numparse=True) + f"\n\n{counted}"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchmark.record import sources
+from benchmark.record.cell import Cell
 from benchmark.record.schema import RecordError
 from leaderboard.archive import entries as archive
 from leaderboard.archive import lints, provenance
@@ -37,20 +39,28 @@ class Review(BaseModel):
 
     @property
     def stands(self) -> bool:
-        return not self.failures and all(method.stands and method.conforms for method in self.methods)
+        return not self.failures and all(
+            method.stands and method.conforms for method in self.methods
+        )
 
 
 def changed_methods(base: str) -> list[str]:
     """Names of the methods whose own file or records differ from a commit. Raises RecordError where git cannot tell."""
-    command = ["git", "-C", str(provenance.ROOT), "diff", "--name-only", f"{base}...HEAD"]
+    command = ["git", "-C", str(sources.ROOT), "diff", "--name-only", f"{base}...HEAD"]
     try:
-        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        listed = subprocess.run(
+            command, capture_output=True, text=True, check=True
+        ).stdout.splitlines()
     except (OSError, subprocess.CalledProcessError) as error:
         raise RecordError(f"git cannot tell what changed since {base!r}: {error}") from None
     found: list[str] = []
     for name in map(Path, listed):
-        if name.parts[0] == "baselines" and name.suffix == ".py" and (provenance.ROOT / name).is_file():
-            found += provenance.methods_in(provenance.ROOT / name)
+        if (
+            name.parts[0] == "baselines"
+            and name.suffix == ".py"
+            and (sources.ROOT / name).is_file()
+        ):
+            found += sources.methods_in(sources.ROOT / name)
         elif name.parts[:2] == ("leaderboard", "records") and name.suffix == ".jsonl":
             found.append(name.stem)
     return list(dict.fromkeys(found))
@@ -69,23 +79,24 @@ def review(names: list[str], run: bool = True) -> Review:
 
 def _review(name: str, kept: archive.Archive, run: bool) -> MethodReview:
     conform = [sys.executable, "-m", "benchmark", "conform", name]
-    made = subprocess.run(conform, cwd=provenance.ROOT, capture_output=True, text=True, check=False)
+    made = subprocess.run(conform, cwd=sources.ROOT, capture_output=True, text=True, check=False)
     entries = [
         entry
         for entry in kept.current
-        if (entry.record.method.name, entry.record.suite, entry.record.status) == (name, "mini", "finished")
+        if (entry.record.method.name, entry.record.suite, entry.record.status)
+        == (name, "mini", "finished")
     ]
-    first: dict[tuple[str, str, str], archive.Entry] = {}
+    first: dict[Cell, archive.Entry] = {}
     for entry in entries:
-        first.setdefault((entry.record.task, entry.record.dataset.name, entry.record.entrant), entry)
+        first.setdefault(entry.record.cell.column, entry)
     lines, stands = [], True
     for entry in first.values() if run else ():
         if objections := provenance.objections(entry.record):
-            lines.append(f"{'/'.join(map(str, entry.record.cell))}: {'; '.join(objections)}")
+            lines.append(f"{entry.record.cell}: {'; '.join(objections)}")
             stands = False
             continue
         try:
-            found = reproduce.reproduce(entry)
+            found = reproduce.reproduce(entry, kept)
             lines.append(str(found))
             stands = stands and found.verdict != "different"
         except RecordError as error:

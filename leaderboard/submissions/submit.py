@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmark import suites
 from benchmark.record import schema as records
-from benchmark.record.schema import DEFAULT_ARM, RecordError
+from benchmark.record.cell import Cell, Entrant
+from benchmark.record.schema import RecordError
 from leaderboard.archive import entries as archive
 from leaderboard.archive import lints, provenance
 from leaderboard.archive.entries import WHY_LIMIT, Entry
 
-SUITES = provenance.ROOT / "benchmark" / "suites"
 
-
-def submit(method: str, suite: str, results: Path, why: str | None, folder: Path = archive.FOLDER) -> list[Path]:
+def submit(
+    method: str, suite: str, results: Path, why: str | None, folder: Path = archive.FOLDER
+) -> list[Path]:
     """Copy a method's records of a suite into the archive. Returns the files written.
 
     Raises RecordError for a run that is missing, failed, or may not be ranked, and for new results of an old cell without a `why`.
@@ -26,9 +27,13 @@ def submit(method: str, suite: str, results: Path, why: str | None, folder: Path
     _are_complete(method, suite, [entry.record.cell for entry in new])
     for entry in new:
         if objections := provenance.objections(entry.record):
-            raise RecordError(f"{entry.place}: {'; '.join(objections)}; commit, and run it again from the commit")
+            raise RecordError(
+                f"{entry.place}: {'; '.join(objections)}; commit, and run it again from the commit"
+            )
         if entry.record.status == "failed":
-            raise RecordError(f"{entry.place}: failed: {entry.record.reason}; mend the method, and run it again")
+            raise RecordError(
+                f"{entry.place}: failed: {entry.record.reason}; mend the method, and run it again"
+            )
     everything = archive.read(folder)
     old = [entry for entry in everything.entries if _file(entry) == (suite, method)]
     known = {entry.record.cell: entry.record for entry in old}
@@ -41,7 +46,9 @@ def submit(method: str, suite: str, results: Path, why: str | None, folder: Path
             raise RecordError(
                 f"{entry.place}: the archive has a result of {'/'.join(map(str, entry.record.cell))}; say with --why what changed"
             )
-        fresh.append(Entry(entry.record, why if before is not None else None, entry.place, entry.kept))
+        fresh.append(
+            Entry(entry.record, why if before is not None else None, entry.place, entry.kept)
+        )
     others = [entry for entry in everything.current if _file(entry) != (suite, method)]
     if wrong := lints.failures([*others, *new]):
         raise RecordError(wrong[0])
@@ -56,7 +63,7 @@ def _entries(method: str, suite: str, results: Path) -> list[Entry]:
     paths = [
         path
         for path in sorted((results / suite).glob("*/*/*/seed-*.json"))
-        if path.parent.name.partition("@")[0] == method
+        if Entrant.parse(path.parent.name).method == method
     ]
     if not paths:
         raise RecordError(
@@ -65,21 +72,19 @@ def _entries(method: str, suite: str, results: Path) -> list[Entry]:
     return archive.of_results(results, [records.read(path) for path in paths])
 
 
-def _are_complete(method: str, suite: str, cells: Sequence[tuple[str, str, str, str, int]]) -> None:
-    """Raise RecordError unless each task that was run was run on all of the suite's datasets with all of its seeds."""
-    path = SUITES / f"{suite}.toml"
-    if not path.is_file():
-        raise RecordError(
-            f"unknown suite {suite!r}; known: {', '.join(sorted(file.stem for file in SUITES.glob('*.toml')))}"
-        )
-    settings = tomllib.loads(path.read_text(encoding="utf-8"))["tasks"]
-    for task, entrant in dict.fromkeys((cell[1], cell[3]) for cell in cells):
-        if task not in settings:
+def _are_complete(method: str, suite: str, cells: Sequence[Cell]) -> None:
+    """Raise RecordError unless every task that was run has all of the suite's datasets and seeds."""
+    tasks = suites.get(suite).tasks
+    for task, entrant in dict.fromkeys((cell.task, cell.entrant) for cell in cells):
+        if entrant.options:
+            raise RecordError(f"{entrant} was run with options, which a submission cannot have")
+        if task not in tasks:
             raise RecordError(f"suite {suite!r} has no task {task!r}")
-        for dataset in settings[task]["datasets"]:
-            for seed in settings[task]["seeds"]:
-                if (suite, task, dataset, entrant, seed) not in cells:
+        for dataset in tasks[task].datasets:
+            for seed in tasks[task].seeds:
+                if Cell(suite, task, dataset, entrant, seed) not in cells:
                     raise RecordError(
-                        f"{method} was not run on {dataset} with seed {seed}; a submission has all of the suite's runs: nox -s benchmark "
-                        f"-- --suite {suite} --methods {entrant.removesuffix(f'@{DEFAULT_ARM}')}"
+                        f"{method} was not run on {dataset} with seed {seed}; a submission has all "
+                        f"of the suite's runs: nox -s benchmark -- --suite {suite} "
+                        f"--methods {entrant}"
                     )

@@ -24,7 +24,9 @@ def apply(edit: Edit, image: np.ndarray) -> np.ndarray:
     try:
         import cv2
     except ImportError:
-        raise UserError("contrast is OpenCV's, which is not installed: pip install opencv-python-headless") from None
+        raise UserError(
+            "contrast is OpenCV's, which is not installed: pip install opencv-python-headless"
+        ) from None
     lightness, green_red, blue_yellow = cv2.split(cv2.cvtColor(image, cv2.COLOR_BGR2LAB))
     equalised = cv2.createCLAHE(clipLimit=1.0, tileGridSize=(3, 3)).apply(lightness)
     return cv2.cvtColor(cv2.merge((equalised, green_red, blue_yellow)), cv2.COLOR_LAB2BGR)

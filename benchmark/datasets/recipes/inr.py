@@ -60,7 +60,10 @@ def shards_of_runs(runs: Mapping[str, int], split: str, rows: int) -> list[Shard
     names = list(runs)
     first = sum(runs[name] for name in names[: names.index(split)])
     stop = first + runs[split]
-    return [Shard("train", range(start, min(start + rows, stop)), 0) for start in range(first, stop, rows)]
+    return [
+        Shard("train", range(start, min(start + rows, stop)), 0)
+        for start in range(first, stop, rows)
+    ]
 
 
 def fewer_runs(runs: Mapping[str, int], networks: int) -> dict[str, int]:
@@ -130,7 +133,12 @@ class InrRecipe(BaseModel):
         """The same of about that many networks in all, in the same proportions, without further copies."""
         images = sum(part.rows for part in self.splits.values())
         splits = {
-            name: part.model_copy(update={"rows": min(part.rows, max(16, part.rows * networks // images)), "copies": 0})
+            name: part.model_copy(
+                update={
+                    "rows": min(part.rows, max(16, part.rows * networks // images)),
+                    "copies": 0,
+                }
+            )
             for name, part in self.splits.items()
         }
         return self.model_copy(update={"splits": splits, "shard_rows": min(self.shard_rows, 500)})
@@ -163,7 +171,9 @@ class InrRecipe(BaseModel):
         chunk = CHUNK[device.type]
         for start, target in zip(starts.split(chunk), targets.split(chunk), strict=True):
             share = len(target) / self.steps
-            fitted, error = self._fit(start, target, coordinates, lambda share=share: progress(share))
+            fitted, error = self._fit(
+                start, target, coordinates, lambda share=share: progress(share)
+            )
             weights.append(fitted)
             errors.append(error)
         fitted, error = torch.cat(weights), torch.cat(errors)
@@ -171,12 +181,16 @@ class InrRecipe(BaseModel):
             poor = self._is_poor(error).nonzero()[:, 0]
             if len(poor):
                 start = self._starts(shard, attempt, dtype).to(device)[poor]
-                fitted[poor], error[poor] = self._fit(start, targets[poor], coordinates, lambda: None)
+                fitted[poor], error[poor] = self._fit(
+                    start, targets[poor], coordinates, lambda: None
+                )
         kept = (~self._is_poor(error)).cpu()
         rows = torch.tensor(shard.rows, dtype=torch.int32)[kept]
         networks = Split(
             weights=fitted.cpu()[kept].float(),
-            targets=(self._edited(pixels) if self.edit else torch.from_numpy(labels.astype(np.int64)))[kept],
+            targets=(
+                self._edited(pixels) if self.edit else torch.from_numpy(labels.astype(np.int64))
+            )[kept],
             source_index=rows,
             copy=torch.full_like(rows, shard.copy),
             quality=siren.psnr(error.cpu()[kept]).float(),
@@ -194,10 +208,14 @@ class InrRecipe(BaseModel):
         """Initial weights of the shard's networks, from named seeds."""
         count = len(shard.rows)
         if self.initialisation == "common":
-            start = siren.initialise(self.spec, 1, generator("recipe", "initialisation", self.seed), dtype)
+            start = siren.initialise(
+                self.spec, 1, generator("recipe", "initialisation", self.seed), dtype
+            )
             return start.expand(count, -1)
         place = (shard.source, shard.rows.start, shard.copy, attempt)
-        return siren.initialise(self.spec, count, generator("recipe", "initialisation", self.seed, *place), dtype)
+        return siren.initialise(
+            self.spec, count, generator("recipe", "initialisation", self.seed, *place), dtype
+        )
 
     def _fit(
         self, start: Tensor, targets: Tensor, coordinates: Tensor, progress: Callable[[], None]
@@ -216,7 +234,9 @@ class InrRecipe(BaseModel):
         if self.significant_bits == 24:
             return fitted, error
         rounded = round_mantissa(fitted, self.significant_bits)
-        return rounded, (siren.render(self.spec, rounded, coordinates) - targets).square().mean(dim=(1, 2))
+        return rounded, (siren.render(self.spec, rounded, coordinates) - targets).square().mean(
+            dim=(1, 2)
+        )
 
     def _is_poor(self, error: Tensor) -> Tensor:
         return ~(siren.psnr(error) >= self.minimum_psnr)  # NaN is poor too
@@ -235,7 +255,9 @@ class InrRecipe(BaseModel):
 
         return take
 
-    def examples(self, source: ImageSource, mirror: Path | None = None, count: int = 16) -> np.ndarray:
+    def examples(
+        self, source: ImageSource, mirror: Path | None = None, count: int = 16
+    ) -> np.ndarray:
         """What the first test networks are fitted to: `[count, side, side]` or `[count, side, side, 3]` uint8."""
         part = self.splits["test"]
         pixels, _ = images(source, part.source, range(part.start, part.start + count), mirror)
@@ -244,7 +266,9 @@ class InrRecipe(BaseModel):
     def targets(self, pixels: np.ndarray) -> Tensor:
         """Images `[n, height, width, 3]` in 0 to 255, averaged down: `[n, side * side, channels]` float64 in [-1, 1]."""
         count, height, width = pixels.shape[:3]
-        blocks = pixels.reshape(count, self.side, height // self.side, self.side, width // self.side, -1)
+        blocks = pixels.reshape(
+            count, self.side, height // self.side, self.side, width // self.side, -1
+        )
         averaged = torch.from_numpy(blocks.astype(np.float64)).mean(dim=(2, 4))
         return averaged.reshape(count, self.side**2, -1)[..., : self.channels] / 127.5 - 1
 

@@ -63,7 +63,10 @@ class SineRecipe(BaseModel):
     def limited(self, networks: int) -> SineRecipe:
         """The same with about that many networks in all, in the same proportions."""
         return self.model_copy(
-            update={"runs": fewer_runs(self.runs, networks), "shard_rows": min(self.shard_rows, 500)}
+            update={
+                "runs": fewer_runs(self.runs, networks),
+                "shard_rows": min(self.shard_rows, 500),
+            }
         )
 
     def digest(self, source: ImageSource | None, shard: Shard) -> str:  # noqa: ARG002
@@ -89,7 +92,9 @@ class SineRecipe(BaseModel):
         dtype = getattr(torch, self.precision)
         points = torch.linspace(-1, 1, self.points, dtype=dtype, device=device).unsqueeze(-1)
         waves = torch.sin(frequencies.to(points)[:, None, None] * pi * points)
-        start = siren.initialise(self.spec, 1, generator("sines", "initialisation", self.seed), dtype).to(device)
+        start = siren.initialise(
+            self.spec, 1, generator("sines", "initialisation", self.seed), dtype
+        ).to(device)
         share = len(shard.rows) / self.steps
         fitted, _ = siren.fit(
             self.spec,
@@ -117,7 +122,10 @@ class SineRecipe(BaseModel):
     def frequencies(self, waves: range) -> Tensor:
         """Of the given waves, each from a seed of its own: float64."""
         low, high = self.frequency
-        draws = [torch.rand(1, generator=generator("sines", self.seed, wave), dtype=torch.float64) for wave in waves]
+        draws = [
+            torch.rand(1, generator=generator("sines", self.seed, wave), dtype=torch.float64)
+            for wave in waves
+        ]
         return low + (high - low) * torch.cat(draws)
 
     def trial(self, device: torch.device) -> Callable[[int], None]:

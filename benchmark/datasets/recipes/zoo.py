@@ -30,7 +30,10 @@ from benchmark.runs.environment import can_compile
 from benchmark.seeds import generator
 from nft.network import LayerSpec, NetworkSpec
 
-CHUNK = {"cpu": 50, "cuda": 2000}  # networks trained together: few enough for a CPU's caches, enough to fill a GPU
+CHUNK = {
+    "cpu": 50,
+    "cuda": 2000,
+}  # networks trained together: few enough for a CPU's caches, enough to fill a GPU
 GREY = np.array([0.299, 0.587, 0.114])  # luma, ITU-R BT.601
 KERNEL, STRIDE = 3, 2
 OPTIMIZERS = ("sgd", "adam", "rmsprop")
@@ -85,7 +88,9 @@ class ZooRecipe(BaseModel):
     def spec(self) -> NetworkSpec:
         convolutions = zip((1, *self.channels), self.channels, strict=False)
         layers = [LayerSpec(outputs, inputs, (KERNEL, KERNEL)) for inputs, outputs in convolutions]
-        return NetworkSpec((*layers, LayerSpec(self.classes, self.channels[-1])), activation="various")
+        return NetworkSpec(
+            (*layers, LayerSpec(self.classes, self.channels[-1])), activation="various"
+        )
 
     def columns(self, source: ImageSource) -> Columns:  # noqa: ARG002
         return Columns(self.spec, (), "train_accuracy")
@@ -102,7 +107,10 @@ class ZooRecipe(BaseModel):
     def limited(self, networks: int) -> ZooRecipe:
         """The same with about that many networks in all, in the same proportions."""
         return self.model_copy(
-            update={"runs": fewer_runs(self.runs, networks), "shard_rows": min(self.shard_rows, 500)}
+            update={
+                "runs": fewer_runs(self.runs, networks),
+                "shard_rows": min(self.shard_rows, 500),
+            }
         )
 
     def digest(self, source: ImageSource, shard: Shard) -> str:
@@ -125,16 +133,21 @@ class ZooRecipe(BaseModel):
     ) -> tuple[Split, int]:
         """Train a shard's networks. Returns them, and how many diverged and were dropped; `progress` as for `InrRecipe.build`."""
         (train_images, train_labels), (test_images, test_labels) = (
-            (pixels.to(device), labels.to(device)) for pixels, labels in self._images(source, mirror)
+            (pixels.to(device), labels.to(device))
+            for pixels, labels in self._images(source, mirror)
         )
         settings = self.draw(shard.rows)
         start = self.initialise(shard.rows, settings)
         trained, test_accuracy, train_accuracy = [], [], []
         for first in range(0, len(start), CHUNK[device.type]):
             part = slice(first, first + CHUNK[device.type])
-            mine = HyperParameters(*(column.to(device) for column in vars(settings.rows(part)).values()))
+            mine = HyperParameters(
+                *(column.to(device) for column in vars(settings.rows(part)).values())
+            )
             runs = shard.rows[part]
-            weights = self._train(start[part].to(device), mine, train_images, train_labels, runs, progress, self.steps)
+            weights = self._train(
+                start[part].to(device), mine, train_images, train_labels, runs, progress, self.steps
+            )
             if self.significant_bits < 24:
                 weights = round_mantissa(weights, self.significant_bits)
             trained.append(weights)
@@ -162,7 +175,9 @@ class ZooRecipe(BaseModel):
         labels = torch.zeros(100, dtype=torch.long, device=device)
 
         def take(steps: int) -> None:
-            self._train(start, mine, noise, labels, range(count), lambda _: None, steps).sum().item()
+            self._train(
+                start, mine, noise, labels, range(count), lambda _: None, steps
+            ).sum().item()
 
         return take
 
@@ -174,7 +189,11 @@ class ZooRecipe(BaseModel):
         """The hyper-parameters of the given runs, each from a seed of its own."""
         uniform = torch.stack(
             [
-                torch.rand(8, generator=generator("zoo", "hyper-parameters", self.seed, run), dtype=torch.float64)
+                torch.rand(
+                    8,
+                    generator=generator("zoo", "hyper-parameters", self.seed, run),
+                    dtype=torch.float64,
+                )
                 for run in runs
             ]
         ).unbind(1)
@@ -209,7 +228,9 @@ class ZooRecipe(BaseModel):
             rows.append(self.spec.to_flat(layers))
         return torch.stack(rows).to(getattr(torch, self.precision))
 
-    def logits(self, weights: Tensor, tanh: Tensor, pixels: Tensor, kept: Tensor | None = None) -> Tensor:
+    def logits(
+        self, weights: Tensor, tanh: Tensor, pixels: Tensor, kept: Tensor | None = None
+    ) -> Tensor:
         """`[networks, images, classes]` of networks `[networks, parameters]` on images `[networks, images, side, side]`.
 
         tanh: `[networks]`, which of them have that activation rather than ReLU. kept: `[networks, images, channels]`, what
@@ -231,8 +252,12 @@ class ZooRecipe(BaseModel):
                 ],
                 dim=-1,
             ).flatten(1, 3)
-            made = torch.baddbmm(bias.unsqueeze(1), patches, kernel.permute(0, 3, 4, 2, 1).flatten(1, 3))
-            values = torch.where(tanh, made.tanh(), made.relu()).unflatten(1, (pixels.shape[1], side, side))
+            made = torch.baddbmm(
+                bias.unsqueeze(1), patches, kernel.permute(0, 3, 4, 2, 1).flatten(1, 3)
+            )
+            values = torch.where(tanh, made.tanh(), made.relu()).unflatten(
+                1, (pixels.shape[1], side, side)
+            )
         features = values.mean(dim=(2, 3))
         if kept is not None:
             features = features * kept
@@ -243,7 +268,9 @@ class ZooRecipe(BaseModel):
         right = torch.zeros(len(weights), device=weights.device)
         with torch.inference_mode():
             for some, wanted in zip(pixels.split(200), labels.split(200), strict=True):
-                guesses = self.logits(weights, tanh, some.expand(len(weights), -1, -1, -1)).argmax(dim=2)
+                guesses = self.logits(weights, tanh, some.expand(len(weights), -1, -1, -1)).argmax(
+                    dim=2
+                )
                 right += (guesses == wanted).sum(dim=1)
         return right / len(labels)
 
@@ -257,21 +284,33 @@ class ZooRecipe(BaseModel):
         progress: Callable[[float], None],
         steps: int,
     ) -> Tensor:
-        loss_of = torch.compile(self._loss, dynamic=False) if can_compile(start.device) else self._loss
+        loss_of = (
+            torch.compile(self._loss, dynamic=False) if can_compile(start.device) else self._loss
+        )
         weights = start.clone().requires_grad_(True)
         first, second = torch.zeros_like(start), torch.zeros_like(start)
-        adam, rmsprop = (settings.optimizer[:, None] == OPTIMIZERS.index(name) for name in ("adam", "rmsprop"))
+        adam, rmsprop = (
+            settings.optimizer[:, None] == OPTIMIZERS.index(name) for name in ("adam", "rmsprop")
+        )
         rate, l2 = settings.learning_rate[:, None].to(start), settings.l2[:, None].to(start)
         decay = torch.where(adam, *start.new_tensor([0.999, 0.9]))
         available = (settings.train_fraction * len(labels)).clamp(min=1)[:, None]
-        ones = [(torch.ones_like(kernel), torch.zeros_like(bias)) for kernel, bias in self.spec.to_layers(start[:1])]
+        ones = [
+            (torch.ones_like(kernel), torch.zeros_like(bias))
+            for kernel, bias in self.spec.to_layers(start[:1])
+        ]
         penalised = self.spec.to_flat(ones)  # weights, not biases
         keep = (1 - settings.dropout)[:, None, None]
         random = generator("zoo", "training", self.seed, runs.start)
         shape = (len(start), self.batch_size)
         for step in range(1, 1 + steps):
-            rows = (torch.rand(shape, generator=random, dtype=torch.float64).to(start.device) * available).long()
-            uniform = torch.rand(*shape, self.channels[-1], generator=random, dtype=torch.float64).to(start.device)
+            rows = (
+                torch.rand(shape, generator=random, dtype=torch.float64).to(start.device)
+                * available
+            ).long()
+            uniform = torch.rand(
+                *shape, self.channels[-1], generator=random, dtype=torch.float64
+            ).to(start.device)
             kept = ((uniform < keep) / keep).to(start)
             loss = loss_of(weights, settings.tanh, pixels[rows], labels[rows], kept)
             (gradient,) = torch.autograd.grad(loss, weights)
@@ -282,14 +321,21 @@ class ZooRecipe(BaseModel):
                 adam_step = first / (1 - 0.9**step) / ((second / (1 - 0.999**step)).sqrt() + 1e-8)
                 rmsprop_step = gradient / (second.sqrt() + 1e-7)
                 sgd_step = first / 0.1  # momentum 0.9
-                weights -= rate * torch.where(adam, adam_step, torch.where(rmsprop, rmsprop_step, sgd_step))
+                weights -= rate * torch.where(
+                    adam, adam_step, torch.where(rmsprop, rmsprop_step, sgd_step)
+                )
             progress(len(start) / self.steps)
         return weights.detach()
 
-    def _loss(self, weights: Tensor, tanh: Tensor, pixels: Tensor, labels: Tensor, kept: Tensor) -> Tensor:
+    def _loss(
+        self, weights: Tensor, tanh: Tensor, pixels: Tensor, labels: Tensor, kept: Tensor
+    ) -> Tensor:
         """Each network's mean cross-entropy, summed: the gradient of each is that of its own."""
         logits = self.logits(weights, tanh, pixels, kept)
-        return functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / labels.shape[1]
+        return (
+            functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum")
+            / labels.shape[1]
+        )
 
     def _images(self, source: ImageSource, mirror: Path | None) -> list[tuple[Tensor, Tensor]]:
         """Images `[rows, side, side]` and labels of the source's train and test split."""
@@ -297,7 +343,9 @@ class ZooRecipe(BaseModel):
         for split, rows in (("train", self.train_rows), ("test", self.test_rows)):
             pixels, labels = images(source, split, range(rows), mirror)
             grey = pixels.astype(np.float64) @ GREY / 255
-            blocks = grey.reshape(rows, self.side, grey.shape[1] // self.side, self.side, grey.shape[2] // self.side)
+            blocks = grey.reshape(
+                rows, self.side, grey.shape[1] // self.side, self.side, grey.shape[2] // self.side
+            )
             tensor = torch.from_numpy(blocks.mean(axis=(2, 4))).to(getattr(torch, self.precision))
             found.append((tensor, torch.from_numpy(labels.astype(np.int64))))
         return found

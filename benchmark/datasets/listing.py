@@ -1,0 +1,53 @@
+"""The catalogue as plain data, for those who tell of datasets and need no torch."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+EMBEDDED = HERE / "embedded"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One dataset: its name, its title, and the source of the images that its networks draw."""
+
+    name: str
+    title: str
+    source: dict[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies if it comes with the project."""
+        return EMBEDDED / self.name
+
+    @cached_property
+    def manifest(self) -> dict[str, Any] | None:
+        """What the embedded copy says of itself; None without one."""
+        path = self.folder / "manifest.json"
+        return json.loads(path.read_bytes()) if path.is_file() else None
+
+    @property
+    def networks(self) -> int | None:
+        """How many there are, in all splits; None without an embedded copy."""
+        if self.manifest is None:
+            return None
+        return sum(part["rows"] for parts in self.manifest["files"].values() for part in parts)
+
+
+@cache
+def catalog_data() -> dict[str, Any]:
+    """`catalog.toml` as it stands."""
+    return tomllib.loads((HERE / "catalog.toml").read_text(encoding="utf-8"))
+
+
+def get(name: str) -> Listing:
+    """What the catalogue says of a dataset; of an unknown one its name alone."""
+    data = catalog_data()
+    entry = data["datasets"].get(name, {"title": name})
+    return Listing(name, entry["title"], data["images"].get(entry.get("images"), {}))

@@ -1,0 +1,149 @@
+"""What code computes, as a digest of its sources that prose and layout do not change.
+
+A result is of three sources: the method's file, the task and the arm, each with what it imports of
+the project, and the harness that every run goes through.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+HARNESS = (
+    "benchmark/methods.py",
+    "benchmark/record/metrics.py",
+    "benchmark/record/seeds.py",
+    "benchmark/runs/encoding.py",
+    "benchmark/runs/fit.py",
+    "benchmark/runs/training.py",
+    "benchmark/seeds.py",
+    "benchmark/suites/protocol.py",
+)
+"""The modules that every run goes through, from the project's root."""
+
+FOLLOWED = ("nft", "baselines", "benchmark.tasks", "benchmark.arms")
+"""The packages whose modules belong to whatever imports them."""
+
+IGNORED = {"ctx", "kind", "type_comment", "type_params", "type_ignores"}
+"""Fields of syntax trees that say nothing, or that not every version of Python has."""
+
+
+@cache
+def digest(source: str | None, task: str, arm: str) -> str | None:
+    """SHA-256 of the code that a run's numbers come from, without docstrings, comments and layout.
+
+    Args:
+        source: the method's file from the project's root, as "baselines/mlp.py".
+        task, arm: their names.
+
+    Returns:
+        None where one of the three has no file in the project.
+    """
+    roots = [ROOT / _file(f"benchmark/tasks/{task}"), ROOT / _file(f"benchmark/arms/{arm}")]
+    if source is None or not all(path.is_file() for path in [*roots, ROOT / source]):
+        return None
+    return digest_of({*_closure([ROOT / source, *roots]), *(ROOT / name for name in HARNESS)})
+
+
+def digest_of(paths: Iterable[Path]) -> str:
+    """SHA-256 over the syntax of Python files, in the order of their places in the project."""
+    found = hashlib.sha256()
+    for path in sorted(paths, key=lambda path: path.relative_to(ROOT).as_posix()):
+        found.update("\n".join(_syntax(_parse(path))).encode() + b"\0")
+    return found.hexdigest()
+
+
+def methods_in(path: Path) -> dict[str, str]:
+    """The methods and variants that a file defines, each with its docstring, without running it."""
+    found: dict[str, str] = {}
+    for node in _parse(path).body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        prose = ast.get_docstring(node) or ""
+        for line in node.body:
+            target = _target(line)
+            if target == "name" and isinstance(line.value, ast.Constant):
+                found[str(line.value.value)] = prose
+            if target == "variants":
+                found |= {name: prose for name in _variants(line.value)}
+    return found
+
+
+def _target(line: ast.stmt) -> str | None:
+    if isinstance(line, ast.Assign) and len(line.targets) == 1:
+        return getattr(line.targets[0], "id", None)
+    return None
+
+
+def _variants(value: ast.expr) -> Iterator[str]:
+    for node in ast.walk(value):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Variant" and node.args:
+            first = node.args[0]
+            if isinstance(first, ast.Constant):
+                yield str(first.value)
+
+
+def _file(place: str) -> str:
+    return place.replace("-", "_") + ".py"
+
+
+def _closure(roots: Iterable[Path]) -> set[Path]:
+    """The files and all that they import of the packages that are followed, directly or not."""
+    found: set[Path] = set()
+    waiting = list(roots)
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for module in _imports(path):
+            if any(f"{module}.".startswith(f"{package}.") for package in FOLLOWED):
+                place = ROOT / module.replace(".", "/")
+                files = (place.with_suffix(".py"), place / "__init__.py")
+                waiting += [file for file in files if file.is_file()]
+    return found
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(_parse(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from nft import siren` names a module, `from nft.siren import fit` a part of one.
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _syntax(node: ast.AST) -> Iterator[str]:
+    """A syntax tree as lines that are the same in every version of Python."""
+    yield type(node).__name__
+    for name, value in ast.iter_fields(node):
+        if name in IGNORED or value is None or value == []:
+            continue
+        for item in value if isinstance(value, list) else [value]:
+            if _is_prose(item):
+                continue
+            if isinstance(item, ast.AST):
+                yield f"{name}("
+                yield from _syntax(item)
+                yield ")"
+            else:
+                yield f"{name}={type(item).__name__} {item!r}"
+
+
+def _is_prose(item: object) -> bool:
+    """Whether a statement is nothing but a string."""
+    return (
+        isinstance(item, ast.Expr)
+        and isinstance(item.value, ast.Constant)
+        and isinstance(item.value.value, str)
+    )

@@ -1,0 +1,193 @@
+"""From a suite to its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import baselines
+from baselines import Row
+from benchmark import arms, suites
+from benchmark.datasets import catalog
+from benchmark.errors import UserError
+from benchmark.methods import Method
+from benchmark.record import sources
+from benchmark.record.cell import Cell, Entrant
+from benchmark.record.schema import MethodPart
+from benchmark.suites import TaskSettings
+from benchmark.suites.protocol import Protocol
+
+ALL = "all"
+CORE = "core"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A cell, and how its stages are trained. encoder_protocol: None where there is no encoder."""
+
+    cell: Cell
+    protocol: Protocol
+    encoder_protocol: Protocol | None = None
+
+    @property
+    def path(self) -> Path:
+        """Of its record, under a results folder."""
+        return self.cell.path
+
+    @property
+    def row(self) -> Row:
+        return baselines.get(self.cell.entrant.method)
+
+    @cached_property
+    def method(self) -> Method:
+        """The method with the hyper-parameters of this cell."""
+        cell = self.cell
+        return self.row.make(cell.suite, cell.task, cell.dataset, cell.entrant.options)
+
+    @property
+    def steps(self) -> int:
+        """Of all its stages."""
+        return self.protocol.steps + (self.encoder_protocol.steps if self.encoder_protocol else 0)
+
+    def seed_for(self, role: str) -> int:
+        """The seed of one role of its random numbers."""
+        return self.cell.seed_for(role, self.row.method.name)
+
+    @property
+    def seeds(self) -> dict[str, int]:
+        """Every seed by role; the order of the data has one for each epoch, named by its number."""
+        roles = ["parameters", "order of epoch 0"]
+        roles += ["encoder", "encoder, order of epoch 0"] if self.encoder_protocol else []
+        return {role: self.seed_for(role) for role in roles}
+
+    @property
+    def code(self) -> str | None:
+        """Digest of the code that its numbers come from; None for a method outside the project."""
+        return sources.digest(self.row.source, self.cell.task, self.cell.entrant.arm)
+
+    def describe_method(self, parameters: int | None) -> MethodPart:
+        """The method as a record tells of it."""
+        row, options = self.row, self.cell.entrant.options
+        return MethodPart(
+            name=row.name,
+            title=", ".join((row.title, *(option.replace("=", " ") for option in options)))[:80],
+            paper=row.paper,
+            base=row.method.name,
+            options=options,
+            queries=row.method.queries,
+            source=row.source,
+            code_sha256=self.code or "0" * 64,
+            hyperparameters=asdict(self.method),
+            parameters=parameters,
+        )
+
+
+def plan(
+    suite_name: str,
+    task: str,
+    datasets: Sequence[str] | None = None,
+    entrants: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+) -> list[Run]:
+    """The runs of a suite's task, of all its tasks, or of the part that is named, seed by seed.
+
+    Of all tasks, those take part that know the datasets and methods that are named.
+
+    Args:
+        entrants: methods with their arms, as "mlp@aligned"; "core" stands for those that the suite
+            names, "all" for every one.
+
+    Raises:
+        UserError: for what is not there.
+    """
+    if entrants is not None and ALL in entrants:
+        entrants = None
+    if task != ALL:
+        return _of_task(suite_name, task, datasets, entrants, seeds)
+    runs: list[Run] = []
+    for name, settings in suites.get(suite_name).tasks.items():
+        known = [one for one in datasets or settings.datasets if one in settings.datasets]
+        able = entrants and [one for one in entrants if one == CORE or _can_do(one, name)]
+        if known and able != []:
+            runs += _of_task(suite_name, name, known, able, seeds)
+    if not runs:
+        raise UserError(f"no task of suite {suite_name!r} has those datasets and methods")
+    return runs
+
+
+def _can_do(entrant: str, task: str) -> bool:
+    return task in baselines.get(Entrant.parse(entrant).method).method.tasks
+
+
+def _of_task(
+    suite_name: str,
+    task: str,
+    datasets: Sequence[str] | None,
+    names: Sequence[str] | None,
+    seeds: Sequence[int] | None,
+) -> list[Run]:
+    suite = suites.get(suite_name)
+    if task not in suite.tasks:
+        raise UserError(
+            f"suite {suite_name!r} has no task {task!r}; it has {', '.join(suite.tasks)}"
+        )
+    settings = suite.tasks[task]
+    entrants = _entrants(suite_name, task, settings, names)
+    runs = []
+    for seed in _checked_seeds(settings.seeds if seeds is None else seeds):
+        first, later = [], []
+        for dataset in dict.fromkeys(datasets or settings.datasets):
+            catalog.entry(dataset)
+            encoders = set()
+            for entrant in entrants:
+                run = _run(Cell(suite_name, task, dataset, entrant, seed), settings)
+                # Variants may share their method's first stage: they come when it is most likely
+                # done, rather than wait for it.
+                base = run.row.method.name if run.encoder_protocol else None
+                (later if base in encoders else first).append(run)
+                encoders.update([base] if base else [])
+        runs += first + later
+    return runs
+
+
+def _entrants(
+    suite: str, task: str, settings: TaskSettings, names: Sequence[str] | None
+) -> list[Entrant]:
+    if names is None:
+        members = [name for name, row in baselines.registry().items() if row.is_in(suite, task)]
+        names = [*members, *settings.controls]
+    elif CORE in names:
+        if not settings.core:
+            raise UserError(f"suite {suite!r} names no core of methods for {task}; name some")
+        names = [*settings.core, *(name for name in names if name != CORE)]
+    entrants = list(dict.fromkeys(map(Entrant.parse, names)))
+    if not entrants:
+        raise UserError(f"no method takes part in {task} of suite {suite!r}")
+    for entrant in entrants:
+        arms.get(entrant.arm)
+        able = baselines.get(entrant.method).method.tasks
+        if task not in able:
+            raise UserError(f"{entrant.method} does not do {task}, but {', '.join(able)}")
+    return entrants
+
+
+def _run(cell: Cell, settings: TaskSettings) -> Run:
+    run = Run(cell, settings.protocol)
+    if len(run.method.stages) == 1:
+        return run
+    if settings.encoder_protocol is None:
+        raise UserError(
+            f"suite {cell.suite!r} has no encoder_protocol for {cell.task}, "
+            f"which {cell.entrant.method} needs"
+        )
+    return Run(cell, settings.protocol, settings.encoder_protocol)
+
+
+def _checked_seeds(seeds: Sequence[int]) -> Sequence[int]:
+    if repeated := {seed for seed in seeds if list(seeds).count(seed) > 1}:
+        raise UserError(f"seed {min(repeated)} is given twice; name each seed once")
+    if seeds and min(seeds) < 0:
+        raise UserError(f"seed {min(seeds)} is negative; seeds are 0, 1, 2, ...")
+    return seeds

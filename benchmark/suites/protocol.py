@@ -1,0 +1,28 @@
+"""How a suite trains every method."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Protocol(BaseModel):
+    """AdamW, linear warm-up, then half a cosine to zero.
+
+    evaluations: how often the validation split is scored, evenly spaced. The best of these
+    checkpoints is kept, and a checkpoint for resuming is written each time.
+    clip: the largest norm of a step's gradient.
+    compiled: the steps go through `torch.compile` where that works.
+    precision: of the matrix products. With "bfloat16", autocast on a GPU and float32 elsewhere, and
+    the optimizer's moments are rounded to it at every checkpoint, which halves its size.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    steps: int = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    warmup_steps: int = Field(ge=0)
+    evaluations: int = Field(gt=0)
+    clip: float = Field(gt=0)
+    compiled: bool = False
+    precision: Literal["float32", "bfloat16"] = "float32"
