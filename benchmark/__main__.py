@@ -182,6 +182,52 @@ def conform(name: Annotated[str, typer.Argument(help="A method.")]) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def canary(
+    commit: Annotated[
+        str | None, typer.Argument(help="Compare with this commit's code; without, with the board.")
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Note nothing; fail where a noted equivalence does not hold."),
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Only measure, and write what was measured to this file.")
+    ] = None,
+) -> None:
+    """Compare, bit by bit, what this code computes here with a commit's code, or with the board's machine.
+
+    Every method, stage and task goes through its whole protocol squeezed into 16 steps. Where a
+    commit's results are bit-equal, its records stay ranked under the present code.
+    """
+    from benchmark.checks import canary as canaries
+
+    now = canaries.measure(lambda run: typer.echo(f"canary: {run.cell}", err=True))
+    if output is not None:
+        canaries.write(now, output)
+        return
+    if commit is None:
+        before = canaries.read(canaries.COMMITTED)
+    else:
+        full, before = canaries.measure_at(commit)
+    compared = canaries.compare(before, now)
+    for cell in compared.other:
+        typer.echo(f"other results: {cell}")
+    for cell in compared.alone:
+        typer.echo(f"nothing to compare with: {cell}")
+    total = len(compared.equal) + len(compared.other)
+    place = f"{before.processor} ({before.capability}), " + _versions(before.versions)
+    here = f"{now.processor} ({now.capability}), " + _versions(now.versions)
+    typer.echo(f"{len(compared.equal)} of {total} cells are bit-equal\nthere: {place}\nhere: {here}")
+    if commit is not None and check:
+        for cell in (claims := canaries.false_claims(before, now)):
+            typer.echo(f"noted as equivalent, and is not: {cell}", err=True)
+        raise typer.Exit(1 if claims else 0)
+    if commit is not None:
+        for path in canaries.add_equivalences(full, before, now):
+            typer.echo(f"noted: {path}")
+
+
 @app.command("new-method")
 def new_method(
     name: Annotated[str, typer.Argument(help="Its name: small letters, digits, hyphens.")],
@@ -222,6 +268,10 @@ def speed(
     if measured["growth"]:
         typer.echo("\n" + report.growth_table(measured, "simple"))
     typer.echo(f"\nreport: {output / 'SPEED.md'}", err=True)
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _names(given: str | None) -> list[str] | None:

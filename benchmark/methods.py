@@ -85,7 +85,7 @@ class Method(ABC):
     paper: where it is from ("arXiv:...").
     tasks: the tasks it can do.
     edits: its module makes changed weights `[batch, k, parameters]`, not predictions.
-    queries: it may evaluate the networks that it reads, and is not compared with those that look
+    reads_functions: it may evaluate the networks that it reads, and is not compared with those that look
     at their weights alone.
     invariant: whether its output is meant not to change when hidden neurons are permuted (or, of an
     editor, to be permuted alike); tests hold it to that.
@@ -103,7 +103,7 @@ class Method(ABC):
     paper: ClassVar[str]
     tasks: ClassVar[tuple[str, ...]] = PREDICTIONS
     edits: ClassVar[bool] = False
-    queries: ClassVar[bool] = False
+    reads_functions: ClassVar[bool] = False
     invariant: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = ()
     mini: ClassVar[Mapping[str, Any] | None] = None

@@ -58,13 +58,14 @@ def render(spec: NetworkSpec, flat: Tensor, coordinates: Tensor) -> Tensor:
     # A phase of omega times a number loses its fraction in bfloat16, so this is never autocast.
     with torch.autocast(flat.device.type, enabled=False):
         flat = flat.to(coordinates.dtype)
-        values = coordinates.expand(flat.shape[0], -1, -1)
+        # The points are the last axis, which the kernels run along: `[batch, neurons, points]`.
+        values = coordinates.transpose(-1, -2).expand(flat.shape[0], -1, -1)
         layers = spec.to_layers(flat)
         for index, (weight, bias) in enumerate(layers):
-            values = torch.baddbmm(bias.unsqueeze(-2), values, weight.transpose(-1, -2))
+            values = torch.baddbmm(bias.unsqueeze(-1), weight, values)
             if index < len(layers) - 1:
                 values = torch.sin(spec.omega * values)
-        return values
+        return values.transpose(-1, -2)
 
 
 def fit(

@@ -41,7 +41,7 @@ class MethodPart(Part):
     paper: str = Field(max_length=80)
     base: str = Field(pattern=NAME)  # the method that it is a variant of, which seeds it; or itself
     options: tuple[str, ...]  # fields that the command line set, "field=value"
-    queries: bool  # it may evaluate the networks that it reads, not only look at their weights
+    reads_functions: bool  # it may evaluate the networks that it reads, not only look at their weights
     source: str | None = Field(pattern=r"^baselines/[a-z0-9_]+\.py$")  # from the project's root
     code_sha256: str = Field(pattern=SHA256)  # of the code that the numbers come from
     hyperparameters: Settings
@@ -243,7 +243,7 @@ def _from_2(data: dict[str, Any]) -> dict[str, Any]:
     return data | {
         "schema_version": 3,
         "seeds": {},  # they were made by another rule
-        "method": method | {"base": method["name"], "options": [], "queries": False},
+        "method": method | {"base": method["name"], "options": [], "reads_functions": False},
         "environment": made | {"versions": versions, "capability": None},
     }
 

@@ -76,7 +76,7 @@ class Run:
             paper=row.paper,
             base=row.method.name,
             options=options,
-            queries=row.method.queries,
+            reads_functions=row.method.reads_functions,
             source=row.source,
             code_sha256=self.code or "0" * 64,
             hyperparameters=asdict(self.method),

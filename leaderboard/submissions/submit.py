@@ -44,7 +44,7 @@ def submit(
             continue
         if before is not None and why is None:
             raise RecordError(
-                f"{entry.place}: the archive has a result of {'/'.join(map(str, entry.record.cell))}; say with --why what changed"
+                f"{entry.place}: the archive has a result of {entry.record.cell}; say with --why what changed"
             )
         fresh.append(
             Entry(entry.record, why if before is not None else None, entry.place, entry.kept)

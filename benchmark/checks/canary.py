@@ -1,0 +1,272 @@
+"""A canary: whether code computes, bit for bit, what other code or another machine computes.
+
+Every method, stage and task goes through the whole protocol squeezed into 16 steps (warm-up, decay,
+evaluations, selection), on seeded random networks of a dataset's spec, passed through the arm. Two
+canaries are equal where every loss, the final and the selected predictions are: a doubled weight
+decay moves such predictions by as little as 1e-5, so nothing but bit-equality counts.
+
+What is compiled, or computed in bfloat16, has no canary: there the digest of the code alone counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from benchmark import suites
+from benchmark.datasets import listing, storage
+from benchmark.datasets.storage import Manifest, Split, WeightDataset
+from benchmark.errors import UserError
+from benchmark.record import equivalence, sources
+from benchmark.record.cell import Cell
+from benchmark.record.equivalence import Equivalence
+from benchmark.runs.environment import processor, versions
+from benchmark.runs.fit import Skipped, fit
+from benchmark.runs.plan import Run, plan
+from benchmark.runs.training import Monitor
+from benchmark.seeds import generator
+from benchmark.suites.protocol import Protocol
+
+COMMITTED = Path(__file__).resolve().parent / "canary.json"
+NETWORKS = {"train": 48, "validation": 24, "test": 24}
+STEPS = 16
+
+
+class Canary(BaseModel):
+    """One cell's: the digest of its code, and of everything that the squeezed run computed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    code: str
+    losses: str
+    final: str
+    selected: str
+
+    @property
+    def results(self) -> tuple[str, str, str]:
+        """What must be equal."""
+        return self.losses, self.final, self.selected
+
+
+class Canaries(BaseModel):
+    """Those of all cells, and what computed them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    processor: str
+    capability: str
+    versions: dict[str, str]
+    cells: dict[str, Canary]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Cells by how their canaries compare: equal results, other results, or nothing to compare."""
+
+    equal: Sequence[str]
+    other: Sequence[str]
+    alone: Sequence[str]
+
+
+def runs() -> list[Run]:
+    """Every entrant of every task that has a canary, on the first of its datasets, squeezed."""
+    found: dict[tuple[str, str], Run] = {}
+    for suite in suites.registry().values():
+        for task, settings in suite.tasks.items():
+            if settings.protocol.compiled or settings.protocol.precision != "float32":
+                continue
+            for run in plan(suite.name, task, settings.datasets[:1], seeds=[0]):
+                encoder = run.encoder_protocol and _squeezed(run.encoder_protocol)
+                squeezed = Run(run.cell, _squeezed(run.protocol), encoder)
+                found.setdefault((task, str(run.cell.entrant)), squeezed)
+    return list(found.values())
+
+
+def measure(progress: Callable[[Run], None] = lambda _: None) -> Canaries:
+    """Make every canary here, on one thread of a CPU."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        cells = {}
+        for run in runs():
+            progress(run)
+            if (canary := _canary(run)) is not None:
+                cells[str(run.cell)] = canary
+    finally:
+        torch.set_num_threads(threads)
+    capability = torch.backends.cpu.get_cpu_capability()
+    return Canaries(
+        processor=processor(), capability=capability, versions=versions(), cells=cells
+    )
+
+
+def measure_at(commit: str) -> tuple[str, Canaries]:
+    """Make the canaries of a commit's code, with the present interpreter and libraries.
+
+    Returns the commit in full, and its canaries. Raises UserError where there is no such commit, or
+    its code has none.
+    """
+    full = _git("rev-parse", "--verify", f"{commit}^{{commit}}")
+    with _worktree(full) as folder, tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "canary.json"
+        command = [sys.executable, "-m", "benchmark", "canary", "--output", str(path)]
+        process = subprocess.run(command, cwd=folder, check=False, stdout=subprocess.DEVNULL)
+        if process.returncode or not path.is_file():
+            raise UserError(f"the code of {commit} has no canary that runs; name a later commit")
+        return full, read(path)
+
+
+def read(path: Path) -> Canaries:
+    """Canaries from a file. Raises UserError for one that holds something else."""
+    try:
+        return Canaries.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: no canaries: {reason}; restore it from git") from None
+
+
+def write(canaries: Canaries, path: Path) -> None:
+    """Write canaries to a file."""
+    path.write_text(json.dumps(canaries.model_dump(), indent=1) + "\n", encoding="utf-8")
+
+
+def compare(before: Canaries, now: Canaries) -> Comparison:
+    """Hold the present canaries against others, cell by cell."""
+    equal, other, alone = [], [], []
+    for cell, canary in now.cells.items():
+        if cell not in before.cells:
+            alone.append(cell)
+        else:
+            same = before.cells[cell].results == canary.results
+            (equal if same else other).append(cell)
+    return Comparison(equal, other, alone)
+
+
+def add_equivalences(commit: str, before: Canaries, now: Canaries) -> list[Path]:
+    """Note for every method which changed code computes the same. Returns the files written."""
+    by_method: dict[str, list[Equivalence]] = {}
+    for cell in compare(before, now).equal:
+        was, current = before.cells[cell].code, now.cells[cell].code
+        method = _method(cell)
+        known = by_method.setdefault(method, equivalence.read(method))
+        if was != current and not equivalence.equivalent(method, was, current):
+            known.append(Equivalence(cell=cell, base=commit, was=was, now=current))
+            equivalence.write(method, known)
+    return [
+        equivalence.FOLDER / f"{method}.json"
+        for method, known in by_method.items()
+        if any(row.base == commit for row in known)
+    ]
+
+
+def false_claims(before: Canaries, now: Canaries) -> list[str]:
+    """The cells whose code is noted to compute the same as the base's, and does not."""
+    return [
+        cell
+        for cell in compare(before, now).other
+        if equivalence.equivalent(_method(cell), before.cells[cell].code, now.cells[cell].code)
+    ]
+
+
+def random_dataset(name: str) -> WeightDataset:
+    """Seeded random networks with the columns of an embedded dataset; nothing is read but those."""
+    manifest = storage.read_manifest(listing.EMBEDDED / name)
+    splits = {split: _random_split(manifest, split, count) for split, count in NETWORKS.items()}
+    random = generator(name, "canary", "examples")
+    examples = torch.randint(256, (8, *(manifest.image or (4, 4))), generator=random).byte()
+    return WeightDataset(manifest, splits, examples.numpy())
+
+
+def _random_split(manifest: Manifest, split: str, count: int) -> Split:
+    random, spec = generator(manifest.name, "canary", split), manifest.network
+    layers = [
+        tuple(
+            torch.randn(count, *shape, generator=random) / layer.inputs**0.5
+            for shape in ((layer.outputs, layer.inputs, *layer.kernel), (layer.outputs,))
+        )
+        for layer in spec.layers
+    ]
+    columns = manifest.columns
+    targets: dict[str, Tensor] = {
+        "label": torch.randint(max(1, len(columns.classes)), (count,), generator=random),
+        "target": torch.rand(count, generator=random),
+    }
+    if columns.target == "target_image":
+        shape = (count, columns.pixels)
+        targets["target_image"] = torch.randint(256, shape, generator=random).byte()
+    index = torch.arange(count).int()
+    quality = 20 + torch.rand(count, generator=random)
+    return Split(spec.to_flat(layers), targets[columns.target], index, index * 0, quality)
+
+
+def _canary(run: Run) -> Canary | None:
+    """None for a method that cannot read these networks."""
+    finals: list[Tensor] = []
+    with tempfile.TemporaryDirectory() as folder:
+        monitor = Monitor(evaluated=finals.append)
+        dataset, device = random_dataset(run.cell.dataset), torch.device("cpu")
+        try:
+            fitted = fit(run, dataset, Path(folder), device, monitor)
+        except Skipped:
+            return None
+    encoder = fitted.encoded and fitted.encoded.part
+    losses = [point.loss for point in encoder.curve] if encoder else []
+    losses += [point["loss"] for point in fitted.outcome.curve]
+    selected = dict(fitted.outcome.predictions)
+    selected |= fitted.encoded.arrays if fitted.encoded else {}
+    return Canary(
+        code=run.code or "",
+        losses=hashlib.sha256(" ".join(map(float.hex, losses)).encode()).hexdigest(),
+        final=_digest({"final": finals[-1]} if finals else {}),
+        selected=_digest(selected),
+    )
+
+
+def _squeezed(protocol: Protocol) -> Protocol:
+    return protocol.model_copy(
+        update={"steps": STEPS, "batch_size": 16, "warmup_steps": 4, "evaluations": STEPS}
+    )
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    found = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found.update(tensor.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def _method(cell: str) -> str:
+    return Cell.parse(cell).entrant.method
+
+
+@contextmanager
+def _worktree(commit: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "code"
+        _git("worktree", "add", "--detach", str(folder), commit)
+        try:
+            yield folder
+        finally:
+            _git("worktree", "remove", "--force", str(folder))
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(sources.ROOT), *arguments]
+    try:
+        process = subprocess.run(command, capture_output=True, text=True, check=True)
+    except FileNotFoundError:
+        raise UserError("git is not installed, and a canary of a commit needs it") from None
+    except subprocess.CalledProcessError as error:
+        reason = error.stderr.strip().splitlines() or [f"git ended with {error.returncode}"]
+        raise UserError(f"git: {reason[-1].removeprefix('fatal: ')}") from None
+    return process.stdout.strip()
