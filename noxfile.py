@@ -5,8 +5,8 @@
 """The front door: every thing a person does with this project is a session. `nox -l` lists them.
 
 Sessions share environments: `.nox/torch`, which is several GB, `.nox/leaderboard`, `.nox/lint` and
-`.nox/tools`. Each has the versions in `locks/` and is made anew when they change; with `-- --latest`
-a session runs in one of the newest versions that pyproject.toml allows, under `.nox/latest`.
+`.nox/tools`. Each has the versions in `locks/` and is made anew when they or Python change. With
+`-- --latest` a session runs with the newest versions that pyproject.toml allows, in `.nox/latest`.
 
 Packages are checked against the hashes in `locks/NAME.txt`. torch is not, and is installed after
 the others by its version alone: there is one build for every GPU driver and one for none, each with
@@ -16,6 +16,7 @@ hashes of its own, and which of them fits is for the machine's pip or uv to say.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import sys
@@ -26,6 +27,7 @@ from filelock import FileLock  # comes with virtualenv, which comes with nox
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "none"  # `run_python` makes the environments, which are shared
+nox.options.envdir = os.environ.get("NOX_ENVDIR", ".nox")  # --envdir goes before it
 nox.options.sessions = ["lint", "tests"]
 
 ROOT = Path(__file__).resolve().parent
@@ -123,7 +125,7 @@ def comment(session: nox.Session) -> None:
 
 @nox.session
 def review(session: nox.Session) -> None:
-    """Review the methods changed since a commit, as pull requests are: `-- COMMIT --output FILE`."""
+    """Review methods that changed since a commit, as CI does: `-- COMMIT --output FILE`."""
     run_python(session, "torch", "-m", "leaderboard", "review", *session.posargs)  # runs methods
 
 
@@ -141,7 +143,7 @@ def new_method(session: nox.Session) -> None:
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Write locks/ with the newest versions but torch's; `-- --no-upgrade` keeps what still fits."""
+    """Write locks/ with the newest versions but torch's; `-- --no-upgrade` keeps what fits."""
     folder = Path(session.create_tmp())
     held = folder / "held.txt"
     held.write_text(TORCH)
@@ -160,9 +162,12 @@ def lock(session: nox.Session) -> None:
 @nox.session(name="audit-packages")
 def audit_packages(session: nox.Session) -> None:
     """Look for known vulnerabilities of the packages in locks/."""
-    files = [word for path in sorted(LOCKS.glob("*.txt")) for word in ("-r", str(path))]
-    audit = ("-m", "pip_audit", "--no-deps", "--disable-pip")
-    run_python(session, "tools", *audit, *files, *session.posargs)
+    pins = Path(session.create_tmp()) / "pins.txt"  # pip-audit takes hashes for all or for none
+    text = "\n".join(path.read_text() for path in LOCKS.glob("*.txt"))
+    lines = re.findall(r"^\w.*?(?= \\$|$)", text, flags=re.MULTILINE)
+    pins.write_text("\n".join(sorted(set(lines))))
+    audit = ("-m", "pip_audit", "--strict", "--no-deps", "--disable-pip", "-r", str(pins))
+    run_python(session, "tools", *audit, *session.posargs)
 
 
 def lock_of(name: str) -> list[Path]:
@@ -172,16 +177,15 @@ def lock_of(name: str) -> list[Path]:
 
 def write_lock(name: str, text: str) -> None:
     """Write what uv found: versions with hashes, but those of torch and CUDA without."""
-    about = f"# {{}} .nox/{name}, with Python 3.11 to 3.13 on any system. `nox -s lock` writes this.\n"
     pins = re.split(r"^(?=\S)", text, flags=re.MULTILINE)
     built = [pin for pin in pins if re.match("torch==|triton==|cuda-|nvidia-", pin)]
     hashed, *others = lock_of(name)
     rest = "".join(pin for pin in pins if pin not in built)
-    hashed.write_text(about.format("The packages of") + rest, newline="\n")
+    head = "# For Python 3.11 to 3.13 on any system. `nox -s lock` writes this file.\n"
+    hashed.write_text(head + rest, newline="\n")
     for path in others:
+        head += "# Without hashes, as noxfile.py explains. A CPU's build needs torch alone.\n"
         lines = [pin.splitlines()[0].removesuffix(" \\") + "\n" for pin in built]
-        note = "# Versions without hashes, as noxfile.py explains; a CPU's build needs torch alone.\n"
-        head = about.format("torch and CUDA in") + note
         path.write_text(head + "".join(lines), newline="\n")
 
 
@@ -200,9 +204,9 @@ def run_python(session: nox.Session, name: str, *arguments: str) -> None:
 
 def prepare(session: nox.Session, name: str, folder: Path, python: str, latest: bool) -> None:
     """Make an environment, unless a file in it says that it has what its lock says."""
-    options = session._runner.global_config  # nox has no public way to ask for -R and -N
+    options = session._runner.global_config  # nox has no public way to ask for -R, --reuse-venv
     contents = [b"latest"] if latest else [path.read_bytes() for path in lock_of(name)]
-    now = hashlib.sha256(b"\n".join([sys.version.encode(), *contents])).hexdigest()
+    now = hashlib.sha256(b"\n".join([sys.implementation.cache_tag.encode(), *contents])).hexdigest()
     stamp = folder / "lock.sha256"
     there = Path(python).exists() and options.reuse_venv != "never"
     fits = there and stamp.is_file() and stamp.read_text() == now
