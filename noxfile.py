@@ -192,25 +192,30 @@ def write_lock(name: str, text: str) -> None:
 def run_python(session: nox.Session, name: str, *arguments: str) -> None:
     """Run Python in an environment that sessions share, once it has what it should."""
     latest = LATEST in session.posargs
-    envdir = session.cache_dir.parent  # where --envdir says
+    # nox has no public way to ask for --envdir, -R and --reuse-venv.
+    options = session._runner.global_config
+    envdir = Path(options.envdir)
     folder = envdir / "latest" / name if latest else envdir / name
     python = str(folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
     if folder not in READY:
-        with FileLock(session.cache_dir / f"{name}.lock"):  # another nox may be at it
-            prepare(session, name, folder, python, latest)
+        envdir.mkdir(parents=True, exist_ok=True)
+        with FileLock(envdir / f"{name}.lock"):  # another nox may be at it
+            there = Path(python).exists() and options.reuse_venv != "never"
+            if not (there and options.no_install):
+                prepare(session, name, folder, python, latest, there)
         READY.add(folder)
     session.run(python, *(word for word in arguments if word != LATEST), external=True)
 
 
-def prepare(session: nox.Session, name: str, folder: Path, python: str, latest: bool) -> None:
+def prepare(
+    session: nox.Session, name: str, folder: Path, python: str, latest: bool, there: bool
+) -> None:
     """Make an environment, unless a file in it says that it has what its lock says."""
-    options = session._runner.global_config  # nox has no public way to ask for -R, --reuse-venv
     contents = [b"latest"] if latest else [path.read_bytes() for path in lock_of(name)]
     now = hashlib.sha256(b"\n".join([sys.implementation.cache_tag.encode(), *contents])).hexdigest()
     stamp = folder / "lock.sha256"
-    there = Path(python).exists() and options.reuse_venv != "never"
     fits = there and stamp.is_file() and stamp.read_text() == now
-    if (fits and not latest) or (there and options.no_install):
+    if fits and not latest:
         return
     session.log(f"installing into {folder}")
     if not fits:
