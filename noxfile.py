@@ -1,137 +1,240 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["nox>=2025.2.9", "virtualenv"]
+# dependencies = ["nox>=2025.2.9", "virtualenv", "filelock"]
 # ///
-"""The front door: every thing a person does with this project is a session. `nox -l` lists them."""
+"""The front door: every thing a person does with this project is a session. `nox -l` lists them.
+
+Sessions share environments: `.nox/torch`, which is several GB, `.nox/leaderboard`, `.nox/lint` and
+`.nox/tools`. Each has the versions in `locks/` and is made anew when they or Python change. With
+`-- --latest` a session runs with the newest versions that pyproject.toml allows, in `.nox/latest`.
+
+Packages are checked against the hashes in `locks/NAME.txt`. torch is not, and is installed after
+the others by its version alone: there is one build for every GPU driver and one for none, each with
+hashes of its own, and which of them fits is for the machine's pip or uv to say.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
 
 import nox
+from filelock import FileLock  # comes with virtualenv, which comes with nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.default_venv_backend = "none"  # `run_python` makes the environments, which are shared
+nox.options.envdir = os.environ.get("NOX_ENVDIR", ".nox")  # --envdir goes before it
 nox.options.sessions = ["lint", "tests"]
 
 ROOT = Path(__file__).resolve().parent
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+LOCKS = ROOT / "locks"
+LATEST = "--latest"
+TORCH = "torch==2.13.0"  # of the committed records; another version may give other numbers
+
+# What each environment is for, as dependency groups of pyproject.toml.
+GROUPS = {"torch": "test", "leaderboard": "leaderboard", "lint": "lint", "tools": "tools"}
+
+READY: set[Path] = set()  # environments that were seen to since nox started
 
 
-@nox.session(venv_backend="none")
+@nox.session
 def benchmark(session: nox.Session) -> None:
-    """Run every task of a suite, and print one table over all; the mini suite takes some 40 minutes."""
-    run_python(session, "-m", "benchmark", "run", "all", *session.posargs)
+    """Run every task of a suite, and print one table over all; the mini suite takes 40 minutes."""
+    run_python(session, "torch", "-m", "benchmark", "run", "all", *session.posargs)
 
 
-@nox.session(name="benchmark-editing", venv_backend="none")
+@nox.session(name="benchmark-editing")
 def benchmark_editing(session: nox.Session) -> None:
     """Train every editor to change what INRs draw, and print the table."""
-    run_python(session, "-m", "benchmark", "run", "inr-editing", *session.posargs)
+    run_python(session, "torch", "-m", "benchmark", "run", "inr-editing", *session.posargs)
 
 
-@nox.session(name="benchmark-generalization", venv_backend="none")
+@nox.session(name="benchmark-generalization")
 def benchmark_generalization(session: nox.Session) -> None:
     """Train every method to tell a CNN's accuracy from its weights, and print the table."""
-    run_python(session, "-m", "benchmark", "run", "generalization", *session.posargs)
+    run_python(session, "torch", "-m", "benchmark", "run", "generalization", *session.posargs)
 
 
-@nox.session(name="benchmark-frequency", venv_backend="none")
+@nox.session(name="benchmark-frequency")
 def benchmark_frequency(session: nox.Session) -> None:
     """Train every method to tell which sine an INR computes, and print the table."""
-    run_python(session, "-m", "benchmark", "run", "sine-frequency", *session.posargs)
+    run_python(session, "torch", "-m", "benchmark", "run", "sine-frequency", *session.posargs)
 
 
-@nox.session(name="benchmark-inr", venv_backend="none")
+@nox.session(name="benchmark-inr")
 def benchmark_inr(session: nox.Session) -> None:
-    """Train every method to tell images from the weights that encode them, and print the table."""
-    run_python(session, "-m", "benchmark", "run", "inr-classification", *session.posargs)
+    """Tell images from INRs' weights in under five minutes; `-- --methods all`: every method."""
+    command = ("run", "inr-classification", "--core")  # one seed of the suite's core methods
+    run_python(session, "torch", "-m", "benchmark", *command, *session.posargs)
 
 
-@nox.session(name="benchmark-speed", venv_backend="none")
+@nox.session(name="benchmark-speed")
 def benchmark_speed(session: nox.Session) -> None:
-    """Time the layers beside those published with the papers; takes some ten minutes, with nothing else running."""
-    run_python(session, "-m", "benchmark", "speed", *session.posargs)
+    """Time the layers beside the papers' own, with nothing else running; takes ten minutes."""
+    run_python(session, "torch", "-m", "benchmark", "speed", *session.posargs)
 
 
-@nox.session(venv_backend="none")
+@nox.session
+def canary(session: nox.Session) -> None:
+    """Compare results bit by bit with a commit's: `-- COMMIT`; without one, with the board's."""
+    run_python(session, "torch", "-m", "benchmark", "canary", *session.posargs)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests."""
-    run_python(session, "-m", "pytest", *session.posargs)
+    run_python(session, "torch", "-m", "pytest", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting; `-- --fix` mends what can be mended."""
-    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
-    session.run("ruff", "check", *session.posargs)
-    session.run("ruff", "format", *([] if "--fix" in session.posargs else ["--check"]))
+    run_python(session, "lint", "-m", "ruff", "check", *session.posargs)
+    check = () if "--fix" in session.posargs else ("--check",)
+    run_python(session, "lint", "-m", "ruff", "format", *check)
 
 
 @nox.session
 def leaderboard(session: nox.Session) -> None:
-    """Write the leaderboard's pages, tables and site from the committed records; `-- --check` only compares."""
-    run_leaderboard(session, "build")
+    """Write the board's pages, tables and site from committed records; `-- --check` compares."""
+    run_python(session, "leaderboard", "-m", "leaderboard", "build", *session.posargs)
 
 
 @nox.session
 def verify(session: nox.Session) -> None:
     """Print the verdict on every reported number, and check every committed record."""
-    run_leaderboard(session, "verify")
+    run_python(session, "leaderboard", "-m", "leaderboard", "verify", *session.posargs)
 
 
 @nox.session
 def submit(session: nox.Session) -> None:
     """Check a method's results and copy them to the leaderboard's records: `-- NAME`."""
-    run_leaderboard(session, "submit")
+    run_python(session, "leaderboard", "-m", "leaderboard", "submit", *session.posargs)
 
 
 @nox.session
 def comment(session: nox.Session) -> None:
     """Turn a review into a comment: `-- FILE`."""
-    run_leaderboard(session, "comment")
+    run_python(session, "leaderboard", "-m", "leaderboard", "comment", *session.posargs)
 
 
-@nox.session(venv_backend="none")
+@nox.session
 def review(session: nox.Session) -> None:
-    """Review the methods that changed since a commit, as a pull request's checks do: `-- COMMIT --output FILE`."""
-    run_python(session, "-m", "leaderboard", "review", *session.posargs)
+    """Review methods that changed since a commit, as CI does: `-- COMMIT --output FILE`."""
+    run_python(session, "torch", "-m", "leaderboard", "review", *session.posargs)  # runs methods
 
 
-@nox.session(venv_backend="none")
+@nox.session
 def reproduce(session: nox.Session) -> None:
     """Run a committed cell again, and say bit-equal, within noise, or different: `-- CELL`."""
-    run_python(session, "-m", "leaderboard", "reproduce", *session.posargs)
+    run_python(session, "torch", "-m", "leaderboard", "reproduce", *session.posargs)
 
 
-@nox.session(name="new-method", venv_backend="none")
+@nox.session(name="new-method")
 def new_method(session: nox.Session) -> None:
     """Write baselines/NAME.py, a method that runs as it is: `-- NAME`."""
-    run_python(session, "-m", "benchmark", "new-method", *session.posargs)
+    run_python(session, "torch", "-m", "benchmark", "new-method", *session.posargs)
 
 
-def run_leaderboard(session: nox.Session, command: str) -> None:
-    """Run a command of the leaderboard, which needs no torch."""
-    session.install(*nox.project.dependency_groups(PYPROJECT, "leaderboard"))
-    session.run("python", "-m", "leaderboard", command, *session.posargs)
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write locks/ with the newest versions but torch's; `-- --no-upgrade` keeps what fits."""
+    folder = Path(session.create_tmp())
+    held = folder / "held.txt"
+    held.write_text(TORCH)
+    options = "--universal --python-version 3.11 --fork-strategy fewest --generate-hashes"
+    command = ("-m", "uv", "pip", "compile", *options.split(), "--quiet", "--no-header")
+    for name, group in GROUPS.items():
+        made = folder / f"{name}.txt"
+        made.write_text("".join(path.read_text() for path in lock_of(name) if path.exists()))
+        wanted = ("--group", group, *(["pyproject.toml"] if name == "torch" else []))
+        files = ("--constraint", str(held), "--output-file", str(made))
+        run_python(session, "tools", *command, *wanted, *files, "--upgrade", *session.posargs)
+        write_lock(name, made.read_text())
+        held = lock_of("torch")[0]  # what two environments have, they have of one version
 
 
-def run_python(session: nox.Session, *arguments: str) -> None:
-    """Run Python in the one environment of all sessions that need torch, which is several GB installed."""
-    folder = Path(os.environ.get("NOX_ENVDIR", ROOT / ".nox")) / "torch"
+@nox.session(name="audit-packages")
+def audit_packages(session: nox.Session) -> None:
+    """Look for known vulnerabilities of the packages in locks/."""
+    pins = Path(session.create_tmp()) / "pins.txt"  # pip-audit takes hashes for all or for none
+    text = "\n".join(path.read_text() for path in LOCKS.glob("*.txt"))
+    lines = re.findall(r"^\w.*?(?= \\$|$)", text, flags=re.MULTILINE)
+    pins.write_text("\n".join(sorted(set(lines))))
+    audit = ("-m", "pip_audit", "--strict", "--no-deps", "--disable-pip", "-r", str(pins))
+    run_python(session, "tools", *audit, *session.posargs)
+
+
+def lock_of(name: str) -> list[Path]:
+    """The files that say what an environment has: all with hashes, then torch without."""
+    return [LOCKS / f"{name}.txt", *([LOCKS / "torch-build.txt"] if name == "torch" else [])]
+
+
+def write_lock(name: str, text: str) -> None:
+    """Write what uv found: versions with hashes, but those of torch and CUDA without."""
+    pins = re.split(r"^(?=\S)", text, flags=re.MULTILINE)
+    built = [pin for pin in pins if re.match("torch==|triton==|cuda-|nvidia-", pin)]
+    hashed, *others = lock_of(name)
+    rest = "".join(pin for pin in pins if pin not in built)
+    head = "# For Python 3.11 to 3.13 on any system. `nox -s lock` writes this file.\n"
+    hashed.write_text(head + rest, newline="\n")
+    for path in others:
+        head += "# Without hashes, as noxfile.py explains. A CPU's build needs torch alone.\n"
+        lines = [pin.splitlines()[0].removesuffix(" \\") + "\n" for pin in built]
+        path.write_text(head + "".join(lines), newline="\n")
+
+
+def run_python(session: nox.Session, name: str, *arguments: str) -> None:
+    """Run Python in an environment that sessions share, once it has what it should."""
+    latest = LATEST in session.posargs
+    # nox has no public way to ask for --envdir, -R and --reuse-venv.
+    options = session._runner.global_config
+    envdir = Path(options.envdir)
+    folder = envdir / "latest" / name if latest else envdir / name
     python = str(folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
+    if folder not in READY:
+        envdir.mkdir(parents=True, exist_ok=True)
+        with FileLock(envdir / f"{name}.lock"):  # another nox may be at it
+            there = Path(python).exists() and options.reuse_venv != "never"
+            if not (there and options.no_install):
+                prepare(session, name, folder, python, latest, there)
+        READY.add(folder)
+    session.run(python, *(word for word in arguments if word != LATEST), external=True)
+
+
+def prepare(
+    session: nox.Session, name: str, folder: Path, python: str, latest: bool, there: bool
+) -> None:
+    """Make an environment, unless a file in it says that it has what its lock says."""
+    contents = [b"latest"] if latest else [path.read_bytes() for path in lock_of(name)]
+    now = hashlib.sha256(b"\n".join([sys.implementation.cache_tag.encode(), *contents])).hexdigest()
+    stamp = folder / "lock.sha256"
+    fits = there and stamp.is_file() and stamp.read_text() == now
+    if fits and not latest:
+        return
+    session.log(f"installing into {folder}")
+    if not fits:
+        virtualenv = (sys.executable, "-m", "virtualenv", "--clear", "--quiet", str(folder))
+        session.run_install(*virtualenv, external=True)
     uv = shutil.which("uv")
-    if not Path(python).exists():
-        create = (uv, "venv", "--python", sys.executable) if uv else (sys.executable, "-m", "virtualenv")
-        session.run(*create, str(folder), external=True, silent=True)
     install = (uv, "pip", "install", "--python", python) if uv else (python, "-m", "pip", "install")
-    dependencies = [*PYPROJECT["project"]["dependencies"], *nox.project.dependency_groups(PYPROJECT, "test")]
-    session.log("installing what pyproject.toml lists; the first time this fetches torch")
-    session.run(*install, "-q", *dependencies, external=True)
-    session.run(python, *arguments, external=True)
+    if latest:
+        wanted = [*nox.project.dependency_groups(PYPROJECT, GROUPS[name])]
+        wanted += PYPROJECT["project"]["dependencies"] if name == "torch" else []
+        eager = {"PIP_UPGRADE_STRATEGY": "eager"}  # uv always is
+        session.run_install(*install, "--upgrade", *wanted, env=eager, external=True)
+    else:
+        hashed, *built = map(str, lock_of(name))
+        exactly = ("--quiet", "--no-deps", "--require-hashes", "--requirement", hashed)
+        session.run_install(*install, *exactly, external=True)
+        for versions in built:  # not quiet: torch is large, and pip shows how far it is
+            session.run_install(*install, "torch", "--constraint", versions, external=True)
+    stamp.write_text(now)
 
 
 if __name__ == "__main__":
