@@ -1,23 +1,36 @@
-"""What several tests share: small network specs and random networks of them."""
+"""Fixtures for all tests."""
 
 from __future__ import annotations
 
+import os
 import signal
+import tempfile
+from collections.abc import Iterator
 
 import pytest
 import torch
+from helpers import SPECS
 
-from nft.network import LayerSpec, NetworkSpec
+from nft.network import NetworkSpec
 
-# A shell starts background jobs deaf to Ctrl-C, and so would be the commands that tests start from there.
+# A shell starts background jobs deaf to Ctrl-C, and so would be the commands that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-SPECS = {
-    "siren": NetworkSpec.mlp(2, 5, 4, 3, activation="sine", omega=15.0),
-    "shallow": NetworkSpec.mlp(3, 6, 2),
-    "cnn": NetworkSpec((LayerSpec(4, 1, (3, 3)), LayerSpec(5, 4, (3, 3)), LayerSpec(3, 5))),
-    "cnn-flattened": NetworkSpec((LayerSpec(4, 2, (2, 2)), LayerSpec(6, 4, (9,)), LayerSpec(3, 6))),
-}
+# Tests share the cores with other tests, and what they compute must not depend on how many there are.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache() -> Iterator[None]:
+    """A cache of this process alone, so that no test sees another's, nor the user's, datasets."""
+    with tempfile.TemporaryDirectory() as folder:
+        before = os.environ.get("NFT_BENCHMARK_CACHE")
+        os.environ["NFT_BENCHMARK_CACHE"] = folder
+        yield
+        if before is None:
+            del os.environ["NFT_BENCHMARK_CACHE"]
+        else:
+            os.environ["NFT_BENCHMARK_CACHE"] = before
 
 
 @pytest.fixture(params=SPECS, ids=str)

@@ -52,7 +52,9 @@ class Hub:
         self.requests: list[tuple[str, str, str | None]] = []
         self.uploads: dict[str, bytes] = {}
         self.elsewhere: dict[str, str] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": self}))
+        self._server = ThreadingHTTPServer(
+            ("127.0.0.1", 0), type("Bound", (Handler,), {"hub": self})
+        )
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -66,7 +68,9 @@ def status(code: int, **headers: str) -> Callable[[Handler], bool]:
     """A fault that answers with a status."""
 
     def action(handler: Handler) -> bool:
-        handler.answer(code, b"", {name.replace("_", "-"): value for name, value in headers.items()})
+        handler.answer(
+            code, b"", {name.replace("_", "-"): value for name, value in headers.items()}
+        )
         return True
 
     return action
@@ -166,7 +170,10 @@ class Handler(BaseHTTPRequestHandler):
             self._resolve("/".join(parts[1:3]), parts[4], "/".join(parts[5:]))
         elif path.endswith("/info/lfs/objects/batch"):
             objects = [
-                {**wanted, "actions": {"upload": {"href": f"{self.hub.url}/uploads/{wanted['oid']}"}}}
+                {
+                    **wanted,
+                    "actions": {"upload": {"href": f"{self.hub.url}/uploads/{wanted['oid']}"}},
+                }
                 for wanted in json.loads(body)["objects"]
             ]
             self.json({"transfer": "basic", "objects": objects})
@@ -175,7 +182,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _find(self, name: str) -> Repository | None:
         repository = self.hub.repositories.get(name)
-        authorised = repository and self.headers.get("Authorization") == f"Bearer {repository.token}"
+        authorised = (
+            repository and self.headers.get("Authorization") == f"Bearer {repository.token}"
+        )
         if repository is None or (repository.token and not authorised):
             self.missing(401 if repository else 404, "RepoNotFound")
             return None
@@ -208,7 +217,13 @@ class Handler(BaseHTTPRequestHandler):
                 elif entry["key"] == "lfsFile":
                     files[value["path"]] = self.hub.uploads[value["oid"]]
             oid = repository.commit(files)
-            self.json({"success": True, "commitOid": oid, "commitUrl": f"{self.hub.url}/datasets/{name}/commit/{oid}"})
+            self.json(
+                {
+                    "success": True,
+                    "commitOid": oid,
+                    "commitUrl": f"{self.hub.url}/datasets/{name}/commit/{oid}",
+                }
+            )
         elif (found := repository.files(revision)) is None:
             self.missing(404, "RevisionNotFound")
         elif verb == "tree":
@@ -216,12 +231,30 @@ class Handler(BaseHTTPRequestHandler):
         else:
             siblings = [{"rfilename": path} for path in found]
             oid = repository.main if revision == "main" else revision
-            self.json({"id": name, "sha": oid, "siblings": siblings, "private": False, "tags": [], "downloads": 0})
+            self.json(
+                {
+                    "id": name,
+                    "sha": oid,
+                    "siblings": siblings,
+                    "private": False,
+                    "tags": [],
+                    "downloads": 0,
+                }
+            )
 
     def _listed(self, path: str, data: bytes) -> dict[str, object]:
-        entry: dict[str, object] = {"type": "file", "path": path, "size": len(data), "oid": _git_oid(data)}
+        entry: dict[str, object] = {
+            "type": "file",
+            "path": path,
+            "size": len(data),
+            "oid": _git_oid(data),
+        }
         if path.endswith(LFS_ENDINGS):
-            entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
+            entry["lfs"] = {
+                "oid": hashlib.sha256(data).hexdigest(),
+                "size": len(data),
+                "pointerSize": 130,
+            }
         return entry
 
     def _resolve_path(self, path: str) -> None:
@@ -238,7 +271,9 @@ class Handler(BaseHTTPRequestHandler):
             self.missing(404, "EntryNotFound")
         else:
             data = files[path]
-            etag = hashlib.sha256(data).hexdigest() if path.endswith(LFS_ENDINGS) else _git_oid(data)
+            etag = (
+                hashlib.sha256(data).hexdigest() if path.endswith(LFS_ENDINGS) else _git_oid(data)
+            )
             headers = {
                 "ETag": f'"{etag}"',
                 "X-Repo-Commit": repository.main if revision == "main" else revision,

@@ -7,66 +7,37 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from test_record import example, make
+from helpers import example, example_record, finished_run, outcome, reported
 
+from benchmark import suites
 from benchmark.record import schema as records
-from benchmark.record.predictions import Kept, Outcome, digest
+from benchmark.record.cell import Entrant
+from benchmark.record.predictions import Kept, digest
 from benchmark.record.predictions import write as write_predictions
 from benchmark.record.schema import Record, RecordError
-from benchmark.record.seeds import named_seed
 from leaderboard.archive import entries as archive
-from leaderboard.archive import lints, provenance, tables
+from leaderboard.archive import lints, tables
 from leaderboard.publish import pages, render
-from leaderboard.reported import Reported, check
+from leaderboard.reported import check
 from leaderboard.submissions import submit
-
-TARGETS = np.arange(100) % 10
-
-
-def outcome(right: int, shift: int = 1) -> Outcome:
-    """Of 100 networks, the first `right` of them right."""
-    return Outcome(np.where(np.arange(100) < right, TARGETS, (TARGETS + shift) % 10), TARGETS)
-
-
-def current(name: str = "nft") -> dict[str, Any]:
-    """Of a method's file as it is now."""
-    source = f"baselines/{name.replace('-', '_')}.py"
-    return {"name": name, "title": name.upper(), "source": source, "code_sha256": provenance.code_sha256(source)}
-
-
-def run(
-    results: Path, right: int = 70, seed: int = 0, name: str = "nft", shift: int | None = None, **changes: Any
-) -> Record:
-    """A finished run of a method of the project, from a clean commit, with its predictions."""
-    kept = {"test": outcome(right, shift or 1 + seed), "validation": outcome(right - 1, shift or 1 + seed)}
-    changes = {
-        "seed": seed,
-        "seeds": {},
-        "method": current(name) | changes.pop("method", {}),
-        "environment": {"commit": "c" * 40, "clean": True} | changes.pop("environment", {}),
-        "metrics": {"test": right / 100, "validation": (right - 1) / 100},
-        "predictions": digest(kept),
-        **changes,
-    }
-    record = make(**changes)
-    names = (record.suite, record.task, record.dataset.name, record.dataset.arm, name, seed)
-    record = record.model_copy(update={"seeds": {"parameters": named_seed(*names, "parameters")}})
-    path = records.write(record, results)
-    write_predictions(path.with_suffix(".npz"), [(digest(kept), kept)])
-    return record
 
 
 def test_an_archive_comes_back_as_it_was(tmp_path: Path) -> None:
-    made = [run(tmp_path / "results", seed=seed) for seed in range(3)]
+    made = [finished_run(tmp_path / "results", seed=seed) for seed in range(3)]
     entries = archive.of_results(tmp_path / "results")
     files = archive.write_file(tmp_path / "records", entries)
-    assert [path.relative_to(tmp_path / "records").as_posix() for path in files] == ["mini/nft.jsonl", "mini/nft.npz"]
+    assert [path.relative_to(tmp_path / "records").as_posix() for path in files] == [
+        "mini/nft.jsonl",
+        "mini/nft.npz",
+    ]
     before = [path.read_bytes() for path in files]
     found = archive.read(tmp_path / "records")
     assert [entry.record for entry in found.entries] == made
-    assert found.entries[1].predictions["test"].predictions.tolist() == outcome(70, 2).predictions.tolist()
+    assert (
+        found.entries[1].predictions["test"].predictions.tolist()
+        == outcome(70, 2).predictions.tolist()
+    )
     archive.write_file(tmp_path / "records", found.entries)
     assert [path.read_bytes() for path in files] == before
     assert not lints.failures(found.current)
@@ -94,7 +65,9 @@ def swap_predictions(folder: Path) -> None:
     """Others' predictions under the first record's digest."""
     kept = Kept(folder / "mini/nft.npz")
     first, second = sorted({name.partition("/")[0] for name in kept.names})[:2]
-    write_predictions(folder / "mini/nft.npz", [(first, kept.get(second)), (second, kept.get(first))])
+    write_predictions(
+        folder / "mini/nft.npz", [(first, kept.get(second)), (second, kept.get(first))]
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,7 +80,10 @@ def swap_predictions(folder: Path) -> None:
         ),
         (put("record", "metrics", value={"test": 1.7, "validation": 0.69}), "lies beyond 0 to 1"),
         (put("record", "seed", value=1), "the same cell and time as line 1"),
-        (put("record", "seed", value=2), "its random seed is not that of mini/inr-classification/small/nft/2"),
+        (
+            put("record", "seed", value=2),
+            "its random seed is not that of mini/inr-classification/small/nft/2",
+        ),
         (put("record", "surprise", value=1), "surprise: Extra inputs are not permitted"),
         (put("record", "dataset", "arm", value="../x"), "dataset.arm: String should match"),
         (put("record", "method", "name", value="other"), "holds a record of mini/other; move it"),
@@ -115,13 +91,18 @@ def swap_predictions(folder: Path) -> None:
         (put("record", "predictions", value="d" * 64), "predictions dddddddddddd cannot be read"),
         (lambda f: (f / "mini/nft.npz").write_bytes(b"PK nothing"), "cannot be read"),
         (swap_predictions, "were changed"),
-        (put("record", "metrics", value={"test": float("nan"), "validation": 0.69}), "not a record|finite"),
+        (
+            put("record", "metrics", value={"test": float("nan"), "validation": 0.69}),
+            "not a record|finite",
+        ),
         (put("record", "schema_version", value=99), "schema_version"),
     ],
 )
-def test_a_corrupt_archive_is_named(tmp_path: Path, harm: Callable[[Path], object], message: str) -> None:
+def test_a_corrupt_archive_is_named(
+    tmp_path: Path, harm: Callable[[Path], object], message: str
+) -> None:
     for seed in range(2):
-        run(tmp_path / "results", seed=seed)
+        finished_run(tmp_path / "results", seed=seed)
     archive.write_file(tmp_path / "records", archive.of_results(tmp_path / "results"))
     harm(tmp_path / "records")
     try:
@@ -134,13 +115,18 @@ def test_a_corrupt_archive_is_named(tmp_path: Path, harm: Callable[[Path], objec
 
 
 def test_mix_ups_and_leaks_are_found(tmp_path: Path) -> None:
-    run(tmp_path, name="nft", seed=0)
-    run(tmp_path, name="mlp", seed=0, shift=1)  # the very predictions of the first
-    leak = run(tmp_path, name="mlp", seed=1, right=60, dataset={"arm": "random-targets"})
-    assert leak.entrant == "mlp@random-targets"
+    finished_run(tmp_path, name="nft", seed=0)
+    finished_run(tmp_path, name="mlp", seed=0, shift=1)  # the very predictions of the first
+    leak = finished_run(tmp_path, name="mlp", seed=1, right=60, dataset={"arm": "random-targets"})
+    assert leak.cell.entrant == Entrant("mlp", (), "random-targets")
     kept = {"test": outcome(40, 5), "validation": outcome(40, 5)}
     path = records.write(
-        make(method=current("mlp"), seed=2, metrics={"test": 0.4, "validation": 0.4}, predictions=digest(kept)),
+        example_record(
+            method={"name": "mlp", "source": "baselines/mlp.py"},
+            seed=2,
+            metrics={"test": 0.4, "validation": 0.4},
+            predictions=digest(kept),
+        ),
         tmp_path,
     )
     write_predictions(path.with_suffix(".npz"), [(digest(kept), kept)])
@@ -151,33 +137,40 @@ def test_mix_ups_and_leaks_are_found(tmp_path: Path) -> None:
     assert "has the scores of" in "\n".join(lints.warnings(archive.of_results(tmp_path)))
 
 
-def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "suites").mkdir()
-    (tmp_path / "suites/mini.toml").write_text('[tasks.inr-classification]\ndatasets = ["small"]\nseeds = [0, 1]\n')
-    monkeypatch.setattr(submit, "SUITES", tmp_path / "suites")
+def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have suite mini ask for two seeds on one dataset."""
+    mini = suites.get("mini")
+    changes = {"datasets": ("small",), "seeds": (0, 1)}
+    tasks = {"inr-classification": mini.tasks["inr-classification"].model_copy(update=changes)}
+    known = suites.registry() | {"mini": mini.model_copy(update={"tasks": tasks})}
+    monkeypatch.setattr(suites, "registry", lambda: known)
 
 
-def test_a_submission_is_whole_checked_and_keeps_what_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    suite(tmp_path, monkeypatch)
+def test_a_submission_is_whole_checked_and_keeps_what_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten(monkeypatch)
     results, folder = tmp_path / "results", tmp_path / "records"
     with pytest.raises(RecordError, match="no records of nft"):
         submit.submit("nft", "mini", results, None, folder)
-    run(results, seed=0)
+    finished_run(results, seed=0)
     with pytest.raises(RecordError, match="nft was not run on small with seed 1"):
         submit.submit("nft", "mini", results, None, folder)
-    run(results, seed=1, environment={"clean": False})
+    finished_run(results, seed=1, environment={"clean": False})
     with pytest.raises(RecordError, match="uncommitted changes; commit, and run it again"):
         submit.submit("nft", "mini", results, None, folder)
-    run(results, seed=1)
+    finished_run(results, seed=1)
     assert len(submit.submit("nft", "mini", results, None, folder)) == 2
     assert submit.submit("nft", "mini", results, None, folder) == []
-    run(results, seed=1, right=80, finished_at="2026-02-01T00:00:00+00:00")
+    finished_run(results, seed=1, right=80, finished_at="2026-02-01T00:00:00+00:00")
     with pytest.raises(RecordError, match="say with --why"):
         submit.submit("nft", "mini", results, None, folder)
     submit.submit("nft", "mini", results, "more steps", folder)
     found = archive.read(folder)
     assert [entry.record.metrics["test"] for entry in found.current] == [0.7, 0.8]
-    assert pages.history(found) == [["mini/inr-classification/small/nft", "70.0", "80.0", "2026-02-01", "more steps"]]
+    assert pages.history(found) == [
+        ["mini/inr-classification/small/nft", "70.0", "80.0", "2026-02-01", "more steps"]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -186,15 +179,15 @@ def test_a_submission_is_whole_checked_and_keeps_what_was(tmp_path: Path, monkey
         ({"environment": {"commit": None}}, "from no commit"),
         ({"environment": {"clean": False}}, "uncommitted changes"),
         ({"dataset": {"pinned": False}}, "does not pin"),
-        ({"method": {"code_sha256": "e" * 64}}, "code has changed"),
-        ({"method": {"source": "baselines/gone.py"}}, "code has changed"),
+        ({"method": {"code_sha256": "e" * 64}}, "of code that has changed since"),
+        ({"method": {"source": "baselines/gone.py"}}, "of code that has changed since"),
     ],
 )
 def test_what_cannot_be_made_again_is_shown_apart_and_never_ranked(
     tmp_path: Path, change: dict[str, Any], objection: str
 ) -> None:
-    run(tmp_path, name="mlp", seed=0, right=60)
-    run(tmp_path, name="nft", seed=0, right=90, **change)
+    finished_run(tmp_path, name="mlp", seed=0, right=60)
+    finished_run(tmp_path, name="nft", seed=0, right=90, **change)
     (board,) = tables.boards(archive.of_results(tmp_path))
     assert [row.entrant for row in board.rows] == ["mlp", "nft"]
     assert board.rows[0].cells["small"].rank == 1
@@ -202,45 +195,39 @@ def test_what_cannot_be_made_again_is_shown_apart_and_never_ranked(
     assert objection in render.board_markdown(board)
 
 
-def reported(**changes: Any) -> Reported:
-    row = {
-        "task": "inr-classification",
-        "dataset": "mnist-inr",
-        "method": "NFT",
-        "metric": "accuracy",
-        "value": 70.0,
-        "spread": "",
-        "spread_kind": "",
-        "runs": "",
-        "claimed_by": "NFT",
-        "claimed_in": "arXiv:2305.13546",
-        "read_in": "its Table 1",
-        "suite": "paper",
-        "differs": "",
-        "note": "",
-    }
-    return Reported.model_validate(row | changes)
-
-
 def papers(tmp_path: Path, suite: str = "paper", **changes: Any) -> list[Record]:
     rights = (70, 69, 70, 71, 70)
     return [
-        run(tmp_path, right, seed, suite=suite, dataset={"name": changes.get("dataset", "mnist-inr")})
+        finished_run(
+            tmp_path,
+            right,
+            seed,
+            suite=suite,
+            dataset={"name": changes.get("dataset", "mnist-inr")},
+        )
         for seed, right in enumerate(rights)
     ]
 
 
 def test_every_kind_of_verdict(tmp_path: Path) -> None:
-    rows = [reported(value=70.0, spread="0.5", spread_kind="std", runs="3"), reported(value=50.0), reported(value=90.0)]
+    rows = [
+        reported(value=70.0, spread="0.5", spread_kind="std", runs="3"),
+        reported(value=50.0),
+        reported(value=90.0),
+    ]
     assert [found.kind for found in check.check(rows, [])] == ["not run"] * 3
     made = papers(tmp_path / "paper")
     assert [found.kind for found in check.check(rows, made)] == ["reproduced", "higher", "lower"]
     assert check.check([reported()], made[:1])[0].text == "undecided: needs 1 more seeds"
     assert check.check([reported(differs="views")], made)[0].text == "not comparable: views"
     short = papers(tmp_path / "short", suite="paper-short")
-    assert check.check([reported()], short)[0].text == "not comparable: only run in suite paper-short"
+    assert (
+        check.check([reported()], short)[0].text == "not comparable: only run in suite paper-short"
+    )
     dirty = [
-        record.model_copy(update={"environment": record.environment.model_copy(update={"clean": False})})
+        record.model_copy(
+            update={"environment": record.environment.model_copy(update={"clean": False})}
+        )
         for record in made
     ]
     assert check.check([reported()], dirty)[0].kind == "not run"
@@ -255,4 +242,4 @@ def test_gaps_name_what_sets_two_numbers_apart(tmp_path: Path) -> None:
 
 
 def test_example_records_are_records() -> None:
-    assert Record.model_validate(example()).entrant == "nft"
+    assert Record.model_validate(example()).cell.entrant == Entrant("nft")

@@ -23,7 +23,9 @@ RECORD = Path("mini/inr-classification/fashion-inr-mini/mlp-augmented/seed-0.jso
 def start(*arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "benchmark", *arguments]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
 
 
 def benchmark(*arguments: str) -> tuple[int, str, str]:
@@ -56,7 +58,9 @@ def test_a_run_ends_in_a_table_and_a_whole_record(finished: tuple[Path, str, str
     assert 0.2 < record.metrics["test"] < 0.6
     assert record.cost is not None
     assert record.cost.peak_memory_mib is None or 100 < record.cost.peak_memory_mib < 3000
-    assert "MLP + permutation augmentation" in (results / "LEADERBOARD.md").read_text(encoding="utf-8")
+    assert "MLP + permutation augmentation" in (results / "LEADERBOARD.md").read_text(
+        encoding="utf-8"
+    )
     assert not list(results.rglob("*.checkpoint"))
 
 
@@ -70,7 +74,9 @@ def test_what_is_done_is_not_done_again(finished: tuple[Path, str, str]) -> None
     assert (results / RECORD).stat().st_mtime_ns == before
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_bits(finished: tuple[Path, str, str], tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
+    finished: tuple[Path, str, str], tmp_path: Path
+) -> None:
     process = start("run", "inr-classification", *ONE, "--results", str(tmp_path))
     checkpoint = (tmp_path / RECORD).with_suffix(".checkpoint")
     wait_for(checkpoint.exists)
@@ -129,7 +135,10 @@ def test_changed_settings_are_run_again(finished: tuple[Path, str, str]) -> None
     [
         (("run", "inr-sorting"), "suite 'mini' has no task 'inr-sorting'"),
         (("run", "inr-classification", "--suite", "maxi"), "unknown suite 'maxi'; known: mini"),
-        (("run", "inr-classification", "--datasets", "imagenet"), "unknown dataset 'imagenet'; known:"),
+        (
+            ("run", "inr-classification", "--datasets", "imagenet"),
+            "unknown dataset 'imagenet'; known:",
+        ),
         (("run", "inr-classification", "--methods", "gpt"), "unknown method 'gpt'; known:"),
         (
             ("run", "inr-classification", "--methods", "mlp@mixed"),
@@ -146,10 +155,19 @@ def test_changed_settings_are_run_again(finished: tuple[Path, str, str]) -> None
             ("datasets", "build", "mnist-inr-mini", "--hub-mirror", "/nowhere"),
             "/nowhere: no folder laid out like the Hub",
         ),
-        (("datasets", "build", "mnist-inr-mini", "--output", "/dev/null"), "/dev/null is no folder"),
+        (
+            ("datasets", "build", "mnist-inr-mini", "--output", "/dev/null"),
+            "/dev/null is no folder",
+        ),
         (("datasets", "pull", "mnist-inr"), "mnist-inr is not published yet; make it"),
-        (("run", "inr-classification", "--datasets", "mnist-inr"), "mnist-inr is not published yet; make it"),
-        (("datasets", "verify", "nope"), "'nope' is neither a dataset of the catalogue nor a folder"),
+        (
+            ("run", "inr-classification", "--datasets", "mnist-inr"),
+            "mnist-inr is not published yet; make it",
+        ),
+        (
+            ("datasets", "verify", "nope"),
+            "'nope' is neither a dataset of the catalogue nor a folder",
+        ),
         (("datasets", "verify", "/tmp"), "no dataset in /tmp"),
         (("datasets", "build", "nope", "--output", "/nowhere"), "unknown dataset 'nope'"),
         (("run",), "Missing argument"),
@@ -157,7 +175,10 @@ def test_changed_settings_are_run_again(finished: tuple[Path, str, str]) -> None
             ("run", "generalization", "--datasets", "mnist-inr-mini"),
             "but generalization needs target and train_accuracy",
         ),
-        (("run", "inr-editing", "--methods", "nft"), "nft does not do inr-editing, but inr-classification"),
+        (
+            ("run", "inr-editing", "--methods", "nft"),
+            "nft does not do inr-editing, but inr-classification",
+        ),
         (("conform", "gpt"), "unknown method 'gpt'"),
         (("new-method", "../x"), "cannot be a method's name"),
     ],

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from test_archive import run
+from helpers import ROOT, finished_run
 from torch import Tensor, nn
 
-from benchmark import methods, suites
+import baselines
+from benchmark import suites
 from benchmark.checks import conformance
 from benchmark.errors import UserError
 from benchmark.methods import Method, Problem
+from benchmark.record import sources
 from benchmark.record.schema import RecordError
 from leaderboard.archive import entries as archive
-from leaderboard.archive import provenance
 from leaderboard.submissions import reproduce, review
 
 
@@ -40,7 +41,7 @@ class Careless(Method):
     title = "Careless"
     paper = "none"
     tasks = ("sine-frequency",)
-    suites = {"mini": {}}
+    mini = {}
 
     def build(self, problem: Problem) -> nn.Module:
         return Peeks(problem)
@@ -48,11 +49,12 @@ class Careless(Method):
 
 @pytest.fixture
 def careless(monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = {**methods.registry(), "careless": Careless}
-    monkeypatch.setattr(methods, "registry", lambda: registry)
-    settings = suites.get("mini").tasks
-    only = suites.get("mini").model_copy(update={"tasks": {"sine-frequency": settings["sine-frequency"]}})
-    monkeypatch.setattr(suites, "get", lambda _: only)
+    known = {**baselines.registry(), "careless": baselines.Row(Careless)}
+    monkeypatch.setattr(baselines, "registry", lambda: known)
+    mini = suites.get("mini")
+    tasks = {"sine-frequency": mini.tasks["sine-frequency"]}
+    only = {"mini": mini.model_copy(update={"tasks": tasks})}
+    monkeypatch.setattr(suites, "registry", lambda: only)
 
 
 def test_what_is_broken_is_found(careless: None) -> None:
@@ -69,43 +71,82 @@ def test_a_sound_method_conforms(careless: None) -> None:
     measured = [found for found in conformance.conform("mlp") if "invariant" in found.what]
     assert {found.holds for found in measured} == {None}
     assert all("none claimed" in found.told for found in measured)
-    with pytest.raises(UserError, match="none of the tasks"):
+    with pytest.raises(UserError, match="nft-editor is in no suite"):
         conformance.conform("nft-editor")
 
 
 def test_two_runs_of_a_cell_are_held_against_each_other(tmp_path: Path) -> None:
     for name, right, shift in (("one", 70, 1), ("same", 70, 1), ("near", 71, 1), ("far", 40, 1)):
-        run(tmp_path / name, right, shift=shift)
-    one, same, near, far = (archive.of_results(tmp_path / name)[0] for name in ("one", "same", "near", "far"))
-    assert reproduce.compare(one, same).verdict == "bit-equal"
-    assert reproduce.compare(one, near).verdict == "within noise"
-    assert reproduce.compare(one, far).verdict == "different"
-    assert "accuracy was 70.0, is 40.0" in str(reproduce.compare(one, far))
-    kept = archive.Archive([one])
-    assert reproduce.find(kept, "mini/inr-classification/small/nft/0") is one
+        finished_run(tmp_path / name, right, shift=shift)
+    one, same, near, far = (
+        archive.of_results(tmp_path / name)[0] for name in ("one", "same", "near", "far")
+    )
+    committed = archive.Archive([one])
+    assert reproduce.compare(one, same, committed).verdict == "bit-equal"
+    assert reproduce.compare(one, near, committed).verdict == "within noise"
+    assert reproduce.compare(one, far, committed).verdict == "different"
+    assert "accuracy was 70.0, is 40.0" in str(reproduce.compare(one, far, committed))
+    assert reproduce.find(committed, "mini/inr-classification/small/nft/0") is one
     with pytest.raises(RecordError, match="one that is: mini/inr-classification/small/nft/0"):
-        reproduce.find(kept, "mini/x")
+        reproduce.find(committed, "mini/x")
+
+
+def test_noise_is_where_one_more_seed_would_lie(tmp_path: Path) -> None:
+    for seed, right in enumerate((70, 60, 80)):
+        finished_run(tmp_path / "committed", right, seed)
+    finished_run(tmp_path / "near", 40, shift=5)  # within 70 +- 4.3 * 10 * sqrt(4 / 3)
+    finished_run(tmp_path / "far", 19, shift=5)
+    committed = archive.Archive(archive.of_results(tmp_path / "committed"))
+    near, far = (archive.of_results(tmp_path / name)[0] for name in ("near", "far"))
+    assert reproduce.compare(committed.entries[0], near, committed).verdict == "within noise"
+    assert reproduce.compare(committed.entries[0], far, committed).verdict == "different"
+
+
+def test_new_runs_stand_beside_the_committed_ones(tmp_path: Path) -> None:
+    """Each verdict once; nothing for a cell that is not committed, or whose record is not ranked."""
+    for seed in range(4):
+        environment = {"clean": seed != 3}
+        finished_run(tmp_path / "committed", 70, seed, environment=environment)
+    for seed, right in ((0, 70), (1, 71), (2, 40), (3, 70), (4, 70)):
+        finished_run(tmp_path / "new", right, seed)
+    committed = archive.Archive(archive.of_results(tmp_path / "committed"))
+    beside = reproduce.beside_committed(archive.of_results(tmp_path / "new"), committed)
+    assert [(one.cell[-1], one.verdict) for one in beside] == [
+        ("0", "bit-equal"),
+        ("1", "within noise"),
+        ("2", "different"),
+    ]
+    assert reproduce.table(beside).endswith("1 bit-equal, 1 within noise, 1 different")
 
 
 def test_a_review_tells_what_stands(tmp_path: Path) -> None:
     fine = review.MethodReview(
-        name="nft", conforms=True, conformance="ok  all\n<script>", reproductions=["a: bit-equal"], stands=True
+        name="nft",
+        conforms=True,
+        conformance="ok  all\n<script>",
+        reproductions=["a: bit-equal"],
+        stands=True,
     )
     good = review.Review(methods=[fine], failures=[])
     told = review.comment(good)
     assert told.startswith("**The submission stands.**")
     assert "    <script>" in told  # inside a block of code, where it is text
-    bad = review.Review(methods=[fine.model_copy(update={"stands": False})], failures=["<img src=x>"])
+    bad = review.Review(
+        methods=[fine.model_copy(update={"stands": False})], failures=["<img src=x>"]
+    )
     assert "does not stand" in review.comment(bad)
     assert "<img" not in review.comment(bad)
     with pytest.raises(ValueError, match="at most 4000"):
-        review.MethodReview(name="nft", conforms=True, conformance="x" * 5000, reproductions=[], stands=True)
+        review.MethodReview(
+            name="nft", conforms=True, conformance="x" * 5000, reproductions=[], stands=True
+        )
     with pytest.raises(RecordError, match="git cannot tell"):
         review.changed_methods("no-such-commit")
 
 
 def test_changed_methods_are_found_by_their_files() -> None:
-    assert list(provenance.methods_in(Path(conformance.__file__).parent.parent / "baselines/mlp.py")) == [
+    assert list(sources.methods_in(ROOT / "baselines/mlp.py")) == [
         "mlp",
         "mlp-augmented",
+        "mlp-editor",
     ]

@@ -12,11 +12,11 @@ import pytest
 import torch
 from hub_server import Fault, Hub, Repository, cut, garble, redirect, status
 
-from benchmark.datasets import catalog, storage
+from benchmark.datasets import catalog, listing, storage
 from benchmark.record import schema as records
 
 ROOT = Path(__file__).resolve().parent.parent
-NAME, SOURCE = "fashion-inr-mini", catalog.EMBEDDED / "fashion-inr-mini"
+NAME, SOURCE = "fashion-inr-mini", listing.EMBEDDED / "fashion-inr-mini"
 TRAIN = "data/train-00000-of-00001.parquet"
 
 # A catalogue in which the dataset is pinned on the Hub and does not come with the project.
@@ -46,11 +46,17 @@ def hub() -> Iterator[Hub]:
 def pinned(hub: Hub) -> str:
     """The revision of a repository that holds the dataset."""
     repository = hub.repositories["someone/fashion"] = Repository()
-    files = {path.relative_to(SOURCE).as_posix(): path.read_bytes() for path in SOURCE.rglob("*") if path.is_file()}
+    files = {
+        path.relative_to(SOURCE).as_posix(): path.read_bytes()
+        for path in SOURCE.rglob("*")
+        if path.is_file()
+    }
     return repository.commit(files | {"unasked.bin": b"x"})
 
 
-def benchmark(hub: Hub, folder: Path, revision: str, *arguments: str, **environment: str) -> tuple[int, str, str]:
+def benchmark(
+    hub: Hub, folder: Path, revision: str, *arguments: str, **environment: str
+) -> tuple[int, str, str]:
     code = PINNED.format(name=NAME, revision=revision, arguments=arguments)
     settings = {
         "HF_ENDPOINT": hub.url,
@@ -75,7 +81,9 @@ def pull(hub: Hub, folder: Path, revision: str, **environment: str) -> tuple[int
     return benchmark(hub, folder, revision, "datasets", "pull", "on-the-hub", **environment)
 
 
-def test_a_pinned_dataset_is_fetched_verified_and_kept(hub: Hub, pinned: str, tmp_path: Path) -> None:
+def test_a_pinned_dataset_is_fetched_verified_and_kept(
+    hub: Hub, pinned: str, tmp_path: Path
+) -> None:
     code, output, errors = pull(hub, tmp_path, pinned)
     assert code == 0, errors
     assert f"someone/fashion@{pinned}" in output
@@ -104,10 +112,22 @@ run = runner.Run("mini", "inr-classification", "on-the-hub", "permuted", "mlp", 
 runner.execute(run, Path({str(tmp_path / "results")!r}), torch.device("cpu"), 1, lambda _: None)
 """
     marker = "from benchmark.__main__ import main"
-    script = PINNED.replace(marker, "#").replace("main()", "").format(name=NAME, revision=pinned, arguments=()) + code
-    settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "NFT_BENCHMARK_CACHE": str(tmp_path / "cache")}
+    script = (
+        PINNED.replace(marker, "#")
+        .replace("main()", "")
+        .format(name=NAME, revision=pinned, arguments=())
+        + code
+    )
+    settings = {
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(tmp_path / "hf"),
+        "NFT_BENCHMARK_CACHE": str(tmp_path / "cache"),
+    }
     subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, check=True, env=os.environ | settings | {"HF_HUB_DISABLE_XET": "1"}
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        check=True,
+        env=os.environ | settings | {"HF_HUB_DISABLE_XET": "1"},
     )
     (record,) = records.read_all(tmp_path / "results")
     assert record.dataset.origin == f"someone/fashion@{pinned}"
@@ -121,7 +141,10 @@ def test_a_cut_connection_is_asked_again(hub: Hub, pinned: str, tmp_path: Path) 
         assert "Traceback" not in errors
         code, _, errors = pull(hub, tmp_path, pinned)
     assert code == 0, errors
-    assert len([path for method, path, _ in hub.requests if method == "GET" and path.endswith(TRAIN)]) == 2
+    assert (
+        len([path for method, path, _ in hub.requests if method == "GET" and path.endswith(TRAIN)])
+        == 2
+    )
 
 
 def test_files_kept_elsewhere_are_followed(hub: Hub, pinned: str, tmp_path: Path) -> None:
@@ -132,7 +155,10 @@ def test_files_kept_elsewhere_are_followed(hub: Hub, pinned: str, tmp_path: Path
 
 
 def test_busy_servers_are_waited_for(hub: Hub, pinned: str, tmp_path: Path) -> None:
-    hub.faults += [Fault("GET", TRAIN, status(503)), Fault("HEAD", "manifest.json", status(429, Retry_After="1"))]
+    hub.faults += [
+        Fault("GET", TRAIN, status(503)),
+        Fault("HEAD", "manifest.json", status(429, Retry_After="1")),
+    ]
     code, _, errors = pull(hub, tmp_path, pinned)
     if code:
         assert "Traceback" not in errors
@@ -160,10 +186,14 @@ def test_wrong_bytes_are_named_and_not_kept(hub: Hub, pinned: str, tmp_path: Pat
 
 
 def test_another_dataset_at_the_pin_is_refused(hub: Hub, tmp_path: Path) -> None:
-    other = catalog.EMBEDDED / "mnist-inr-mini"
+    other = listing.EMBEDDED / "mnist-inr-mini"
     repository = hub.repositories["someone/fashion"] = Repository()
     revision = repository.commit(
-        {path.relative_to(other).as_posix(): path.read_bytes() for path in other.rglob("*") if path.is_file()}
+        {
+            path.relative_to(other).as_posix(): path.read_bytes()
+            for path in other.rglob("*")
+            if path.is_file()
+        }
     )
     code, _, errors = pull(hub, tmp_path, revision)
     assert code == 2
@@ -183,14 +213,25 @@ def test_a_moved_branch_does_not_move_the_pin(hub: Hub, pinned: str, tmp_path: P
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (lambda hub: hub.repositories.clear(), "not found, or private; log in with `hf auth login`"),
-        (lambda hub: setattr(hub.repositories["someone/fashion"], "token", "secret"), "not found, or private"),
-        (lambda hub: setattr(hub.repositories["someone/fashion"], "gated", True), "access must be asked for"),
+        (
+            lambda hub: hub.repositories.clear(),
+            "not found, or private; log in with `hf auth login`",
+        ),
+        (
+            lambda hub: setattr(hub.repositories["someone/fashion"], "token", "secret"),
+            "not found, or private",
+        ),
+        (
+            lambda hub: setattr(hub.repositories["someone/fashion"], "gated", True),
+            "access must be asked for",
+        ),
         (lambda hub: hub.close(), "the same command goes on"),
     ],
     ids=["missing", "private", "gated", "unreachable"],
 )
-def test_refusals_are_one_clear_line(hub: Hub, pinned: str, tmp_path: Path, prepare: object, message: str) -> None:
+def test_refusals_are_one_clear_line(
+    hub: Hub, pinned: str, tmp_path: Path, prepare: object, message: str
+) -> None:
     prepare(hub)
     code, output, errors = pull(hub, tmp_path, pinned)
     lines = [line for line in errors.splitlines() if line.startswith("error:")]
@@ -209,7 +250,9 @@ def test_a_mirror_stands_in_for_the_hub(hub: Hub, pinned: str, tmp_path: Path) -
     copy = tmp_path / "mirror/datasets/someone"
     copy.mkdir(parents=True)
     (copy / "fashion").symlink_to(SOURCE)
-    code, output, errors = pull(hub, tmp_path, pinned, NFT_BENCHMARK_HUB_MIRROR=str(tmp_path / "mirror"))
+    code, output, errors = pull(
+        hub, tmp_path, pinned, NFT_BENCHMARK_HUB_MIRROR=str(tmp_path / "mirror")
+    )
     assert code == 0, errors
     assert str(copy / "fashion") in output
     assert not hub.requests
@@ -235,7 +278,9 @@ def test_nothing_damaged_is_pushed(hub: Hub, tmp_path: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
     (folder / TRAIN).write_bytes(b"PAR1")
-    code, _, errors = benchmark(hub, tmp_path, "0" * 40, "datasets", "push", str(folder), "someone/fashion")
+    code, _, errors = benchmark(
+        hub, tmp_path, "0" * 40, "datasets", "push", str(folder), "someone/fashion"
+    )
     assert code == 2
     assert "damaged or changed" in errors
     assert not hub.repositories

@@ -17,7 +17,9 @@ from benchmark.datasets import catalog, storage
 from benchmark.datasets.importers import CnnZoo, DwsSirens, Importer, NfnSirens, import_original
 from benchmark.errors import UserError
 
-LAYOUT = NfnSirens(format="nfn-sirens", prefix="rand", side=6, omega=30.0, validation_from=4, test_from=6)
+LAYOUT = NfnSirens(
+    format="nfn-sirens", prefix="rand", side=6, omega=30.0, validation_from=4, test_from=6
+)
 
 
 def network() -> nn.Module:
@@ -76,12 +78,19 @@ class Hostile:
         (lambda path: torch.save([1, 2], path), "holds no state_dict"),
         (lambda path: torch.save(nn.Linear(2, 3).state_dict(), path), "not like the first network"),
         (
-            lambda path: torch.save({k: v * torch.nan for k, v in network().state_dict().items()}, path),
+            lambda path: torch.save(
+                {k: v * torch.nan for k, v in network().state_dict().items()}, path
+            ),
             "NaN or infinite",
         ),
         (lambda path: path.unlink(), "network 2 is missing"),
         (lambda path: path.rename(path.parent.parent / "rand_1s/net3.pth"), "network 2 is missing"),
-        (lambda path: torch.save(network().state_dict(), path.parent.parent / "rand_1s/net2.pth"), "are both number 2"),
+        (
+            lambda path: torch.save(
+                network().state_dict(), path.parent.parent / "rand_1s/net2.pth"
+            ),
+            "are both number 2",
+        ),
     ],
 )
 def test_a_wrong_file_is_named(source: Path, harm: Callable[[Path], object], message: str) -> None:
@@ -114,9 +123,13 @@ def test_sirens_published_with_dwsnets(tmp_path: Path) -> None:
     train, validation, test = (dataset.splits[split] for split in storage.SPLITS)
     assert [len(split.targets) for split in (train, validation, test)] == [4, 2, 3]
     assert test.targets.tolist() == [0, 1, 0]
-    assert torch.equal(test.weights[2], torch.cat([tensor.flatten() for tensor in kept["testing", 2].values()]))
+    assert torch.equal(
+        test.weights[2], torch.cat([tensor.flatten() for tensor in kept["testing", 2].values()])
+    )
     (source / "mnist_png_testing_1_1/checkpoints/model_final.pth").unlink()
-    with pytest.raises(UserError, match=r"mnist_png_testing_1_1.checkpoints.model_final\.pth: cannot be read"):
+    with pytest.raises(
+        UserError, match=r"mnist_png_testing_1_1.checkpoints.model_final\.pth: cannot be read"
+    ):
         read(source, DWS)
     with pytest.raises(UserError, match="no folders like mnist_png_training_0_1"):
         read(tmp_path, DWS)
@@ -140,7 +153,9 @@ def zoo(tmp_path: Path) -> Path:
     for name, shape in shapes:
         rows.append((name, start, start + int(np.prod(shape)), str(shape)))
         start = rows[-1][2]
-    pd.DataFrame(rows, columns=["varname", "start_idx", "end_idx", "shape"]).to_csv(source / "layout.csv", index=False)
+    pd.DataFrame(rows, columns=["varname", "start_idx", "end_idx", "shape"]).to_csv(
+        source / "layout.csv", index=False
+    )
     np.save(source / "weights.npy", numbers.normal(size=(40, start)).astype(np.float32))
     metrics = {
         "step": [0, 86] * 20,
@@ -163,22 +178,32 @@ def test_a_published_zoo(zoo: Path) -> None:
     assert test.source_index.tolist() == final[10:]
     others = list(range(10))
     random.Random(0).shuffle(others)
-    assert dataset.splits["validation"].source_index.tolist() == [final[place] for place in others[8:]]
+    assert dataset.splits["validation"].source_index.tolist() == [
+        final[place] for place in others[8:]
+    ]
     row = final[10]
     assert test.targets[0].item() == pytest.approx(metrics.test_accuracy[row])
     (kernel, bias), (dense, dense_bias) = dataset.spec.to_layers(test.weights[0])
     parts = np.split(weights[row], [36, 40, 48])
     assert torch.equal(kernel, torch.from_numpy(parts[0].reshape(3, 3, 1, 4)).permute(3, 2, 0, 1))
     assert torch.equal(dense, torch.from_numpy(parts[2].reshape(4, 2)).T)
-    assert torch.equal(torch.cat([bias, dense_bias]), torch.from_numpy(np.concatenate([parts[1], parts[3]])))
+    assert torch.equal(
+        torch.cat([bias, dense_bias]), torch.from_numpy(np.concatenate([parts[1], parts[3]]))
+    )
 
 
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
         (lambda zoo: (zoo / "order.csv").unlink(), "order.csv: not found; put it there, from"),
-        (lambda zoo: (zoo / "weights.npy").write_bytes(pickle.dumps(Hostile())), "cannot be read as an array"),
-        (lambda zoo: np.save(zoo / "weights.npy", np.array([Hostile()])), "cannot be read as an array"),
+        (
+            lambda zoo: (zoo / "weights.npy").write_bytes(pickle.dumps(Hostile())),
+            "cannot be read as an array",
+        ),
+        (
+            lambda zoo: np.save(zoo / "weights.npy", np.array([Hostile()])),
+            "cannot be read as an array",
+        ),
         (
             lambda zoo: np.save(zoo / "weights.npy", np.zeros((39, 50), np.float32)),
             "39 networks in weights.npy, 40 rows",
@@ -187,11 +212,22 @@ def test_a_published_zoo(zoo: Path) -> None:
             lambda zoo: np.save(zoo / "weights.npy", np.zeros((40, 51), np.float32)),
             "layout.csv: tells of 50 parameters",
         ),
-        (lambda zoo: np.save(zoo / "weights.npy", np.full((40, 50), np.nan)), "has a weight that is NaN"),
-        (lambda zoo: (zoo / "metrics.csv.gz").write_bytes(b"no table"), "metrics.csv.gz: cannot be read as a table"),
-        (lambda zoo: (zoo / "layout.csv").write_text("varname,start_idx\n"), "layout.csv: no column end_idx, shape"),
         (
-            lambda zoo: (zoo / "layout.csv").write_text("varname,start_idx,end_idx,shape\na/kernel:0,0,50,exit()\n"),
+            lambda zoo: np.save(zoo / "weights.npy", np.full((40, 50), np.nan)),
+            "has a weight that is NaN",
+        ),
+        (
+            lambda zoo: (zoo / "metrics.csv.gz").write_bytes(b"no table"),
+            "metrics.csv.gz: cannot be read as a table",
+        ),
+        (
+            lambda zoo: (zoo / "layout.csv").write_text("varname,start_idx\n"),
+            "layout.csv: no column end_idx, shape",
+        ),
+        (
+            lambda zoo: (zoo / "layout.csv").write_text(
+                "varname,start_idx,end_idx,shape\na/kernel:0,0,50,exit()\n"
+            ),
             "no layout of convolutions",
         ),
     ],

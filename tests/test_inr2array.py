@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from benchmark import methods
-from benchmark.datasets import catalog, storage
+from benchmark.datasets import catalog, listing, storage
 from nft import siren
 from nft.inr2array import AdditiveHyperNetwork, HyperNetwork, Inr2Array, PatchRenderer
 from nft.network import NetworkSpec
@@ -17,9 +17,13 @@ SPEC = NetworkSpec.mlp(2, 6, 5, 3, activation="sine", omega=15.0)
 DECODERS = [HyperNetwork, AdditiveHyperNetwork]
 
 
-def make(side: int = 4, decoder: type[nn.Module] = HyperNetwork, size: int = 14, cross: bool = True) -> Inr2Array:
+def make(
+    side: int = 4, decoder: type[nn.Module] = HyperNetwork, size: int = 14, cross: bool = True
+) -> Inr2Array:
     flat = siren.initialise(SPEC, 50)
-    encoder = NFTEncoder(SPEC, *SPEC.statistics(flat), channels=16, blocks=2, heads=2, fourier_scale=0.3, cross=cross)
+    encoder = NFTEncoder(
+        SPEC, *SPEC.statistics(flat), channels=16, blocks=2, heads=2, fourier_scale=0.3, cross=cross
+    )
     return Inr2Array(encoder, SPEC, side=side, height=size, width=size, hidden=16, decoder=decoder)
 
 
@@ -37,14 +41,18 @@ def test_array_and_image_are_invariant(side: int, decoder: type[nn.Module]) -> N
     assert not torch.allclose(model.encode(other), array, atol=1e-3)
 
 
-@pytest.mark.parametrize(("side", "height", "width"), [(2, 5, 7), (4, 14, 14), (8, 28, 28), (4, 32, 32), (1, 3, 3)])
+@pytest.mark.parametrize(
+    ("side", "height", "width"), [(2, 5, 7), (4, 14, 14), (8, 28, 28), (4, 32, 32), (1, 3, 3)]
+)
 def test_each_pixel_is_painted_by_the_nearest_siren(side: int, height: int, width: int) -> None:
     """Against the definition, one pixel at a time."""
     sirens = siren.initialise(SPEC, 2 * side * side).reshape(2, side * side, -1)
     image = PatchRenderer(SPEC, side, height, width)(sirens).reshape(2, height, width, 3)
     for row in range(height):
         for column in range(width):
-            place = round((side - 1) * row / (height - 1)) * side + round((side - 1) * column / (width - 1))
+            place = round((side - 1) * row / (height - 1)) * side + round(
+                (side - 1) * column / (width - 1)
+            )
             point = siren.grid(height, width).reshape(height, width, 2)[row, column]
             wanted = siren.render(SPEC, sirens[:, place], point.expand(1, 2))[:, 0]
             torch.testing.assert_close(image[:, row, column], wanted, atol=1e-5, rtol=1e-5)
@@ -67,7 +75,10 @@ def test_decoded_networks_start_as_sirens(decoder: type[nn.Module]) -> None:
     spec = NetworkSpec.mlp(2, 32, 32, 1, activation="sine", omega=30.0)
     decoded = decoder(spec, 64, 64)(torch.randn(20, 64))
     points = siren.grid(28, 28)
-    spreads = [siren.render(spec, flat, points).std().item() for flat in (decoded, siren.initialise(spec, 20))]
+    spreads = [
+        siren.render(spec, flat, points).std().item()
+        for flat in (decoded, siren.initialise(spec, 20))
+    ]
     assert spreads[0] == pytest.approx(spreads[1], rel=0.9)
 
 
@@ -83,15 +94,19 @@ def test_encoder_and_decoder_compile_whole(decoder: type[nn.Module]) -> None:
 
 def test_training_in_bfloat16_reaches_the_same_loss() -> None:
     """After 200 steps on real INRs, the loss on others is within 1 % of float32's."""
-    dataset = storage.read(catalog.EMBEDDED / "fashion-inr-mini")
+    dataset = storage.read(listing.EMBEDDED / "fashion-inr-mini")
     flat, others = dataset.splits["train"].weights, dataset.splits["validation"].weights
     points = siren.grid(14, 14)
-    images, other_images = (siren.render(dataset.spec, weights, points) for weights in (flat, others))
+    images, other_images = (
+        siren.render(dataset.spec, weights, points) for weights in (flat, others)
+    )
     method = methods.make("inr2array", "mini", "inr-classification")
     losses = {}
     for bf16 in (False, True):
         torch.manual_seed(0)
-        model = method.build_encoder(methods.Problem(dataset.spec, 10, *dataset.spec.statistics(flat), (14, 14)))
+        model = method.build_encoder(
+            methods.Problem(dataset.spec, 10, *dataset.spec.statistics(flat), (14, 14))
+        )
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
         for step in range(200):
             optimizer.param_groups[0]["lr"] = 1e-3 * (1 - step / 200)

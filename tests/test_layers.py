@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from conftest import SPECS
+from helpers import SPECS
 from torch import Tensor, nn
 
 from baselines.nfn import EquivariantLinear, NeuronLayout
@@ -21,9 +21,15 @@ LAYERS: dict[str, Callable[[NetworkSpec], nn.Module]] = {
     "group norm": lambda spec: layers.GroupNorm(spec, CHANNELS),
     "feed-forward": lambda spec: layers.GroupFeedForward(spec, CHANNELS, 16),
     "attention": lambda spec: layers.WeightSpaceAttention(spec, CHANNELS, 2),
-    "attention per layer": lambda spec: layers.WeightSpaceAttention(spec, CHANNELS, 2, per_layer=True),
-    "attention without cross": lambda spec: layers.WeightSpaceAttention(spec, CHANNELS, 2, cross=False),
-    "attention without average": lambda spec: layers.WeightSpaceAttention(spec, CHANNELS, 2, average=False),
+    "attention per layer": lambda spec: layers.WeightSpaceAttention(
+        spec, CHANNELS, 2, per_layer=True
+    ),
+    "attention without cross": lambda spec: layers.WeightSpaceAttention(
+        spec, CHANNELS, 2, cross=False
+    ),
+    "attention without average": lambda spec: layers.WeightSpaceAttention(
+        spec, CHANNELS, 2, average=False
+    ),
     "block": lambda spec: layers.NFTBlock(spec, CHANNELS, 2),
     "NP": lambda spec: EquivariantLinear(spec, CHANNELS, CHANNELS, hidden_only=False),
     "HNP": lambda spec: EquivariantLinear(spec, CHANNELS, CHANNELS, hidden_only=True),
@@ -48,7 +54,9 @@ def test_layers_are_equivariant(name: str, spec: NetworkSpec, batch: int) -> Non
     layer, x = randomise(LAYERS[name](spec)), features(spec, batch)
     permutations = spec.random_permutations(batch)
     after = layer(spec.permute_tokens(x, permutations))
-    torch.testing.assert_close(after, spec.permute_tokens(layer(x), permutations), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        after, spec.permute_tokens(layer(x), permutations), atol=1e-5, rtol=0
+    )
     # The averaged term says the same to a whole tensor; any other layer that did would make this test say nothing.
     assert torch.allclose(after, layer(x), atol=1e-3) == (name == "attention without cross")
 
@@ -77,18 +85,23 @@ def test_equivariance_is_minimal(name: str, axis: int) -> None:
 
 def encoder(spec: NetworkSpec) -> nn.Module:
     flat = torch.zeros(2, spec.parameters)
-    return NFTEncoder(spec, *spec.statistics(flat), channels=CHANNELS, blocks=1, heads=2, fourier_scale=0.3)
+    return NFTEncoder(
+        spec, *spec.statistics(flat), channels=CHANNELS, blocks=1, heads=2, fourier_scale=0.3
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("NP", True), ("attention", True), ("HNP", False), ("position embedding", False)]
+    ("name", "expected"),
+    [("NP", True), ("attention", True), ("HNP", False), ("position embedding", False)],
 )
 @pytest.mark.parametrize("end", ["inputs", "outputs"])
 def test_input_and_output_neurons(name: str, end: str, expected: bool) -> None:
     """NP and bare attention treat inputs and outputs as exchangeable; HNP and embedded features do not."""
     spec = SPECS["siren"]
     layer, x = randomise(LAYERS[name](spec)), features(spec)
-    assert torch.allclose(layer(flip(spec, x, end)), flip(spec, layer(x), end), atol=1e-6) == expected
+    assert (
+        torch.allclose(layer(flip(spec, x, end)), flip(spec, layer(x), end), atol=1e-6) == expected
+    )
 
 
 @pytest.mark.parametrize("end", ["inputs", "outputs"])
@@ -115,12 +128,16 @@ def test_layout_sorts_and_restores(spec: NetworkSpec, hidden_only: bool) -> None
     assert torch.equal(layout.scatter(*layout.gather(x)), x)
     pooled = layout.pool(x)
     assert pooled.shape == (3, layout.pooled * CHANNELS)
-    torch.testing.assert_close(pooled, layout.pool(spec.permute_tokens(x, spec.random_permutations(3))))
+    torch.testing.assert_close(
+        pooled, layout.pool(spec.permute_tokens(x, spec.random_permutations(3)))
+    )
 
 
 def test_editing_commutes_with_permutations(spec: NetworkSpec) -> None:
     flat = torch.randn(3, spec.parameters, dtype=torch.float64)
-    encoder = NFTEncoder(spec, *spec.statistics(flat), channels=8, blocks=2, heads=2, fourier_scale=0.3)
+    encoder = NFTEncoder(
+        spec, *spec.statistics(flat), channels=8, blocks=2, heads=2, fourier_scale=0.3
+    )
     editor = NFTEditor(spec, encoder).double()
     torch.testing.assert_close(editor(flat), flat, atol=0.2, rtol=0)
     assert not torch.allclose(editor(flat), flat, atol=1e-4)
@@ -133,7 +150,9 @@ def test_pooling_is_invariant(spec: NetworkSpec) -> None:
     pool, x = layers.CrossAttentionPooling(CHANNELS, 4).double(), features(spec)
     pooled = pool(x)
     assert pooled.shape == (3, 4, CHANNELS)
-    torch.testing.assert_close(pool(spec.permute_tokens(x, spec.random_permutations(3))), pooled, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        pool(spec.permute_tokens(x, spec.random_permutations(3))), pooled, atol=1e-5, rtol=0
+    )
 
 
 def test_standardising_gives_unit_tensors(spec: NetworkSpec) -> None:
@@ -149,7 +168,13 @@ def test_the_encoder_compiles_whole(spec: NetworkSpec) -> None:
     torch._dynamo.reset()
     flat = torch.randn(3, spec.parameters)
     encoder = NFTEncoder(
-        spec, *spec.statistics(flat), channels=8, blocks=2, heads=2, fourier_scale=0.3, per_layer="cnn" in str(spec)
+        spec,
+        *spec.statistics(flat),
+        channels=8,
+        blocks=2,
+        heads=2,
+        fourier_scale=0.3,
+        per_layer="cnn" in str(spec),
     )
     compiled = torch.compile(encoder, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(flat), encoder(flat))

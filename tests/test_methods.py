@@ -31,7 +31,9 @@ class BothStages(nn.Module):
 
 
 def build(name: str, spec: NetworkSpec, outputs: int = 4) -> nn.Module:
-    problem = methods.Problem(spec, outputs, *spec.statistics(torch.randn(20, spec.parameters)), (8, 8))
+    problem = methods.Problem(
+        spec, outputs, *spec.statistics(torch.randn(20, spec.parameters)), (8, 8)
+    )
     method = methods.make(name, next(iter(METHODS[name].suites)), "")
     if (reason := method.skip(problem)) is not None:
         pytest.skip(reason)
@@ -68,7 +70,11 @@ def test_every_parameter_learns(name: str, spec: NetworkSpec) -> None:
     if not list(module.parameters()):
         pytest.skip("nothing to learn")
     outputs = module(flat)
-    loss = outputs.square().mean() if METHODS[name].edits else nn.functional.cross_entropy(outputs, torch.arange(8) % 4)
+    loss = (
+        outputs.square().mean()
+        if METHODS[name].edits
+        else nn.functional.cross_entropy(outputs, torch.arange(8) % 4)
+    )
     if isinstance(module, BothStages):
         loss = loss + module.encoder(flat).square().mean()
     loss.backward()
@@ -112,22 +118,34 @@ def test_the_code_hash_follows_imports(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
     assert digest({}) is None
-    first = digest({"baselines/mine.py": "from nft.layers import x", "nft/layers.py": "x = 1", "nft/other.py": "y = 1"})
+    first = digest(
+        {
+            "baselines/mine.py": "from nft.layers import x",
+            "nft/layers.py": "x = 1",
+            "nft/other.py": "y = 1",
+        }
+    )
     assert digest({"nft/other.py": "y = 2"}) == first
     assert digest({"nft/layers.py": "x = 2"}) != first
     provenance.code_sha256.cache_clear()
 
 
-def test_a_new_methods_file_works(spec: NetworkSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_methods_file_works(
+    spec: NetworkSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = scaffold.write("brand-new", tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     made = import_module(path.stem).BrandNew
     flat = torch.randn(3, spec.parameters, dtype=torch.float64)
     module = made().build(methods.Problem(spec, 4, *spec.statistics(flat), (6, 6))).double().eval()
-    torch.testing.assert_close(module(spec.permute(flat, spec.random_permutations(3))), module(flat))
+    torch.testing.assert_close(
+        module(spec.permute(flat, spec.random_permutations(3))), module(flat)
+    )
 
 
-@pytest.mark.parametrize("name", ["../evil", "Nft", "a b", "", "x" * 41, "class", "nft", "a--b", "é"])
+@pytest.mark.parametrize(
+    "name", ["../evil", "Nft", "a b", "", "x" * 41, "class", "nft", "a--b", "é"]
+)
 def test_a_name_that_cannot_be_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot be a method's name|there is a method"):
         scaffold.write(name, tmp_path)

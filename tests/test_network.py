@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import SPECS
+from helpers import SPECS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -19,7 +19,9 @@ def networks(draw: st.DrawFn) -> NetworkSpec:
     sizes = draw(st.lists(st.integers(1, 5), min_size=3, max_size=5))
     kernels = [draw(st.sampled_from([(), (3,), (2, 2)])) for _ in sizes[1:]]
     shapes = zip(sizes, sizes[1:], kernels, strict=False)
-    return NetworkSpec(tuple(LayerSpec(outputs, inputs, kernel) for inputs, outputs, kernel in shapes))
+    return NetworkSpec(
+        tuple(LayerSpec(outputs, inputs, kernel) for inputs, outputs, kernel in shapes)
+    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -46,7 +48,9 @@ def test_permutations_act_as_a_group(spec: NetworkSpec, seed: int) -> None:
     assert torch.equal(spec.permute(spec.permute(flat, first), second), spec.permute(flat, product))
     one_by_one = [spec.permute(row, [p[i] for p in first]) for i, row in enumerate(flat)]
     assert torch.equal(spec.permute(flat, first), torch.stack(one_by_one))
-    assert torch.equal(spec.to_tokens(spec.permute(flat, first)), spec.permute_tokens(spec.to_tokens(flat), first))
+    assert torch.equal(
+        spec.to_tokens(spec.permute(flat, first)), spec.permute_tokens(spec.to_tokens(flat), first)
+    )
 
 
 def test_permuting_neurons_leaves_a_siren_alone() -> None:
@@ -55,12 +59,16 @@ def test_permuting_neurons_leaves_a_siren_alone() -> None:
     permuted = spec.permute(flat, spec.random_permutations(4))
     points = siren.grid(7, 5, torch.float64)
     assert not torch.allclose(permuted, flat)
-    torch.testing.assert_close(siren.render(spec, permuted, points), siren.render(spec, flat, points))
+    torch.testing.assert_close(
+        siren.render(spec, permuted, points), siren.render(spec, flat, points)
+    )
 
 
 def convolutional() -> nn.Sequential:
     """The network that the spec "cnn-flattened" describes."""
-    return nn.Sequential(nn.Conv2d(2, 4, 2), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 9, 6), nn.ReLU(), nn.Linear(6, 3))
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 2), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 9, 6), nn.ReLU(), nn.Linear(6, 3)
+    )
 
 
 def load(module: nn.Module, spec: NetworkSpec, flat: Tensor) -> nn.Module:
@@ -94,7 +102,9 @@ def test_statistics_do_not_see_permutations(spec: NetworkSpec) -> None:
     mean, std = spec.statistics(flat)
     weight, bias = spec.to_layers(flat)[1]
     torch.testing.assert_close(mean[2:4], torch.stack([weight.mean(), bias.mean()]))
-    torch.testing.assert_close(std[2:4], torch.stack([weight.std(correction=0), bias.std(correction=0)]))
+    torch.testing.assert_close(
+        std[2:4], torch.stack([weight.std(correction=0), bias.std(correction=0)])
+    )
 
 
 def test_a_spec_survives_json(spec: NetworkSpec) -> None:
@@ -107,15 +117,29 @@ def test_a_spec_survives_json(spec: NetworkSpec) -> None:
         (lambda: NetworkSpec.mlp(2, 3), "at least two layers"),
         (lambda: NetworkSpec.mlp(2, 0, 3), "positive integers"),
         (lambda: NetworkSpec.mlp(2, 4, 3, activation="swish"), "unknown activation 'swish'"),
-        (lambda: NetworkSpec((LayerSpec(4, 2), LayerSpec(3, 5))), "layer 1 has 4 outputs, but layer 2 has 5 inputs"),
-        (lambda: NetworkSpec.from_state_dict(nn.Linear(2, 3, bias=False).state_dict()), "come in pairs"),
-        (lambda: NetworkSpec.from_state_dict(nn.BatchNorm1d(3, track_running_stats=False).state_dict()), "no weight"),
+        (
+            lambda: NetworkSpec((LayerSpec(4, 2), LayerSpec(3, 5))),
+            "layer 1 has 4 outputs, but layer 2 has 5 inputs",
+        ),
+        (
+            lambda: NetworkSpec.from_state_dict(nn.Linear(2, 3, bias=False).state_dict()),
+            "come in pairs",
+        ),
+        (
+            lambda: NetworkSpec.from_state_dict(
+                nn.BatchNorm1d(3, track_running_stats=False).state_dict()
+            ),
+            "no weight",
+        ),
         (
             lambda: SPECS["siren"].flatten([nn.Linear(2, 3).state_dict()]),
             r"network 0 does not fit the spec: weight \(3, 2\)",
         ),
         (lambda: SPECS["siren"].to_layers(torch.zeros(2, 7)), "parameters, but the vector holds 7"),
-        (lambda: SPECS["siren"].permute(torch.zeros(54), [torch.arange(5)]), "do not fit hidden layers"),
+        (
+            lambda: SPECS["siren"].permute(torch.zeros(54), [torch.arange(5)]),
+            "do not fit hidden layers",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(make: object, message: str) -> None:

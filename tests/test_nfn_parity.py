@@ -23,11 +23,15 @@ def to_theirs(spec: NetworkSpec, x: Tensor) -> WeightSpaceFeatures:
 
 
 def to_ours(spec: NetworkSpec, features: WeightSpaceFeatures) -> Tensor:
-    return spec.from_views([(weight.movedim(1, -1), bias.movedim(1, -1)) for weight, bias in features])
+    return spec.from_views(
+        [(weight.movedim(1, -1), bias.movedim(1, -1)) for weight, bias in features]
+    )
 
 
 def their_spec(spec: NetworkSpec) -> object:
-    return network_spec_from_wsfeat(to_theirs(spec, torch.zeros(1, spec.tokens, 1)), set_all_dims=True)
+    return network_spec_from_wsfeat(
+        to_theirs(spec, torch.zeros(1, spec.tokens, 1)), set_all_dims=True
+    )
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=["3 layers", "4 layers"])
@@ -56,8 +60,13 @@ def test_linear_layers(spec: NetworkSpec, hidden_only: bool) -> None:
     target = to_ours(spec, theirs(to_theirs(spec, x))).detach().flatten()
     solution = torch.linalg.lstsq(our_family, target, driver="gelsd").solution
     nn.utils.vector_to_parameters(solution, ours.parameters())
-    torch.testing.assert_close(ours(other), to_ours(spec, theirs(to_theirs(spec, other))), atol=1e-5, rtol=0)
-    ranks = [torch.linalg.matrix_rank(family, rtol=1e-9) for family in (our_family, family(their_output, theirs))]
+    torch.testing.assert_close(
+        ours(other), to_ours(spec, theirs(to_theirs(spec, other))), atol=1e-5, rtol=0
+    )
+    ranks = [
+        torch.linalg.matrix_rank(family, rtol=1e-9)
+        for family in (our_family, family(their_output, theirs))
+    ]
     assert ranks[0] - ranks[1] == (2 * 2 * spec.neurons[-1] if hidden_only else 0)
 
 
@@ -70,7 +79,9 @@ def test_pooling(spec: NetworkSpec, hidden_only: bool) -> None:
     torch.testing.assert_close(ours.sort(dim=1).values, theirs.sort(dim=1).values)
 
 
-@pytest.mark.parametrize("terms", [{}, {"cross": False}, {"average": False}], ids=["both", "average", "cross"])
+@pytest.mark.parametrize(
+    "terms", [{}, {"cross": False}, {"average": False}], ids=["both", "average", "cross"]
+)
 @pytest.mark.parametrize("per_layer", [False, True], ids=["shared", "per layer"])
 @pytest.mark.parametrize("spec", SPECS, ids=["3 layers", "4 layers"])
 def test_attention(spec: NetworkSpec, per_layer: bool, terms: dict[str, bool]) -> None:
@@ -93,15 +104,22 @@ def test_attention(spec: NetworkSpec, per_layer: bool, terms: dict[str, bool]) -
         if per_layer:
             # They add the output projection's bias in each of the terms that reach a weight: two crossed, one averaged.
             count = 2 * ours.cross + ours.average
-            projections = zip(theirs.weight_to_qkv, theirs.bias_to_qkv, theirs.unproject_weight, strict=True)
+            projections = zip(
+                theirs.weight_to_qkv, theirs.bias_to_qkv, theirs.unproject_weight, strict=True
+            )
             for i, (weight, bias, out) in enumerate(projections):
                 for group, their_qkv in ((2 * i, weight), (2 * i + 1, bias)):
                     ours.qkv.weight[group] = by_head(their_qkv.linear.weight)
                     ours.qkv.bias[group] = by_head(their_qkv.linear.bias)
-                ours.out.weight[2 * i], ours.out.bias[2 * i] = out.linear.weight, count * out.linear.bias
+                ours.out.weight[2 * i], ours.out.bias[2 * i] = (
+                    out.linear.weight,
+                    count * out.linear.bias,
+                )
                 ours.out.weight[2 * i + 1], ours.out.bias[2 * i + 1] = torch.eye(channels), 0
         else:
             ours.qkv.weight.copy_(by_head(theirs.to_qkv.linear.weight))
             ours.qkv.bias.copy_(by_head(theirs.to_qkv.linear.bias))
     x = torch.randn(3, spec.tokens, channels, dtype=torch.float64)
-    torch.testing.assert_close(ours(x), to_ours(spec, theirs(to_theirs(spec, x))), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        ours(x), to_ours(spec, theirs(to_theirs(spec, x))), atol=1e-5, rtol=0
+    )

@@ -37,7 +37,11 @@ def test_imports_run_one_way(path: Path) -> None:
         "benchmark": ("nft", "baselines", "benchmark", "leaderboard"),
         "leaderboard": ("leaderboard",),
     }[package]
-    strangers = {name for name in imports(path) if not any(f"{name}.".startswith(f"{known}.") for known in allowed)}
+    strangers = {
+        name
+        for name in imports(path)
+        if not any(f"{name}.".startswith(f"{known}.") for known in allowed)
+    }
     assert not strangers
 
 
@@ -63,7 +67,9 @@ def test_the_committed_leaderboard_is_what_the_records_say() -> None:
 
 
 def commands() -> list[str]:
-    return re.findall(r"^python3 -m venv .*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    return re.findall(
+        r"^python3 -m venv .*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
 
 
 def test_the_readme_starts_with_the_two_commands_and_ci_runs_the_second() -> None:
@@ -99,13 +105,25 @@ def test_the_package_holds_its_data() -> None:
     from setuptools import find_packages
     from setuptools.glob import glob
 
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "setuptools"
+    ]
     packages = find_packages(str(ROOT), include=settings["packages"]["find"]["include"])
-    assert {path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in MODULES} == set(packages)
+    assert {path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in MODULES} == set(
+        packages
+    )
     for package, patterns in settings["package-data"].items():
-        listed = {path for pattern in patterns for path in glob(str(ROOT / package / pattern), recursive=True)}
+        listed = {
+            path
+            for pattern in patterns
+            for path in glob(str(ROOT / package / pattern), recursive=True)
+        }
         tracked = subprocess.run(
-            ["git", "ls-files", "-z", package], cwd=ROOT, capture_output=True, text=True, check=False
+            ["git", "ls-files", "-z", package],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
         ).stdout.split("\0")
         data = {str(ROOT / name) for name in tracked if name and not name.endswith(".py")}
         assert data <= listed

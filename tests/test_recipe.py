@@ -47,7 +47,9 @@ def entry(**changes: object) -> catalog.Entry:
 @pytest.fixture(autouse=True)
 def _few_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     original = InrRecipe.examples
-    monkeypatch.setattr(InrRecipe, "examples", lambda self, source, mirror: original(self, source, mirror, 3))
+    monkeypatch.setattr(
+        InrRecipe, "examples", lambda self, source, mirror: original(self, source, mirror, 3)
+    )
 
 
 def make(folder: Path, tiny: catalog.Entry) -> storage.Manifest:
@@ -75,7 +77,9 @@ def test_the_order_of_shards_does_not_matter() -> None:
     tiny = entry()
     shards = tiny.recipe.shards("train")
     forwards = [tiny.recipe.build(tiny.images, shard, MIRROR)[0].weights for shard in shards]
-    backwards = [tiny.recipe.build(tiny.images, shard, MIRROR)[0].weights for shard in reversed(shards)]
+    backwards = [
+        tiny.recipe.build(tiny.images, shard, MIRROR)[0].weights for shard in reversed(shards)
+    ]
     for one, other in zip(forwards, reversed(backwards), strict=True):
         assert torch.equal(one, other)
 
@@ -127,7 +131,10 @@ def test_targets_average_blocks_of_pixels() -> None:
 
 def test_an_estimate_grows_with_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe, "can_compile", lambda _: False)
-    mini, paper = (build.estimate(catalog.entry(name), torch.device("cpu")) for name in ("mnist-inr-mini", "mnist-inr"))
+    mini, paper = (
+        build.estimate(catalog.entry(name), torch.device("cpu"))
+        for name in ("mnist-inr-mini", "mnist-inr")
+    )
     assert 1 < mini < 1000
     assert paper > 1000 * mini
 
@@ -135,7 +142,11 @@ def test_an_estimate_grows_with_the_work(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_limited_recipe_keeps_the_proportions() -> None:
     paper = catalog.entry("mnist-inr").recipe
     few = paper.limited(600)
-    assert {split: part.rows for split, part in few.splits.items()} == {"train": 450, "validation": 50, "test": 100}
+    assert {split: part.rows for split, part in few.splits.items()} == {
+        "train": 450,
+        "validation": 50,
+        "test": 100,
+    }
     assert few.networks == 600
     assert few.shards("train")[0] == Shard("train", range(450), 0)
 
@@ -153,7 +164,10 @@ INRS = [name for name, entry in catalog.catalog().items() if isinstance(entry.re
 def test_the_catalogue_is_consistent(name: str) -> None:
     splits = catalog.entry(name).recipe.splits
     assert splits["test"].source == "test"
-    train, validation = (range(part.start, part.start + part.rows) for part in (splits["train"], splits["validation"]))
+    train, validation = (
+        range(part.start, part.start + part.rows)
+        for part in (splits["train"], splits["validation"])
+    )
     assert not set(train) & set(validation)
     assert not splits["validation"].copies
     assert not splits["test"].copies
@@ -169,7 +183,9 @@ def test_lossy_images_are_not_taken_for_lossless_ones(tmp_path: Path) -> None:
         jpegs.append({"bytes": buffer.getvalue(), "path": None})
     folder = tmp_path / "datasets" / wanted.repository / wanted.config
     folder.mkdir(parents=True)
-    pq.write_table(pa.table({"img": jpegs, "label": [0, 1]}), folder / "train-00000-of-00001.parquet")
+    pq.write_table(
+        pa.table({"img": jpegs, "label": [0, 1]}), folder / "train-00000-of-00001.parquet"
+    )
     with pytest.raises(UserError, match="holds JPEG images"):
         images(wanted, "train", range(2), tmp_path)
     pixels, labels = images(catalog.entry("cifar10-jpeg-inr").images, "train", range(2), tmp_path)
@@ -202,7 +218,9 @@ def many_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(np.tile(shade, (28, 1))).save(buffer, "PNG")
         encoded.append({"bytes": buffer.getvalue(), "path": None})
     for split, rows in (("train", 9000), ("test", 300)):
-        table = pa.table({"image": [encoded[row % 256] for row in range(rows)], "label": [0] * rows})
+        table = pa.table(
+            {"image": [encoded[row % 256] for row in range(rows)], "label": [0] * rows}
+        )
         pq.write_table(table, folder / f"{split}-00000-of-00001.parquet")
     return folder.parents[3]
 
@@ -212,9 +230,7 @@ def test_a_build_that_was_stopped_ends_with_the_same_fingerprint(
     many_images: Path, tmp_path: Path, how: signal.Signals
 ) -> None:
     def start(folder: Path) -> subprocess.Popen[str]:
-        command = (
-            f"-m benchmark datasets build fashion-inr-mini --limit 1100 --output {folder} --hub-mirror {many_images}"
-        )
+        command = f"-m benchmark datasets build fashion-inr-mini --limit 1100 --output {folder} --hub-mirror {many_images}"
         return subprocess.Popen(
             [sys.executable, *command.split()],
             cwd=Path(__file__).resolve().parent.parent,

@@ -55,7 +55,16 @@ def odd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[object]:
     def run(deed: str, seed: int = 0) -> Record:
         monkeypatch.setattr(methods, "registry", lambda: {"odd": Odd})
         monkeypatch.setattr(Odd, "suites", {"mini": {"deed": deed}})
-        made = runner.Run("mini", "inr-classification", "fashion-inr-mini", "permuted", "odd", seed, PROTOCOL, PROTOCOL)
+        made = runner.Run(
+            "mini",
+            "inr-classification",
+            "fashion-inr-mini",
+            "permuted",
+            "odd",
+            seed,
+            PROTOCOL,
+            PROTOCOL,
+        )
         record = runner.execute(made, tmp_path, torch.device("cpu"), 1, lambda _: None)
         assert records.read(tmp_path / made.path) == record
         return record
@@ -78,7 +87,9 @@ def odd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[object]:
         ("skip", "skipped", "reads no SIRENs"),
     ],
 )
-def test_what_goes_wrong_is_recorded(odd: object, tmp_path: Path, deed: str, status: str, reason: str) -> None:
+def test_what_goes_wrong_is_recorded(
+    odd: object, tmp_path: Path, deed: str, status: str, reason: str
+) -> None:
     record = odd(deed)
     assert (record.status, record.reason) == (status, reason)
     assert record.metrics == {}
@@ -91,7 +102,9 @@ def test_the_same_seed_gives_the_same_record(odd: object) -> None:
     assert (first.metrics, first.curve) == (again.metrics, again.curve)
     assert first.curve != other.curve
     assert first.method.parameters == 151 * 10 + 10
-    assert first.command.endswith("--suite mini --datasets fashion-inr-mini --methods odd --seeds 0")
+    assert first.command.endswith(
+        "--suite mini --datasets fashion-inr-mini --methods odd --seeds 0"
+    )
     assert first.dataset.fingerprint == again.dataset.fingerprint
 
 
@@ -112,7 +125,9 @@ def test_a_two_stage_method_shares_its_encoder(tmp_path: Path) -> None:
     few = Protocol(steps=20, batch_size=8, warmup_steps=2, evaluations=2, clip=1.0)
     made = {}
     for method in ("inr2array", "inr2array-mlp"):
-        run = runner.Run("mini", "inr-classification", "fashion-inr-mini", "permuted", method, 0, PROTOCOL, few)
+        run = runner.Run(
+            "mini", "inr-classification", "fashion-inr-mini", "permuted", method, 0, PROTOCOL, few
+        )
         steps: list[int] = []
         made[method] = runner.execute(run, tmp_path, torch.device("cpu"), 1, steps.append)
         assert made[method].status == "finished", made[method].reason
@@ -132,4 +147,7 @@ def test_a_two_stage_method_shares_its_encoder(tmp_path: Path) -> None:
     kept.write_bytes(kept.read_bytes()[:1000])
     again = runner.execute(run, tmp_path, torch.device("cpu"), 1, steps.append)
     assert again.encoder.from_cache is False
-    assert (again.metrics, again.curve) == (made["inr2array-mlp"].metrics, made["inr2array-mlp"].curve)
+    assert (again.metrics, again.curve) == (
+        made["inr2array-mlp"].metrics,
+        made["inr2array-mlp"].curve,
+    )

@@ -34,7 +34,9 @@ def test_rendering_is_the_network() -> None:
             values = torch.sin(30 * values) if index < 2 else values
         torch.testing.assert_close(image, values)
     own_points = points + torch.zeros(3, 1, 1)
-    torch.testing.assert_close(siren.render(SPEC, flat, own_points), siren.render(SPEC, flat, points))
+    torch.testing.assert_close(
+        siren.render(SPEC, flat, own_points), siren.render(SPEC, flat, points)
+    )
 
 
 def test_the_grid_is_in_the_order_of_pixels() -> None:
@@ -52,7 +54,9 @@ def test_fitting_reaches_the_image_and_neighbours_do_not_matter() -> None:
     torch.testing.assert_close(together[2:3], alone, rtol=0, atol=1e-9)
     before = (siren.render(SPEC, start, points) - targets).square().mean(dim=(1, 2))
     assert (errors < before / 10).all()
-    torch.testing.assert_close(errors, (siren.render(SPEC, together, points) - targets).square().mean(dim=(1, 2)))
+    torch.testing.assert_close(
+        errors, (siren.render(SPEC, together, points) - targets).square().mean(dim=(1, 2))
+    )
 
 
 def test_psnr() -> None:
@@ -69,6 +73,7 @@ def test_compiled_fits_are_the_same_fits() -> None:
         pytest.skip("torch.compile does not work here")
     start, targets = siren.initialise(SPEC, 3), torch.rand(3, 9, 3)
     fits = [
-        siren.fit(SPEC, start, targets, siren.grid(3, 3), 30, 1e-3, compiled=compiled) for compiled in (False, True)
+        siren.fit(SPEC, start, targets, siren.grid(3, 3), 30, 1e-3, compiled=compiled)
+        for compiled in (False, True)
     ]
     torch.testing.assert_close(*[weights for weights, _ in fits], atol=1e-5, rtol=1e-4)

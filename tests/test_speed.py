@@ -59,7 +59,10 @@ def test_fitting_together_is_as_good_as_one_at_a_time() -> None:
 def test_a_report_tells_what_was_measured(tmp_path: Path) -> None:
     small = cases.block(cases.spec(8), 16, 2, CPU, alone=True)
     slow = Case(
-        "slow", {"batch": 1}, small.contestants | {"nfn": lambda: [small.contestants["ours"]() for _ in range(3)]}, 8
+        "slow",
+        {"batch": 1},
+        small.contestants | {"nfn": lambda: [small.contestants["ours"]() for _ in range(3)]},
+        8,
     )
     timing = vars(time_case(slow, CPU, minimum_seconds=0.05))
     assert report.ratio(timing)["eager"] == pytest.approx(3, rel=0.5)
@@ -68,7 +71,13 @@ def test_a_report_tells_what_was_measured(tmp_path: Path) -> None:
     )  # projections and feed-forward, there and back
     assert timing["kept"]["ours"] > 2 * cases.spec(8).tokens * 16 * 4
     measured = {
-        "environment": {"processor": "a processor", "threads": 1, "torch": "2", "commit": None, "clean": False},
+        "environment": {
+            "processor": "a processor",
+            "threads": 1,
+            "torch": "2",
+            "commit": None,
+            "clean": False,
+        },
         "ceilings": {"flops_per_second": 1e11, "bytes_per_second": 1e10},
         "compared": {"slow": timing},
         "growth": {"batch": [timing | {"value": 1}, timing | {"value": 2}]},

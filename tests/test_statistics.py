@@ -38,16 +38,32 @@ def test_methods_that_cannot_be_told_apart_share_a_rank() -> None:
         for index, (name, right) in enumerate(rights.items())
     }
     prepared = statistics.resample(ACCURACY, outcomes)
-    means = {name: float(np.mean([ACCURACY.whole(made) for made in mine.values()])) for name, mine in outcomes.items()}
-    assert statistics.groups(ACCURACY, means, prepared) == {"best": 1, "same": 1, "worse": 3, "worst": 4}
+    means = {
+        name: float(np.mean([ACCURACY.whole(made) for made in mine.values()]))
+        for name, mine in outcomes.items()
+    }
+    assert statistics.groups(ACCURACY, means, prepared) == {
+        "best": 1,
+        "same": 1,
+        "worse": 3,
+        "worst": 4,
+    }
     assert statistics.groups(ACCURACY, means | {"unknown": 0.9}, prepared)["unknown"] is None
     errors = {
-        name: {seed: Outcome((made.predictions != made.targets).astype(np.float32)) for seed, made in mine.items()}
+        name: {
+            seed: Outcome((made.predictions != made.targets).astype(np.float32))
+            for seed, made in mine.items()
+        }
         for name, mine in outcomes.items()
     }
     lower = {name: 1 - mean for name, mean in means.items()}
     of_errors = statistics.resample(MSE, errors)
-    assert statistics.groups(MSE, lower, of_errors) == {"best": 1, "same": 1, "worse": 3, "worst": 4}
+    assert statistics.groups(MSE, lower, of_errors) == {
+        "best": 1,
+        "same": 1,
+        "worse": 3,
+        "worst": 4,
+    }
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -55,11 +71,19 @@ def test_equal_methods_are_seldom_told_apart(seeds: int) -> None:
     found = []
     for trial in range(60):
         one, two = (
-            resampled(ACCURACY, {seed: answers(0.7, 1000 * trial + 100 * side + seed, 300) for seed in range(seeds)})
+            resampled(
+                ACCURACY,
+                {
+                    seed: answers(0.7, 1000 * trial + 100 * side + seed, 300)
+                    for seed in range(seeds)
+                },
+            )
             for side in (0, 1)
         )
         found.append(statistics.paired(one, two) < 0.05)
-    assert np.mean(found) < 0.17  # over seeds and networks alike it is a little liberal with few seeds
+    assert (
+        np.mean(found) < 0.17
+    )  # over seeds and networks alike it is a little liberal with few seeds
 
 
 def test_what_has_no_common_seed_or_networks_is_not_compared() -> None:

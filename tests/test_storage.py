@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from benchmark.arms import apply
-from benchmark.datasets import catalog, storage
+from benchmark.datasets import catalog, listing, storage
 from benchmark.datasets.recipes.inr import Shard
 from benchmark.datasets.sources import images
 from benchmark.datasets.storage import SPLITS, Split
@@ -42,12 +42,15 @@ def splits(weights: float = 1.0) -> dict[str, Split]:
 
 def write(folder: Path, parts: dict[str, list[Split]]) -> storage.Manifest:
     paths = {
-        name: [storage.shard_path(name, i, len(shards)) for i in range(len(shards))] for name, shards in parts.items()
+        name: [storage.shard_path(name, i, len(shards)) for i in range(len(shards))]
+        for name, shards in parts.items()
     }
     for name, shards in parts.items():
         for path, shard in zip(paths[name], shards, strict=True):
             storage.write_shard(folder / path, COLUMNS, shard, {"recipe": "none"})
-    return storage.seal(folder, "small", COLUMNS, {"seed": 0}, paths, np.zeros((2, 3, 4), dtype=np.uint8))
+    return storage.seal(
+        folder, "small", COLUMNS, {"seed": 0}, paths, np.zeros((2, 3, 4), dtype=np.uint8)
+    )
 
 
 @pytest.fixture
@@ -69,7 +72,9 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     """Whole or in shards, at once or one after the other."""
     written = splits()
     manifest = write(tmp_path / "whole", {name: [split] for name, split in written.items()})
-    parts = {name: [rows(split, slice(2)), rows(split, slice(2, 6))] for name, split in written.items()}
+    parts = {
+        name: [rows(split, slice(2)), rows(split, slice(2, 6))] for name, split in written.items()
+    }
     in_shards = write(tmp_path / "shards", parts)
     assert manifest.fingerprint == in_shards.fingerprint == storage.fingerprint(SPEC, written)
     assert storage.verify(tmp_path / "shards") == in_shards
@@ -79,7 +84,9 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     for name, split in dataset.splits.items():
         assert_same(split, written[name])
         assert split.weights.is_contiguous()
-    for shard, wanted in zip(storage.stream(tmp_path / "shards", "train"), parts["train"], strict=True):
+    for shard, wanted in zip(
+        storage.stream(tmp_path / "shards", "train"), parts["train"], strict=True
+    ):
         assert_same(shard, wanted)
 
 
@@ -108,18 +115,29 @@ def test_a_cached_read_is_mapped_and_sees_changes(
 def test_embedded_datasets_open_with_the_datasets_library(name: str, tmp_path: Path) -> None:
     from datasets import ClassLabel, load_dataset
 
-    opened = load_dataset(str(catalog.EMBEDDED / name), cache_dir=str(tmp_path))
-    dataset = storage.read(catalog.EMBEDDED / name)
-    assert {split: rows.num_rows for split, rows in opened.items()} == {"train": 8000, "validation": 1000, "test": 2000}
+    opened = load_dataset(str(listing.EMBEDDED / name), cache_dir=str(tmp_path))
+    dataset = storage.read(listing.EMBEDDED / name)
+    assert {split: rows.num_rows for split, rows in opened.items()} == {
+        "train": 8000,
+        "validation": 1000,
+        "test": 2000,
+    }
     assert isinstance(opened["test"].features["label"], ClassLabel)
     row = opened["test"].with_format("torch")[5]
     assert torch.equal(row["weights"], dataset.splits["test"].weights[5])
     assert int(row["label"]) == int(dataset.splits["test"].targets[5])
 
 
-@pytest.mark.parametrize("kind", ["[mf]*-inr-mini", "*-gs-mini", "sine-*", "*-dilate-*", "*-contrast-*"])
+@pytest.mark.parametrize(
+    "kind", ["[mf]*-inr-mini", "*-gs-mini", "sine-*", "*-dilate-*", "*-contrast-*"]
+)
 def test_embedded_datasets_are_small(kind: str) -> None:
-    files = [path for folder in catalog.EMBEDDED.glob(kind) for path in folder.rglob("*") if path.is_file()]
+    files = [
+        path
+        for folder in listing.EMBEDDED.glob(kind)
+        for path in folder.rglob("*")
+        if path.is_file()
+    ]
     assert 0 < sum(path.stat().st_size for path in files) <= 6e6
 
 
@@ -145,7 +163,9 @@ def test_a_target_may_be_a_number(tmp_path: Path) -> None:
     for name, split in dataset.splits.items():
         assert_same(split, written[name])
     assert dataset.examples is None
-    changed = seal_numbers(tmp_path / "other", written | {"test": replace(written["test"], targets=torch.zeros(6))})
+    changed = seal_numbers(
+        tmp_path / "other", written | {"test": replace(written["test"], targets=torch.zeros(6))}
+    )
     assert changed.fingerprint != manifest.fingerprint
     opened = load_dataset(str(tmp_path / "zoo"), cache_dir=str(tmp_path / "cache"))["test"]
     assert opened["target"] == written["test"].targets.tolist()
@@ -161,15 +181,20 @@ def test_a_number_that_is_none_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_splits_share_no_image(name: str) -> None:
-    dataset = storage.read(catalog.EMBEDDED / name)
-    train, validation = (set(dataset.splits[split].source_index.tolist()) for split in ("train", "validation"))
+    dataset = storage.read(listing.EMBEDDED / name)
+    train, validation = (
+        set(dataset.splits[split].source_index.tolist()) for split in ("train", "validation")
+    )
     assert not train & validation
     assert dataset.manifest.recipe["splits"]["test"]["source"] == "test"
 
 
 def test_the_recipe_rebuilds_the_embedded_networks() -> None:
     """Real images, the whole recipe, and the very bits of the stored weights."""
-    entry, stored = catalog.entry("fashion-inr-mini"), storage.read(catalog.EMBEDDED / "fashion-inr-mini")
+    entry, stored = (
+        catalog.entry("fashion-inr-mini"),
+        storage.read(listing.EMBEDDED / "fashion-inr-mini"),
+    )
     train, mirror = rows(stored.splits["train"], slice(16)), Path(__file__).parent / "data"
     rebuilt, dropped = entry.recipe.build(entry.images, Shard("train", range(16), 0), mirror)
     assert dropped == 0
@@ -177,13 +202,15 @@ def test_the_recipe_rebuilds_the_embedded_networks() -> None:
     assert_same(replace(rebuilt, quality=train.quality), train)
     # The stored PSNR is that of the stored weights against the images.
     pixels, _ = images(entry.images, "train", range(16), mirror)
-    drawn = siren.render(entry.recipe.spec, train.weights.double(), siren.grid(14, 14, torch.float64))
+    drawn = siren.render(
+        entry.recipe.spec, train.weights.double(), siren.grid(14, 14, torch.float64)
+    )
     errors = (drawn - entry.recipe.targets(pixels)).square().mean(dim=(1, 2))
     torch.testing.assert_close(siren.psnr(errors).float(), train.quality)
 
 
 def test_arms_change_the_weights_and_not_the_functions() -> None:
-    dataset = storage.read(catalog.EMBEDDED / "mnist-inr-mini")
+    dataset = storage.read(listing.EMBEDDED / "mnist-inr-mini")
     points = siren.grid(5, 5)
     aligned, permuted = (apply(arm, dataset, "validation") for arm in ("aligned", "permuted"))
     assert torch.equal(permuted, apply("permuted", dataset, "validation"))
@@ -197,11 +224,17 @@ def test_arms_change_the_weights_and_not_the_functions() -> None:
 def damage(path: Path, how: str) -> None:
     data = path.read_bytes()
     middle = len(data) // 2
-    path.write_bytes(data[:middle] if how == "cut" else data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+    path.write_bytes(
+        data[:middle]
+        if how == "cut"
+        else data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+    )
 
 
 @pytest.mark.parametrize("how", ["cut", "changed"])
-@pytest.mark.parametrize("file", ["data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"])
+@pytest.mark.parametrize(
+    "file", ["data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"]
+)
 def test_a_damaged_file_is_named(folder: Path, file: str, how: str) -> None:
     damage(folder / file, how)
     with pytest.raises(UserError, match=f"{file}: damaged or changed"):
@@ -220,14 +253,20 @@ def replace_test_split(folder: Path, table: pa.Table) -> None:
 @pytest.mark.parametrize(
     ("weights", "labels", "message"),
     [
-        ([[float("nan")] + [0.0] * 12] * 6, [0] * 6, "network 0 has a weight that is NaN or infinite"),
+        (
+            [[float("nan")] + [0.0] * 12] * 6,
+            [0] * 6,
+            "network 0 has a weight that is NaN or infinite",
+        ),
         ([[0.0] * 13] * 6, [7] * 6, "a label lies outside 0 to 1"),
         ([[0.0] * 12] * 6, [0] * 6, "column 'weights' must be"),
         ([[0.0] * 13] * 5, [0] * 5, "5 networks where the manifest says 6"),
         ([[0.0] * 13] * 6, [0] * 6, "fingerprint is not that of the data"),
     ],
 )
-def test_malformed_data_is_named(folder: Path, weights: list[list[float]], labels: list[int], message: str) -> None:
+def test_malformed_data_is_named(
+    folder: Path, weights: list[list[float]], labels: list[int], message: str
+) -> None:
     rows = len(labels)
     columns = {
         "weights": pa.array(weights, pa.list_(pa.float32(), len(weights[0]))),
@@ -255,7 +294,9 @@ def test_malformed_data_is_named(folder: Path, weights: list[list[float]], label
         ("surprise", 1, "surprise"),
     ],
 )
-def test_a_hostile_manifest_is_refused(folder: Path, field: str, value: object, message: str) -> None:
+def test_a_hostile_manifest_is_refused(
+    folder: Path, field: str, value: object, message: str
+) -> None:
     path = folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
     with pytest.raises(UserError, match=message):

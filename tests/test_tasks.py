@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmark import arms, methods, tasks
-from benchmark.datasets import catalog, locate, storage
+from benchmark.datasets import catalog, listing, locate, storage
 from benchmark.datasets.recipes import edits
 from benchmark.datasets.storage import WeightDataset
 from benchmark.errors import UserError
@@ -33,13 +33,20 @@ def small(name: str, count: int = 48) -> WeightDataset:
     return replace(dataset, splits=splits)
 
 
-def make(folder: Path, task: str, dataset: WeightDataset, method: str, arm: str = "permuted") -> runner.Made:
+def make(
+    folder: Path, task: str, dataset: WeightDataset, method: str, arm: str = "permuted"
+) -> runner.Made:
     run = runner.Run("mini", task, dataset.name, arm, method, 0, FEW, None)
     return runner.make(run, dataset, folder, CPU, lambda _: None)
 
 
 def test_every_task_is_found() -> None:
-    assert set(tasks.registry()) == {"inr-classification", "inr-editing", "generalization", "sine-frequency"}
+    assert set(tasks.registry()) == {
+        "inr-classification",
+        "inr-editing",
+        "generalization",
+        "sine-frequency",
+    }
     for task in tasks.registry().values():
         assert task.metric in metrics.METRICS
         assert task.title
@@ -80,10 +87,15 @@ def test_editors_permute_with_their_input() -> None:
                 for parameter in module.parameters():
                     parameter += 0.1 * torch.randn_like(parameter)
             edited = module(flat)
-            torch.testing.assert_close(module(spec.permute(flat, order)), spec.permute(edited, order))
+            torch.testing.assert_close(
+                module(spec.permute(flat, order)), spec.permute(edited, order)
+            )
             # What is drawn does not change at all.
             torch.testing.assert_close(
-                task.draw(spec.permute(edited, order).float()), task.draw(edited.float()), atol=1e-4, rtol=0
+                task.draw(spec.permute(edited, order).float()),
+                task.draw(edited.float()),
+                atol=1e-4,
+                rtol=0,
             )
 
 
@@ -106,7 +118,10 @@ def test_kernel_positions_are_not_permuted() -> None:
     spec, flat = dataset.spec, dataset.splits["test"].weights.double()
     problem = runner.problem_of(tasks.registry()["generalization"](dataset), dataset)
     turned = spec.to_flat(
-        [(weight.flip(-1) if weight.ndim == 5 else weight, bias) for weight, bias in spec.to_layers(flat)]
+        [
+            (weight.flip(-1) if weight.ndim == 5 else weight, bias)
+            for weight, bias in spec.to_layers(flat)
+        ]
     )
     for name in ("nfn-hnp", "nfn-np", "nft"):
         module = methods.make(name, "mini", "generalization").build(problem).double().eval()
@@ -148,12 +163,14 @@ def test_a_frequency_is_predicted_in_its_own_unit() -> None:
     train = task.targets("train")
     exact = ((truth - train.mean()) / train.std()).unsqueeze(1)
     assert float(task.loss(exact, truth)) < 1e-9
-    assert metrics.get("mse").whole(task.outcome(exact + 1, truth)) == pytest.approx(float(train.std() ** 2), rel=1e-4)
+    assert metrics.get("mse").whole(task.outcome(exact + 1, truth)) == pytest.approx(
+        float(train.std() ** 2), rel=1e-4
+    )
 
 
 def test_sine_networks_compute_their_waves() -> None:
     recipe = catalog.entry("sine-inr-mini").recipe
-    stored = storage.read(catalog.EMBEDDED / "sine-inr-mini").splits["validation"]
+    stored = storage.read(listing.EMBEDDED / "sine-inr-mini").splits["validation"]
     points = torch.linspace(-1, 1, 50, dtype=torch.float64).unsqueeze(1)
     drawn = siren.render(recipe.spec, stored.weights[:20].double(), points)[..., 0]
     waves = torch.sin(stored.targets[:20].double()[:, None] * torch.pi * points[:, 0])
@@ -185,7 +202,12 @@ def test_contrast_is_opencvs() -> None:
 
 def test_stored_targets_are_the_edited_images() -> None:
     dataset, _ = locate.load("mnist-dilate-mini")
-    targets = dataset.splits["test"].targets[: len(dataset.examples)].numpy().reshape(dataset.examples.shape)
+    targets = (
+        dataset.splits["test"]
+        .targets[: len(dataset.examples)]
+        .numpy()
+        .reshape(dataset.examples.shape)
+    )
     for image, target in zip(dataset.examples, targets, strict=True):
         assert (edits.apply("dilate", image) == target).all()
 
@@ -198,7 +220,9 @@ def test_random_targets_are_others_targets() -> None:
     assert torch.equal(turned.sort().values, labels.sort().values)
     assert torch.equal(arms.shuffle(arms.RANDOM_TARGETS, dataset, "test", labels), labels)
     assert torch.equal(arms.shuffle("permuted", dataset, "train", labels), labels)
-    assert torch.equal(arms.apply(arms.RANDOM_TARGETS, dataset, "train"), arms.apply("permuted", dataset, "train"))
+    assert torch.equal(
+        arms.apply(arms.RANDOM_TARGETS, dataset, "train"), arms.apply("permuted", dataset, "train")
+    )
 
 
 @pytest.mark.parametrize(
@@ -225,6 +249,7 @@ def test_all_tasks_are_one_plan() -> None:
 
 def test_editing_needs_target_images() -> None:
     with pytest.raises(
-        UserError, match="mnist-inr-mini has columns label and psnr, but inr-editing needs target_image"
+        UserError,
+        match="mnist-inr-mini has columns label and psnr, but inr-editing needs target_image",
     ):
         tasks.registry()["inr-editing"](small("mnist-inr-mini"))

@@ -27,12 +27,18 @@ def data() -> list[Data]:
     random = torch.Generator().manual_seed(1)
     weights = torch.randn(500, SPEC.parameters, generator=random)
     labels = (weights[:, -1] > 0).long()  # the output bias, which no permutation moves
-    return [Data(weights[part], labels[part]) for part in (slice(300), slice(300, 400), slice(400, 500))]
+    return [
+        Data(weights[part], labels[part]) for part in (slice(300), slice(300, 400), slice(400, 500))
+    ]
 
 
-def trainer(folder: Path, kill_at: int | None = None, module: nn.Module | None = None, identity: str = "x") -> Trainer:
+def trainer(
+    folder: Path, kill_at: int | None = None, module: nn.Module | None = None, identity: str = "x"
+) -> Trainer:
     torch.manual_seed(named_seed("test"))
-    default = nn.Sequential(nn.Linear(SPEC.parameters, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 2))
+    default = nn.Sequential(
+        nn.Linear(SPEC.parameters, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 2)
+    )
 
     def report(step: int) -> None:
         if kill_at is not None and step >= kill_at:
@@ -106,10 +112,16 @@ def test_compiled_steps_learn_the_same(tmp_path: Path) -> None:
     for on in (False, True):
         made = trainer(tmp_path / str(on), module=linear())
         torch.manual_seed(0)
-        outcomes.append(replace(made, protocol=PROTOCOL.model_copy(update={"compiled": on})).run(*data()))
+        outcomes.append(
+            replace(made, protocol=PROTOCOL.model_copy(update={"compiled": on})).run(*data())
+        )
     one, other = outcomes
-    torch.testing.assert_close(other.predictions["test"], one.predictions["test"], atol=0.02, rtol=0)
-    assert [point["loss"] for point in other.curve] == pytest.approx([point["loss"] for point in one.curve], rel=1e-3)
+    torch.testing.assert_close(
+        other.predictions["test"], one.predictions["test"], atol=0.02, rtol=0
+    )
+    assert [point["loss"] for point in other.curve] == pytest.approx(
+        [point["loss"] for point in one.curve], rel=1e-3
+    )
 
 
 def linear() -> nn.Module:
@@ -121,7 +133,9 @@ def linear() -> nn.Module:
 def test_an_unusable_checkpoint_costs_only_time(tmp_path: Path, how: str) -> None:
     whole = numbers(trainer(tmp_path / "whole").run(*data()))
     with pytest.raises(Killed):
-        trainer(tmp_path / "killed", kill_at=120, identity="y" if how == "other run" else "x").run(*data())
+        trainer(tmp_path / "killed", kill_at=120, identity="y" if how == "other run" else "x").run(
+            *data()
+        )
     path = tmp_path / "killed/run.checkpoint"
     if how == "cut":
         path.write_bytes(path.read_bytes()[:500])
@@ -148,7 +162,9 @@ def test_divergence_names_its_step(tmp_path: Path) -> None:
 def test_every_network_is_scored_once(tmp_path: Path) -> None:
     run = trainer(tmp_path)
     weights = torch.randn(23, SPEC.parameters)
-    torch.testing.assert_close(run.predict(weights, batch_size=5), run.predict(weights, batch_size=23))
+    torch.testing.assert_close(
+        run.predict(weights, batch_size=5), run.predict(weights, batch_size=23)
+    )
 
 
 def test_seeds_depend_on_their_names_alone() -> None:

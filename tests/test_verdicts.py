@@ -50,7 +50,10 @@ def test_one_seed_never_reproduces() -> None:
 def test_results_without_any_spread_are_judged() -> None:
     same = np.array([80.0, 80.0, 80.0])
     assert judge(same, Published(80.0), 1.0).kind == "reproduced"
-    assert judge(same, Published(82.0), 1.0).kind == "higher" or judge(same, Published(82.0), 1.0).kind == "lower"
+    assert (
+        judge(same, Published(82.0), 1.0).kind == "higher"
+        or judge(same, Published(82.0), 1.0).kind == "lower"
+    )
 
 
 def test_the_seeds_it_asks_for_most_often_decide() -> None:
@@ -59,7 +62,8 @@ def test_the_seeds_it_asks_for_most_often_decide() -> None:
     more = judge(few, reported, 1.0).more
     assert more is not None
     decided = [
-        judge(80 + 0.9 * random.standard_normal(3 + more), reported, 1.0).kind == "reproduced" for _ in range(300)
+        judge(80 + 0.9 * random.standard_normal(3 + more), reported, 1.0).kind == "reproduced"
+        for _ in range(300)
     ]
     assert np.mean(decided) > 0.6
 

@@ -41,7 +41,10 @@ def mirror(tmp_path: Path) -> Path:
             buffer = io.BytesIO()
             Image.fromarray(pixels).save(buffer, "PNG")
             encoded.append({"bytes": buffer.getvalue(), "path": None})
-        pq.write_table(pa.table({"image": encoded, "label": labels}), folder / f"{split}-00000-of-00001.parquet")
+        pq.write_table(
+            pa.table({"image": encoded, "label": labels}),
+            folder / f"{split}-00000-of-00001.parquet",
+        )
     return tmp_path
 
 
@@ -70,7 +73,9 @@ def test_logits_are_those_of_torch_convolutions() -> None:
     logits = made.logits(weights, tanh, pixels)
     for row, activation in enumerate((torch.relu, torch.tanh)):
         (one, one_bias), (two, two_bias), (dense, dense_bias) = made.spec.to_layers(weights[row])
-        values = activation(functional.conv2d(pixels[row].unsqueeze(1), one, one_bias, stride=2, padding=1))
+        values = activation(
+            functional.conv2d(pixels[row].unsqueeze(1), one, one_bias, stride=2, padding=1)
+        )
         values = activation(functional.conv2d(values, two, two_bias, stride=2, padding=1))
         wanted = functional.linear(values.mean(dim=(2, 3)), dense, dense_bias)
         torch.testing.assert_close(logits[row], wanted)
@@ -95,7 +100,10 @@ def test_a_network_in_a_group_is_trained_as_alone(optimizer: str) -> None:
     image, label = torch.rand(1, 14, 14, dtype=torch.float64), torch.tensor([2])
     trained = made._train(start, mine, image, label, range(3), lambda _: None, 12)
     for row in range(3):
-        layers = [[nn.Parameter(part.clone()) for part in layer] for layer in made.spec.to_layers(start[row])]
+        layers = [
+            [nn.Parameter(part.clone()) for part in layer]
+            for layer in made.spec.to_layers(start[row])
+        ]
         rate, l2 = mine.learning_rate[row].item(), mine.l2[row].item()
         groups = [
             {"params": [weight for weight, _ in layers], "weight_decay": 2 * l2},
@@ -112,14 +120,18 @@ def test_a_network_in_a_group_is_trained_as_alone(optimizer: str) -> None:
             alone.zero_grad()
             functional.cross_entropy(logits[0], label).backward()
             alone.step()
-        torch.testing.assert_close(trained[row], made.spec.to_flat([tuple(layer) for layer in layers]))
+        torch.testing.assert_close(
+            trained[row], made.spec.to_flat([tuple(layer) for layer in layers])
+        )
 
 
 @pytest.mark.parametrize("kind", INITIALISATIONS)
 def test_initialisations_have_the_spread_that_is_asked_for(kind: str) -> None:
     wide = recipe(channels=(40, 40))
     index = torch.full((4,), INITIALISATIONS.index(kind))
-    start = wide.initialise(range(4), settings(4, initialisation=index, initial_std=torch.full((4,), 0.2)))
+    start = wide.initialise(
+        range(4), settings(4, initialisation=index, initial_std=torch.full((4,), 0.2))
+    )
     kernel, bias = wide.spec.to_layers(start)[1]
     assert not bias.any()
     fan = 40 * 9

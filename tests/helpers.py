@@ -1,0 +1,275 @@
+"""What several tests share: example records, small datasets, commands, copies of the project."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmark import suites
+from benchmark.datasets import locate
+from benchmark.datasets.storage import WeightDataset
+from benchmark.record import schema, sources
+from benchmark.record.cell import Cell
+from benchmark.record.predictions import Outcome, digest
+from benchmark.record.predictions import write as write_predictions
+from benchmark.record.schema import Record
+from benchmark.runs.plan import Run
+from benchmark.suites import settings
+from benchmark.suites.protocol import Protocol
+from leaderboard.reported import Reported
+from nft.network import LayerSpec, NetworkSpec
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("nft", "baselines", "benchmark", "leaderboard")
+CPU = torch.device("cpu")
+FEW = Protocol(steps=20, batch_size=8, warmup_steps=2, evaluations=2, clip=1.0)
+HANGS = 600
+"""Seconds after which a command is taken to hang: nothing here is meant to take a tenth of that."""
+
+SPECS = {
+    "siren": NetworkSpec.mlp(2, 5, 4, 3, activation="sine", omega=15.0),
+    "shallow": NetworkSpec.mlp(3, 6, 2),
+    "cnn": NetworkSpec((LayerSpec(4, 1, (3, 3)), LayerSpec(5, 4, (3, 3)), LayerSpec(3, 5))),
+    "cnn-flattened": NetworkSpec((LayerSpec(4, 2, (2, 2)), LayerSpec(6, 4, (9,)), LayerSpec(3, 6))),
+}
+
+# Records.
+
+
+def example(**changes: Any) -> dict[str, Any]:
+    """A record's data; the changes replace top-level fields, or fields of a part given as a dict."""
+    data: dict[str, Any] = {
+        "schema_version": 3,
+        "task": "inr-classification",
+        "metric": "accuracy",
+        "suite": "mini",
+        "setting": "reduced",
+        "seed": 0,
+        "seeds": {"parameters": 1},
+        "method": {
+            "name": "nft",
+            "title": "NFT",
+            "paper": "arXiv:2305.13546",
+            "base": "nft",
+            "options": [],
+            "reads_functions": False,
+            "source": "baselines/nft.py",
+            "code_sha256": "a" * 64,
+            "hyperparameters": {"channels": 8},
+            "parameters": 1000,
+        },
+        "dataset": {
+            "name": "small",
+            "arm": "permuted",
+            "origin": "embedded",
+            "pinned": True,
+            "fingerprint": "b" * 64,
+        },
+        "protocol": {"steps": 10},
+        "status": "finished",
+        "reason": None,
+        "metrics": {"test": 0.7, "validation": 0.72},
+        "predictions": None,
+        "curve": [{"step": 10, "loss": 1.0, "validation": 0.72}],
+        "encoder": None,
+        "cost": {
+            "training_seconds": 10.0,
+            "evaluation_seconds": 1.0,
+            "networks_per_second": 100.0,
+            "flops_per_network": None,
+            "peak_memory_mib": None,
+        },
+        "environment": {
+            "commit": None,
+            "clean": False,
+            "python": "3.12",
+            "versions": {"torch": "2.8", "numpy": "2.3"},
+            "cuda": None,
+            "driver": None,
+            "system": "Linux",
+            "processor": "x",
+            "capability": "AVX2",
+            "device": "cpu",
+            "threads": 1,
+            "workers": 2,
+        },
+        "command": "python -m benchmark run",
+        "finished_at": "2026-01-01T00:00:00+00:00",
+    }
+    for name, value in changes.items():
+        whole = name in ("metrics", "seeds", "protocol") or not isinstance(value, dict)
+        data[name] = value if whole else data[name] | value
+    return data
+
+
+def example_record(**changes: Any) -> Record:
+    """The same as a record."""
+    return Record.model_validate(example(**changes))
+
+
+TARGETS = np.arange(100) % 10
+
+
+def outcome(right: int, shift: int = 1) -> Outcome:
+    """Of 100 networks, the first `right` of them right."""
+    return Outcome(np.where(np.arange(100) < right, TARGETS, (TARGETS + shift) % 10), TARGETS)
+
+
+def finished_run(
+    results: Path,
+    right: int = 70,
+    seed: int = 0,
+    name: str = "nft",
+    shift: int | None = None,
+    **changes: Any,
+) -> Record:
+    """Write a finished run that may be ranked, with its predictions: of a method's file as it is
+    now, with the present settings, from a clean commit. Its dataset need not exist.
+    """
+    suite, task = changes.get("suite", "mini"), changes.get("task", "inr-classification")
+    dataset = {"name": "small", "arm": "permuted"} | changes.pop("dataset", {})
+    chosen = suites.get(suite)
+    values = settings.read(chosen.settings, name)
+    source = f"baselines/{name.replace('-', '_')}.py"
+    method = {
+        "name": name,
+        "title": name.upper(),
+        "base": name,
+        "source": source,
+        "code_sha256": sources.digest(source, task, dataset["arm"]),
+        "hyperparameters": {"channels": 8} | (values.of(task, dataset["name"]) if values else {}),
+    }
+    shift = shift or 1 + seed
+    predictions = {"test": outcome(right, shift), "validation": outcome(right - 1, shift)}
+    data = {
+        "seed": seed,
+        "seeds": {},
+        "method": method | changes.pop("method", {}),
+        "dataset": dataset,
+        "protocol": chosen.tasks[task].protocol.model_dump(),
+        "environment": {"commit": "c" * 40, "clean": True} | changes.pop("environment", {}),
+        "metrics": {"test": right / 100, "validation": (right - 1) / 100},
+        "predictions": digest(predictions),
+        **changes,
+    }
+    record = example_record(**data)
+    seeds = {"parameters": record.cell.seed_for("parameters", record.method.base)}
+    record = record.model_copy(update={"seeds": seeds})
+    path = schema.write(record, results)
+    write_predictions(path.with_suffix(".npz"), [(digest(predictions), predictions)])
+    return record
+
+
+def reported(**changes: Any) -> Reported:
+    """A row of published numbers."""
+    row = {
+        "task": "inr-classification",
+        "dataset": "mnist-inr",
+        "method": "NFT",
+        "metric": "accuracy",
+        "value": 70.0,
+        "spread": "",
+        "spread_kind": "",
+        "runs": "",
+        "claimed_by": "NFT",
+        "claimed_in": "arXiv:2305.13546",
+        "read_in": "its Table 1",
+        "suite": "paper",
+        "differs": "",
+        "note": "",
+    }
+    return Reported.model_validate(row | changes)
+
+
+# Runs.
+
+
+def small(name: str, count: int = 48) -> WeightDataset:
+    """The first networks of each split of a dataset."""
+    dataset, _ = locate.load(name)
+    splits = {
+        split: replace(part, **{field: value[:count] for field, value in vars(part).items()})
+        for split, part in dataset.splits.items()
+    }
+    return replace(dataset, splits=splits)
+
+
+def run_of(cell: str, protocol: Protocol = FEW) -> Run:
+    """The run of a cell with a few steps for each of its stages."""
+    run = Run(Cell.parse(cell), protocol)
+    return Run(run.cell, protocol, protocol) if len(run.method.stages) > 1 else run
+
+
+# Commands.
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """Start `python -m benchmark` in a session of its own, so that it can be sent signals alone."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmark", *arguments],
+        cwd=ROOT,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def benchmark(*arguments: str) -> tuple[int, str, str]:
+    """Run `python -m benchmark`: its exit status, its output, and what it wrote to standard error."""
+    process = start(*arguments)
+    output, errors = process.communicate(timeout=HANGS)
+    return process.returncode, output, errors
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait until something that a process does can be seen."""
+    end = time.monotonic() + HANGS
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "it hangs"
+        time.sleep(0.02)
+
+
+# Copies of the project.
+
+
+def copy_project(folder: Path) -> Path:
+    """Copy the project's code, without records and datasets, into a new folder."""
+    ignored = shutil.ignore_patterns("__pycache__", "embedded", "records", "tables")
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, ignore=ignored)
+    return folder
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace the one place of a file that says `old`."""
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1, f"{path} says {old!r} {text.count(old)} times"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in a folder, deaf to the settings of whoever runs the tests."""
+    names = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    author = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
+    process = subprocess.run(
+        ["git", "-C", str(folder), *author, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=inherited | names,
+    )
+    return process.stdout.strip()
