@@ -96,7 +96,7 @@ def compare(old: Entry, new: Entry, archive: Archive) -> Reproduction:
         scores = [score for record in alike if (score := record.metrics.get("test")) is not None]
         low, high = statistics.prediction_interval(scores)
         margin = metric.tolerance(was * metric.scale)
-        near = abs(was - now) * metric.scale <= margin or low <= now <= high
+        near = abs(was - now) * metric.scale <= margin + 1e-9 or low <= now <= high
         verdict = "within noise" if near else "different"
     return Reproduction(str(old.record.cell), verdict, metric.name, was, now)
 
