@@ -57,8 +57,8 @@ class Row:
             return self.name in chosen.tasks[task].methods
         if chosen.settings == suites.MINI:
             return self.sizes is not None
-        found = settings.read(chosen.settings, self.name)
-        return found is not None and task in found.tasks
+        choice = settings.read(chosen.settings, self.name)
+        return choice is not None and task in choice.tasks
 
     def make(self, suite: str, task: str, dataset: str, options: tuple[str, ...] = ()) -> Method:
         """The method with its hyper-parameters for a suite's task on a dataset.
@@ -74,8 +74,8 @@ class Row:
         if chosen == suites.MINI:
             values |= {**(self.method.mini or {}), **((self.variant and self.variant.mini) or {})}
         values |= self.variant.fields if self.variant else {}
-        if (found := settings.read(chosen, self.name)) is not None:
-            values |= found.of(task, dataset)
+        if (choice := settings.read(chosen, self.name)) is not None:
+            values |= choice.of(task, dataset)
         values |= dict(self._option(option) for option in options)
         known = {field.name: field for field in fields(self.method)}
         if strangers := sorted(set(values) - set(known)):
@@ -105,7 +105,7 @@ class Row:
 
 @cache
 def registry() -> Mapping[str, Row]:
-    """Every row, by name: the methods that the modules of this package define, and their variants."""
+    """Every row, by name: the methods that this package's modules define, and their variants."""
     rows: dict[str, Row] = {}
     for method in classes(__name__, __path__, Method):
         for row in (Row(method), *(Row(method, variant) for variant in method.variants)):

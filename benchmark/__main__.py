@@ -77,8 +77,8 @@ def run(
 ) -> None:
     """Run a suite's task and print its table.
 
-    Every run leaves a record under the results folder. What has a record is not run again, and a run that was killed goes
-    on from its last checkpoint: to go on, give the same command.
+    Every run leaves a record under the results folder. What has a record is not run again, and a
+    run that was killed goes on from its last checkpoint: to go on, give the same command.
     """
     from benchmark import tasks
     from benchmark.datasets import locate
@@ -97,9 +97,9 @@ def run(
     where = resolve_device(device)
     if hub_mirror:
         os.environ["NFT_BENCHMARK_HUB_MIRROR"] = str(hub_mirror)  # which workers inherit
-    for name, wanted in dict.fromkeys((run.cell.dataset, run.cell.task) for run in runs):
+    for name, task_name in dict.fromkeys((run.cell.dataset, run.cell.task) for run in runs):
         dataset, _ = locate.load(name)  # fetched, and found damaged, now and not an hour from now
-        tasks.registry()[wanted](dataset)  # and so is one that the task cannot use
+        tasks.registry()[task_name](dataset)  # and so is one that the task cannot use
     with launch.claim(results):
         standing = launch.standing(runs, results, rerun)
         todo, done = standing.todo, standing.done
@@ -120,7 +120,7 @@ def run(
             typer.echo(f"the results will not be ranked: {reason}", err=True)
         try:
             with Display(todo) as display:
-                made = launch.execute_all(
+                records = launch.execute_all(
                     todo, results, where, count, display, launch.deadline(minutes)
                 )
         except KeyboardInterrupt:
@@ -129,7 +129,7 @@ def run(
         boards = tables.boards(entries.of_results(results))
         page = "\n".join(render.board_markdown(board) for board in boards)
         (results / "LEADERBOARD.md").write_text(f"# Results\n\n{page}", encoding="utf-8")
-    finished = entries.of_results(results, [*done.values(), *made])
+    finished = entries.of_results(results, [*done.values(), *records])
     boards = tables.boards(finished)
     typer.echo(render.text(boards))
     if len(boards) > 1:
@@ -137,11 +137,11 @@ def run(
     if beside := reproduce.beside_committed(finished, entries.read()):
         typer.echo("\n" + reproduce.table(beside))
     typer.echo(f"\nrecords and table: {results / 'LEADERBOARD.md'}", err=True)
-    if len(made) < len(todo):
-        left = len(todo) - len(made)
+    if len(records) < len(todo):
+        left = len(todo) - len(records)
         typer.echo(f"{left} runs are not done; the same command goes on from here", err=True)
         raise typer.Exit(3)
-    if failed := sum(record.status == "failed" for record in made):
+    if failed := sum(record.status == "failed" for record in records):
         typer.echo(f"{failed} runs failed; their tracebacks lie beside their records", err=True)
         raise typer.Exit(1)
 
@@ -154,9 +154,8 @@ def list_all() -> None:
     from benchmark.datasets import catalog
 
     def show(heading: str, rows: list[tuple[str, str]]) -> None:
-        typer.echo(
-            f"{heading}:\n{tabulate([('  ' + name, what) for name, what in rows], tablefmt='plain')}\n"
-        )
+        lines = [("  " + name, description) for name, description in rows]
+        typer.echo(f"{heading}:\n{tabulate(lines, tablefmt='plain')}\n")
 
     show("tasks", [(name, task.title) for name, task in tasks.registry().items()])
     show("suites", [(name, suite.note) for name, suite in suites.registry().items()])
@@ -168,7 +167,7 @@ def list_all() -> None:
 
 @app.command()
 def conform(name: Annotated[str, typer.Argument(help="A method.")]) -> None:
-    """Check that a method keeps its contract: shapes, seeds, symmetry, no look at test targets, no traces."""
+    """Check that a method keeps its contract: shapes, seeds, symmetry, no use of test targets."""
     from benchmark.checks import conformance
 
     findings = conformance.conform(name)
@@ -195,7 +194,7 @@ def canary(
         Path | None, typer.Option(help="Only measure, and write what was measured to this file.")
     ] = None,
 ) -> None:
-    """Compare, bit by bit, what this code computes here with a commit's code, or with the board's machine.
+    """Compare bit by bit what this code computes here with a commit's code, or with the board.
 
     Every method, stage and task goes through its whole protocol squeezed into 16 steps. Where a
     commit's results are bit-equal, its records stay ranked under the present code.
@@ -218,7 +217,9 @@ def canary(
     total = len(compared.equal) + len(compared.other)
     place = f"{before.processor} ({before.capability}), " + _versions(before.versions)
     here = f"{now.processor} ({now.capability}), " + _versions(now.versions)
-    typer.echo(f"{len(compared.equal)} of {total} cells are bit-equal\nthere: {place}\nhere: {here}")
+    typer.echo(
+        f"{len(compared.equal)} of {total} cells are bit-equal\nthere: {place}\nhere: {here}"
+    )
     if commit is not None and check:
         for cell in (claims := canaries.false_claims(before, now)):
             typer.echo(f"noted as equivalent, and is not: {cell}", err=True)
@@ -251,18 +252,18 @@ def speed(
         Path, typer.Option(help="Folder for speed.json, SPEED.md and a plot.")
     ] = Path("results/speed"),
 ) -> None:
-    """Time our layers beside those published with the papers, and print the table. Let nothing else run meanwhile."""
+    """Time our layers beside those published with the papers; let nothing else run meanwhile."""
     from benchmark.runs.environment import resolve_device
     from benchmark.speed import cases as known
     from benchmark.speed import report
 
     where = resolve_device(device)
-    wanted = [name.strip() for name in cases.split(";")] if cases else None
-    if unknown := set(wanted or ()) - set(known.cases(where)):
+    names = [name.strip() for name in cases.split(";")] if cases else None
+    if unknown := set(names or ()) - set(known.cases(where)):
         raise UserError(
             f"unknown comparison {min(unknown)!r}; known: {'; '.join(known.cases(where))}"
         )
-    measured = report.measure(where, wanted, lambda name: typer.echo(f"timing: {name}", err=True))
+    measured = report.measure(where, names, lambda name: typer.echo(f"timing: {name}", err=True))
     report.write(measured, output)
     typer.echo(report.compared_table(measured, "simple"))
     if measured["growth"]:
@@ -296,7 +297,11 @@ def _seeds(given: str | None) -> list[int] | None:
 
 
 def main() -> None:
-    """Run the command line. Exits with 0, 1 for failed runs, 2 for a mistake, 3 for --minutes that were over, 130 for Ctrl-C."""
+    """Run the command line.
+
+    Exits with 0, with 1 for failed runs, 2 for a mistake, 3 where --minutes were over, 130 for
+    Ctrl-C.
+    """
     from benchmark.runs.launch import WorkerDied
 
     try:

@@ -2,4 +2,7 @@
 
 
 class UserError(Exception):
-    """Says what is wrong, where, and how to mend it; the command line prints it and exits with status 2."""
+    """What is wrong, where, and how to mend it.
+
+    The command line prints it as one line and exits with status 2.
+    """

@@ -79,16 +79,16 @@ class Comparison:
 
 def runs() -> list[Run]:
     """Every entrant of every task that has a canary, on the first of its datasets, squeezed."""
-    found: dict[tuple[str, str], Run] = {}
+    squeezed: dict[tuple[str, str], Run] = {}
     for suite in suites.registry().values():
         for task, settings in suite.tasks.items():
             if settings.protocol.compiled or settings.protocol.precision != "float32":
                 continue
             for run in plan(suite.name, task, settings.datasets[:1], seeds=[0]):
                 encoder = run.encoder_protocol and _squeezed(run.encoder_protocol)
-                squeezed = Run(run.cell, _squeezed(run.protocol), encoder)
-                found.setdefault((task, str(run.cell.entrant)), squeezed)
-    return list(found.values())
+                short = Run(run.cell, _squeezed(run.protocol), encoder)
+                squeezed.setdefault((task, str(run.cell.entrant)), short)
+    return list(squeezed.values())
 
 
 def measure(progress: Callable[[Run], None] = lambda _: None) -> Canaries:
@@ -104,9 +104,7 @@ def measure(progress: Callable[[Run], None] = lambda _: None) -> Canaries:
     finally:
         torch.set_num_threads(threads)
     capability = torch.backends.cpu.get_cpu_capability()
-    return Canaries(
-        processor=processor(), capability=capability, versions=versions(), cells=cells
-    )
+    return Canaries(processor=processor(), capability=capability, versions=versions(), cells=cells)
 
 
 def measure_at(commit: str) -> tuple[str, Canaries]:
@@ -238,11 +236,11 @@ def _squeezed(protocol: Protocol) -> Protocol:
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found.update(tensor.cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
+        hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        hashed.update(tensor.cpu().contiguous().numpy().tobytes())
+    return hashed.hexdigest()
 
 
 def _method(cell: str) -> str:

@@ -1,1 +1,1 @@
-"""What runs and leaderboard agree on, without torch: the schema of a record, cells, predictions, metrics, sources."""
+"""What runs and leaderboard agree on, without torch: records, cells, predictions, metrics."""

@@ -41,14 +41,18 @@ def read(method: str, folder: Path | None = None) -> list[Equivalence]:
         raise UserError(f"{path}: {error.errors()[0]['msg']}; restore it from git") from None
 
 
-def write(method: str, found: list[Equivalence], folder: Path | None = None) -> Path:
+def write(method: str, equivalences: list[Equivalence], folder: Path | None = None) -> Path:
     """Write a method's file, in the order of cells."""
     path = (folder or FOLDER) / f"{method}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [row.model_dump() for row in sorted(found, key=lambda row: (row.cell, row.was, row.now))]
+    rows = [row.model_dump() for row in sorted(equivalences, key=_order)]
     path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     representative.cache_clear()
     return path
+
+
+def _order(row: Equivalence) -> tuple[str, str, str]:
+    return row.cell, row.was, row.now
 
 
 @cache

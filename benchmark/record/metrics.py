@@ -1,4 +1,4 @@
-"""The metrics of all tasks: how they are computed from predictions, which way is better, and what counts as the same."""
+"""The metrics of all tasks: how predictions are scored, and what counts as the same score."""
 
 from __future__ import annotations
 

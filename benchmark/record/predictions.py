@@ -1,4 +1,4 @@
-"""What a run predicted for every network, kept beside its record: compressed arrays, never pickled."""
+"""What a run predicted for every network, beside its record: compressed arrays, no pickles."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ LARGEST = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one split. predictions: `[networks]`, a class, a number, or the error of each. targets: the same, or empty for errors."""
+    """The predictions of one split.
+
+    predictions: `[networks]`, a class, a number, or the error of each.
+    targets: the same, or empty for errors.
+    """
 
     predictions: np.ndarray
     targets: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
@@ -38,19 +42,22 @@ Predictions = Mapping[str, Outcome]
 
 def digest(predictions: Predictions) -> str:
     """SHA-256 over names, types and values, which a record holds."""
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     for split, outcome in sorted(predictions.items()):
         for array in (outcome.predictions, outcome.targets):
             small = _small(array)
-            found.update(f"{split} {small.dtype.str} {small.shape}\n".encode() + small.tobytes())
-    return found.hexdigest()
+            hashed.update(f"{split} {small.dtype.str} {small.shape}\n".encode() + small.tobytes())
+    return hashed.hexdigest()
 
 
-def write(path: Path, kept: Iterable[tuple[str, Predictions]]) -> None:
-    """Write predictions, each under its digest, whole or not at all. The same predictions make the same bytes."""
+def write(path: Path, runs: Iterable[tuple[str, Predictions]]) -> None:
+    """Write predictions, each under its digest, whole or not at all.
+
+    The same predictions make the same bytes.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for key, predictions in sorted(dict(kept).items()):
+        for key, predictions in sorted(dict(runs).items()):
             for split, outcome in sorted(predictions.items()):
                 for name, array in (
                     ("predictions", outcome.predictions),
@@ -70,7 +77,10 @@ def write(path: Path, kept: Iterable[tuple[str, Predictions]]) -> None:
 
 
 class Kept:
-    """The predictions in a file, read one record's at a time; an empty set where there is no file."""
+    """The predictions in a file, read one record's at a time.
+
+    Holds nothing where there is no file. Raises RecordError for a file that cannot be read.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -88,10 +98,13 @@ class Kept:
         return f"{key}/test.predictions.npy" in self.names
 
     def get(self, key: str) -> Predictions:
-        """Of the record whose digest that is. Raises RecordError where they are missing, damaged or not those."""
+        """Read the predictions of the record whose digest that is.
+
+        Raises RecordError where they are missing, damaged or not those.
+        """
         try:
             with zipfile.ZipFile(self.path) as archive:
-                found = {
+                predictions = {
                     split: Outcome(
                         *(
                             _read(archive, f"{key}/{split}.{name}.npy")
@@ -104,11 +117,11 @@ class Kept:
             raise RecordError(
                 f"{self.path}: predictions {key[:12]} cannot be read ({error}); run again"
             ) from None
-        if digest(found) != key:
+        if digest(predictions) != key:
             raise RecordError(
                 f"{self.path}: predictions {key[:12]} were changed; restore the file, or run again"
             )
-        return found
+        return predictions
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:
@@ -123,7 +136,7 @@ def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 
 
 def _small(array: np.ndarray) -> np.ndarray:
-    """The same values in the type that a file holds: classes in as few bytes as they need, numbers in four."""
+    """The same values as a file holds them: classes in few bytes, numbers in four."""
     if np.issubdtype(array.dtype, np.integer):
         return array.astype(
             np.uint8 if not array.size or 0 <= array.min() <= array.max() < 256 else np.int16

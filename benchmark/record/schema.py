@@ -1,8 +1,9 @@
 """The record of one run: its schema, and reading and writing it.
 
-A record says who ran (method, its code and hyper-parameters), on what (dataset, arm, fingerprint), how (suite, protocol,
-seeds, commit, versions, device), what came out (metrics, curve, cost), and the command that makes it again. What the run
-predicted for every network lies beside it (`benchmark.record.predictions`).
+A record says who ran (method, its code and hyper-parameters), on what (dataset, arm, fingerprint),
+how (suite, protocol, seeds, commit, versions, device), what came out (metrics, curve, cost), and
+the command that makes it again. What the run predicted for every network lies beside it
+(`benchmark.record.predictions`).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class MethodPart(Part):
     paper: str = Field(max_length=80)
     base: str = Field(pattern=NAME)  # the method that it is a variant of, which seeds it; or itself
     options: tuple[str, ...]  # fields that the command line set, "field=value"
-    reads_functions: bool  # it may evaluate the networks that it reads, not only look at their weights
+    reads_functions: bool  # whether it may evaluate the networks that it reads
     source: str | None = Field(pattern=r"^baselines/[a-z0-9_]+\.py$")  # from the project's root
     code_sha256: str = Field(pattern=SHA256)  # of the code that the numbers come from
     hyperparameters: Settings
@@ -123,7 +124,7 @@ class Record(Part):
         max_length=300
     )  # what the suite says of itself: a reduced setting is named as one
     seed: int = Field(ge=0)
-    seeds: dict[str, int]  # by role, made from the names that the run's path holds
+    seeds: dict[str, int]  # by role, as `Cell.seed_for` derives them
     method: MethodPart
     dataset: DatasetPart
     protocol: Settings
@@ -175,7 +176,7 @@ def write(record: Record, folder: Path) -> Path:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file so that a reader, or a crash, meets the old one or the new one and nothing between."""
+    """Replace a file so that a reader, or a crash, meets the old one or the new one, whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("wb") as file:
         file.write(data)
@@ -185,7 +186,10 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def parse(text: bytes, where: str, mend: str = "delete the file to run it again") -> Record:
-    """A record of this or an older version from JSON. Raises RecordError that says `where`, what is wrong, and the `mend`."""
+    """Parse a record of this or an older version from JSON.
+
+    Raises RecordError that says `where` it stands, what is wrong, and how to `mend` it.
+    """
     try:
         return Record.model_validate(migrated(json.loads(text, parse_constant=_refuse)))
     except ValidationError as error:
@@ -205,12 +209,15 @@ def read(path: Path) -> Record:
 
 
 def read_all(folder: Path) -> list[Record]:
-    """Every record under a results folder, in the order of their paths. Raises RecordError for one that lies where another belongs."""
+    """Read every record under a results folder, in the order of their paths.
+
+    Raises RecordError for one that lies where another belongs.
+    """
     return list(_read_all(folder))
 
 
 def migrated(data: Any) -> Any:
-    """A record's JSON in the present schema, from that of any version before."""
+    """Bring a record's JSON into the present schema, from that of any version before."""
     while (
         isinstance(data, dict) and (step := MIGRATIONS.get(data.get("schema_version"))) is not None
     ):
@@ -219,8 +226,8 @@ def migrated(data: Any) -> Any:
 
 
 def _from_1(data: dict[str, Any]) -> dict[str, Any]:
-    """Version 1 did not tell seeds by role, hashes of suite and harness, GPU versions, FLOPs, and had no predictions."""
-    cost, made = data["cost"], data["environment"]
+    """Version 1 had no seeds by role, no digests of suite and harness, no FLOPs, no predictions."""
+    cost, environment = data["cost"], data["environment"]
     return data | {
         "schema_version": 2,
         "seeds": {},
@@ -229,22 +236,22 @@ def _from_1(data: dict[str, Any]) -> dict[str, Any]:
         "dataset": data["dataset"]
         | {"pinned": data["dataset"]["origin"] != "built here, unpinned"},
         "cost": cost and cost | {"flops_per_network": None},
-        "environment": made
+        "environment": environment
         | {"suite_sha256": None, "harness_sha256": None, "cuda": None, "driver": None},
     }
 
 
 def _from_2(data: dict[str, Any]) -> dict[str, Any]:
     """Version 2 hashed files byte by byte, suite and harness apart, and told of torch alone."""
-    method, made = data["method"], dict(data["environment"])
+    method, environment = data["method"], dict(data["environment"])
     for name in ("suite_sha256", "harness_sha256"):
-        del made[name]
-    versions = {"torch": made.pop("torch")}
+        del environment[name]
+    versions = {"torch": environment.pop("torch")}
     return data | {
         "schema_version": 3,
         "seeds": {},  # they were made by another rule
         "method": method | {"base": method["name"], "options": [], "reads_functions": False},
-        "environment": made | {"versions": versions, "capability": None},
+        "environment": environment | {"versions": versions, "capability": None},
     }
 
 

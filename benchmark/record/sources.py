@@ -52,15 +52,15 @@ def digest(source: str | None, task: str, arm: str) -> str | None:
 
 def digest_of(paths: Iterable[Path]) -> str:
     """SHA-256 over the syntax of Python files, in the order of their places in the project."""
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     for path in sorted(paths, key=lambda path: path.relative_to(ROOT).as_posix()):
-        found.update("\n".join(_syntax(_parse(path))).encode() + b"\0")
-    return found.hexdigest()
+        hashed.update("\n".join(_syntax(_parse(path))).encode() + b"\0")
+    return hashed.hexdigest()
 
 
 def methods_in(path: Path) -> dict[str, str]:
     """The methods and variants that a file defines, each with its docstring, without running it."""
-    found: dict[str, str] = {}
+    methods: dict[str, str] = {}
     for node in _parse(path).body:
         if not isinstance(node, ast.ClassDef):
             continue
@@ -68,10 +68,10 @@ def methods_in(path: Path) -> dict[str, str]:
         for line in node.body:
             target = _target(line)
             if target == "name" and isinstance(line.value, ast.Constant):
-                found[str(line.value.value)] = prose
+                methods[str(line.value.value)] = prose
             if target == "variants":
-                found |= {name: prose for name in _variants(line.value)}
-    return found
+                methods |= {name: prose for name in _variants(line.value)}
+    return methods
 
 
 def _target(line: ast.stmt) -> str | None:
@@ -94,19 +94,19 @@ def _file(place: str) -> str:
 
 def _closure(roots: Iterable[Path]) -> set[Path]:
     """The files and all that they import of the packages that are followed, directly or not."""
-    found: set[Path] = set()
+    files: set[Path] = set()
     waiting = list(roots)
     while waiting:
         path = waiting.pop()
-        if path in found:
+        if path in files:
             continue
-        found.add(path)
+        files.add(path)
         for module in _imports(path):
             if any(f"{module}.".startswith(f"{package}.") for package in FOLLOWED):
                 place = ROOT / module.replace(".", "/")
-                files = (place.with_suffix(".py"), place / "__init__.py")
-                waiting += [file for file in files if file.is_file()]
-    return found
+                places = (place.with_suffix(".py"), place / "__init__.py")
+                waiting += [file for file in places if file.is_file()]
+    return files
 
 
 def _imports(path: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: whole or not at all, and in files small enough to carry to another machine."""
+"""Checkpoints on disk: whole or not at all, in files small enough to carry between machines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ HEAD = b"parts of a checkpoint, by their SHA-256:\n"
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a checkpoint; one beyond 16 MiB is cut into parts beside a file that lists them. A crash leaves the one before."""
+    """Write a checkpoint; a crash leaves the one before.
+
+    One beyond 16 MiB is cut into parts beside a file that lists them.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     before = _parts(path)
     parts: list[Path] = []
@@ -30,16 +33,19 @@ def write(path: Path, data: bytes) -> None:
 
 
 def read(path: Path) -> bytes:
-    """A checkpoint's bytes. Raises OSError where a file is missing, ValueError where a part was changed."""
+    """Read a checkpoint's bytes.
+
+    Raises OSError where a file is missing, ValueError where a part was changed.
+    """
     data = path.read_bytes()
     if not data.startswith(HEAD):
         return data
     whole = []
     for part in _parts(path):
-        found = part.read_bytes()
-        if hashlib.sha256(found).hexdigest() != part.suffix[1:]:
+        content = part.read_bytes()
+        if hashlib.sha256(content).hexdigest() != part.suffix[1:]:
             raise ValueError(f"{part} was changed")
-        whole.append(found)
+        whole.append(content)
     return b"".join(whole)
 
 

@@ -1,4 +1,4 @@
-"""What a person sees while runs are made: a progress bar in a terminal, one line for each finished run anywhere."""
+"""What a person sees of runs: a progress bar in a terminal, a line for each that finished."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def _describe(record: Record) -> str:
         return f"{record.status}: {record.reason}"
     seconds = record.cost.training_seconds + record.cost.evaluation_seconds
     score = record.metrics["test"]
-    shown = "undefined" if score is None else metrics.get(record.metric).show(score)
-    return f"{record.metric} {shown}, {seconds:.0f} s"
+    text = "undefined" if score is None else metrics.get(record.metric).show(score)
+    return f"{record.metric} {text}, {seconds:.0f} s"
 
 
 def _name(run: Run) -> str:

@@ -1,4 +1,4 @@
-"""The first stage of a two-stage method: learn to encode without labels, encode every split once, and keep the arrays."""
+"""The first stage of a two-stage method: learns to encode without labels, and keeps the arrays."""
 
 from __future__ import annotations
 
@@ -42,7 +42,11 @@ def squared_error(reconstructions: Tensor, drawings: Tensor) -> Tensor:
 
 
 def encode(
-    trainer: Trainer, weights: Mapping[str, Tensor], image: tuple[int, int], shown: int, cache: Path
+    trainer: Trainer,
+    weights: Mapping[str, Tensor],
+    image: tuple[int, int],
+    examples: int,
+    cache: Path,
 ) -> Encoding:
     """Train the first stage and encode every split, or take up what an earlier run left in `cache`.
 
@@ -50,7 +54,7 @@ def encode(
         trainer: holds the module, its budget and its identity.
         weights: `[networks, parameters]` by split.
         image: height and width of what the INRs draw.
-        shown: how many reconstructions of test networks are kept.
+        examples: how many reconstructions of test networks are kept.
 
     Raises:
         Diverged: where the loss stops being a number.
@@ -58,22 +62,26 @@ def encode(
     path = cache / f"{trainer.identity}.arrays"
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):  # another run that shares this stage waits for it
-        return _encode(trainer, weights, image, shown, path)
+        return _encode(trainer, weights, image, examples, path)
 
 
 def _encode(
-    trainer: Trainer, weights: Mapping[str, Tensor], image: tuple[int, int], shown: int, path: Path
+    trainer: Trainer,
+    weights: Mapping[str, Tensor],
+    image: tuple[int, int],
+    examples: int,
+    path: Path,
 ) -> Encoding:
     device = next(iter(weights.values())).device
-    if (kept := _read(path, device)) is not None:
-        return kept
+    if (earlier := _read(path, device)) is not None:
+        return earlier
     drawings = {split: draw(trainer.spec, rows, image) for split, rows in weights.items()}
     outcome = trainer.run(*(Data(weights[split], drawings[split]) for split in SPLITS))
     started = time.perf_counter()
     module = trainer.module.eval()
     with torch.inference_mode():
         arrays = {split: _chunked(module.encode, rows) for split, rows in weights.items()}
-        reconstructions = module(weights["test"][:shown])
+        reconstructions = module(weights["test"][:examples])
     seconds = time.perf_counter() - started
     part = _describe(trainer, outcome, drawings, seconds)
     encoding = Encoding(arrays, part, reconstructions)

@@ -20,7 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of that name; "auto" is a GPU where there is one. Raises UserError for one that is not there."""
+    """The device of that name; "auto" is a GPU where there is one.
+
+    Raises UserError for one that is not available.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -28,7 +31,8 @@ def resolve_device(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
         raise UserError(
-            f"device {name!r} is not available on this machine; use cpu, cuda (an NVIDIA GPU) or auto"
+            f"device {name!r} is not available on this machine; "
+            "use cpu, cuda (an NVIDIA GPU) or auto"
         ) from None
     if device.type not in ("cpu", "cuda"):
         raise UserError(f"runs are made on cpu or cuda, not on {name!r}")
@@ -37,7 +41,7 @@ def resolve_device(name: str) -> torch.device:
 
 @cache
 def can_compile(device: torch.device) -> bool:
-    """Whether `torch.compile` works here: on a CPU it needs a C++ compiler, which many machines lack."""
+    """Whether `torch.compile` works here: on a CPU it needs a C++ compiler."""
     try:
         torch.compile(lambda values: values.sin() + 1, dynamic=False)(torch.zeros(2, device=device))
     except Exception:  # whatever is missing, there is a way without
@@ -46,9 +50,10 @@ def can_compile(device: torch.device) -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep large blocks for reuse: returned to the system, every one costs page faults anew, up to half of a step's time.
+    """Have glibc keep this process's large blocks for reuse.
 
-    Of this process, from now on. Does nothing where the C library is another.
+    Returned to the system, every one costs page faults anew, up to half of a step's time. Does
+    nothing where the C library is another.
     """
     threshold, trim, largest = -3, -1, 2**30  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h
     try:
@@ -94,10 +99,11 @@ CODE = ("nft", "baselines", "benchmark", "leaderboard")
 
 @cache
 def checkout() -> tuple[str | None, str | None]:
-    """The git commit of the code, and why its results are not ranked, in git's words where it speaks.
+    """The git commit of the code, and why its results are not ranked, in git's own words.
 
-    The commit is None where git tracks no such code here: outside a checkout, in another project's,
-    or where git refuses. Untracked files count only where code can be.
+    The reason is None where they may be. The commit is None where git tracks no such code here:
+    outside a checkout, in another project's, or where git refuses. Untracked files count only where
+    code can be.
     """
     try:
         top = _git("rev-parse", "--show-toplevel")
@@ -147,7 +153,7 @@ def processor() -> str:
 
 
 class PeakMemory:
-    """The most memory taken since it was made: of the GPU, or of this process (Linux; elsewhere unknown)."""
+    """The peak memory since it was made: of the GPU, or of this process (on Linux alone)."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device

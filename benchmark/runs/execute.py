@@ -90,8 +90,8 @@ def execute(
     )
     if fitted:
         _draw(fitted, dataset, results / run.path)
-        kept = results / run.path.with_suffix(".npz")
-        predictions.write(kept, [(record.predictions, fitted.predictions)])
+        path = results / run.path.with_suffix(".npz")
+        predictions.write(path, [(record.predictions, fitted.predictions)])
     records.write(record, results)
     checkpoints.remove(checkpoint_path(run, results))
     if status != "failed":

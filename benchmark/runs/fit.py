@@ -142,7 +142,8 @@ def _check(task: Task, module: nn.Module, inputs: Tensor) -> None:
     if not task.fits(predictions, len(inputs)):
         expected = f"{len(inputs)} networks and {task.outputs} outputs each"
         raise ValueError(
-            f"the module's output has shape {tuple(predictions.shape)}, which does not fit {expected}"
+            f"the module's output has shape {tuple(predictions.shape)}, which does not fit "
+            f"{expected}"
         )
 
 
@@ -167,7 +168,7 @@ def _encoder_trainer(
         spec=dataset.spec,
         module=module,
         loss=encoding.squared_error,
-        score=lambda made, wanted: -encoding.squared_error(made, wanted).item(),
+        score=lambda images, targets: -encoding.squared_error(images, targets).item(),
         protocol=run.encoder_protocol,
         learning_rate=stage.learning_rate,
         weight_decay=stage.weight_decay,

@@ -1,4 +1,7 @@
-"""Executes runs in worker processes, one thread each on a CPU, so that results do not depend on the number of cores."""
+"""Executes runs in worker processes.
+
+On a CPU each has one thread, so that results do not depend on the number of cores.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ class WorkerDied(Exception):
 
 @contextmanager
 def claim(results: Path) -> Iterator[None]:
-    """Hold a results folder for one process. Raises UserError where it is held already or cannot be written to."""
+    """Hold a results folder for one process.
+
+    Raises UserError where another holds it, or where it cannot be written to.
+    """
     lock = FileLock(results / ".lock", timeout=0)
     try:
         results.mkdir(parents=True, exist_ok=True)
@@ -66,17 +72,17 @@ class Standing:
 
 def standing(runs: Sequence[Run], results: Path, rerun: bool) -> Standing:
     """What is still to make, and what stands already. With `rerun` everything is made again."""
-    found = Standing([], {}, [])
+    folder = Standing([], {}, [])
     for run in runs:
         path = results / run.path
         record = records.read(path) if path.exists() else None
         if record is not None and not rerun and is_current(run, record):
-            found.done[run] = record
+            folder.done[run] = record
             continue
-        found.todo.append(run)
+        folder.todo.append(run)
         if record is not None and not rerun and record.status != "failed":
-            found.stale.append(run)
-    return found
+            folder.stale.append(run)
+    return folder
 
 
 def default_workers(device: torch.device) -> int:

@@ -11,14 +11,17 @@ from torch import Tensor
 
 
 def to_pixels(values: Tensor, height: int, width: int) -> np.ndarray:
-    """Drawings `[n, height * width, channels]` in [-1, 1] to `[n, height, width]` (grey) or `[n, height, width, 3]` uint8."""
+    """Turn drawings in [-1, 1], `[n, height * width, channels]`, into pixels.
+
+    Returns `[n, height, width]` (grey) or `[n, height, width, 3]`, uint8.
+    """
     scaled = ((values.double().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     images = scaled.reshape(len(values), height, width, -1).cpu().numpy()
     return images[..., 0] if images.shape[-1] == 1 else images
 
 
 def sheet(rows: Sequence[tuple[str, np.ndarray]], zoom: int = 4) -> Image.Image:
-    """One named row under the other, each of equally many images as `to_pixels` gives them, enlarged."""
+    """Draw named rows of images, as `to_pixels` makes them, one under the other, enlarged."""
     count, height, width = rows[0][1].shape[:3]
     margin, gap = 90, 2
     size = (margin + count * (width * zoom + gap), len(rows) * (height * zoom + gap))

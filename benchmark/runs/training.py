@@ -354,7 +354,10 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def _round_moments(optimizer: torch.optim.Optimizer) -> None:
-    """Round the moments that the run goes on with as well: whether it is stopped and resumed here makes no difference."""
+    """Round the moments that the run goes on with, too.
+
+    So it makes no difference whether it is stopped and resumed here.
+    """
     for state in optimizer.state.values():
         for name in MOMENTS:
             state[name].copy_(state[name].bfloat16())

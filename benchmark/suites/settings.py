@@ -1,4 +1,4 @@
-"""What a suite chose for a method, as data: `settings/<suite>/<method>.toml`, a table for each task.
+"""What a suite chose for a method: `settings/<suite>/<method>.toml`, a table for each task.
 
 log_sha256 = "..."                 of the search that chose them, where there was one
 [generalization]
