@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import ROOT
 from hub_server import Fault, Hub, Repository, cut, garble, redirect, status
 
 from benchmark.datasets import catalog, listing, storage
 from benchmark.record import schema as records
 
-ROOT = Path(__file__).resolve().parent.parent
 NAME, SOURCE = "fashion-inr-mini", listing.EMBEDDED / "fashion-inr-mini"
 TRAIN = "data/train-00000-of-00001.parquet"
 
@@ -105,11 +105,14 @@ def test_a_run_names_the_revision(hub: Hub, pinned: str, tmp_path: Path) -> None
 import sys; sys.argv = ["x"]
 from pathlib import Path
 import torch
-from benchmark import runner
-from benchmark.runs.training import Protocol
+from benchmark.record.cell import Cell
+from benchmark.runs.execute import execute
+from benchmark.runs.plan import Run
+from benchmark.runs.training import Monitor
+from benchmark.suites.protocol import Protocol
 few = Protocol(steps=5, batch_size=8, warmup_steps=1, evaluations=1, clip=1.0)
-run = runner.Run("mini", "inr-classification", "on-the-hub", "permuted", "mlp", 0, few, few)
-runner.execute(run, Path({str(tmp_path / "results")!r}), torch.device("cpu"), 1, lambda _: None)
+run = Run(Cell.parse("mini/inr-classification/on-the-hub/mlp/0"), few)
+execute(run, Path({str(tmp_path / "results")!r}), torch.device("cpu"), 1, Monitor())
 """
     marker = "from benchmark.__main__ import main"
     script = (

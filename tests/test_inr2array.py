@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark import methods
+import baselines
 from benchmark.datasets import catalog, listing, storage
+from benchmark.methods import Problem
 from nft import siren
 from nft.inr2array import AdditiveHyperNetwork, HyperNetwork, Inr2Array, PatchRenderer
 from nft.network import NetworkSpec
@@ -100,12 +101,12 @@ def test_training_in_bfloat16_reaches_the_same_loss() -> None:
     images, other_images = (
         siren.render(dataset.spec, weights, points) for weights in (flat, others)
     )
-    method = methods.make("inr2array", "mini", "inr-classification")
+    method = baselines.get("inr2array").make("mini", "inr-classification", dataset.name)
     losses = {}
     for bf16 in (False, True):
         torch.manual_seed(0)
         model = method.build_encoder(
-            methods.Problem(dataset.spec, 10, *dataset.spec.statistics(flat), (14, 14))
+            Problem(dataset.spec, 10, *dataset.spec.statistics(flat), (14, 14))
         )
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
         for step in range(200):

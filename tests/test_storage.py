@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from benchmark.arms import apply
+from benchmark import arms
 from benchmark.datasets import catalog, listing, storage
 from benchmark.datasets.recipes.inr import Shard
 from benchmark.datasets.sources import images
@@ -212,13 +212,15 @@ def test_the_recipe_rebuilds_the_embedded_networks() -> None:
 def test_arms_change_the_weights_and_not_the_functions() -> None:
     dataset = storage.read(listing.EMBEDDED / "mnist-inr-mini")
     points = siren.grid(5, 5)
-    aligned, permuted = (apply(arm, dataset, "validation") for arm in ("aligned", "permuted"))
-    assert torch.equal(permuted, apply("permuted", dataset, "validation"))
+    aligned, permuted = (
+        arms.get(name).weights(dataset, "validation") for name in ("aligned", "permuted")
+    )
+    assert torch.equal(permuted, arms.get("permuted").weights(dataset, "validation"))
     assert (aligned != permuted).any(dim=1).float().mean() > 0.99
     images = [siren.render(dataset.spec, weights, points) for weights in (aligned, permuted)]
     torch.testing.assert_close(*images, atol=1e-5, rtol=0)
     with pytest.raises(UserError, match="unknown arm 'scrambled'"):
-        apply("scrambled", dataset, "test")
+        arms.get("scrambled")
 
 
 def damage(path: Path, how: str) -> None:

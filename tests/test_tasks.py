@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from helpers import CPU, run_of, small
 
-from benchmark import arms, methods, tasks
+import baselines
+from benchmark import arms, tasks
 from benchmark.datasets import catalog, listing, locate, storage
 from benchmark.datasets.recipes import edits
 from benchmark.datasets.storage import WeightDataset
 from benchmark.errors import UserError
 from benchmark.record import metrics
-from benchmark.runs import execute as runner
-from benchmark.runs.training import Protocol
+from benchmark.runs.execute import execute
+from benchmark.runs.fit import Fitted, fit, problem_of
+from benchmark.runs.plan import plan
+from benchmark.runs.training import Monitor
+from benchmark.suites.protocol import Protocol
 from nft import siren
 
-FEW = Protocol(steps=30, batch_size=16, warmup_steps=3, evaluations=2, clip=1.0)
-CPU = torch.device("cpu")
+STEPS = Protocol(steps=30, batch_size=16, warmup_steps=3, evaluations=2, clip=1.0)
 
 
-def small(name: str, count: int = 48) -> WeightDataset:
-    dataset, _ = locate.load(name)
-    splits = {
-        split: replace(part, **{field: value[:count] for field, value in vars(part).items()})
-        for split, part in dataset.splits.items()
-    }
-    return replace(dataset, splits=splits)
-
-
-def make(
-    folder: Path, task: str, dataset: WeightDataset, method: str, arm: str = "permuted"
-) -> runner.Made:
-    run = runner.Run("mini", task, dataset.name, arm, method, 0, FEW, None)
-    return runner.make(run, dataset, folder, CPU, lambda _: None)
+def make(folder: Path, task: str, dataset: WeightDataset, method: str) -> Fitted:
+    run = run_of(f"mini/{task}/{dataset.name}/{method}/0", STEPS)
+    return fit(run, dataset, folder, CPU, Monitor())
 
 
 def test_every_task_is_found() -> None:
@@ -78,11 +70,12 @@ def test_editors_permute_with_their_input() -> None:
     dataset = small("mnist-dilate-mini", 8)
     flat, spec = dataset.splits["train"].weights.double(), dataset.spec
     task = tasks.registry()["inr-editing"](dataset)
-    problem = runner.problem_of(task, dataset)
+    problem = problem_of(task, dataset)
     order = spec.random_permutations()
-    for name, method in methods.registry().items():
-        if method.edits and method.invariant:
-            module = methods.make(name, "mini", "inr-editing").build(problem).double()
+    for row in baselines.registry().values():
+        if row.method.edits and row.method.invariant:
+            method = row.make("mini", "inr-editing", dataset.name)
+            module = method.build(problem).double()
             with torch.no_grad():
                 for parameter in module.parameters():
                     parameter += 0.1 * torch.randn_like(parameter)
@@ -101,10 +94,10 @@ def test_editors_permute_with_their_input() -> None:
 
 def test_output_capacity_costs_no_parameters() -> None:
     dataset = small("mnist-dilate-mini", 8)
-    problem = runner.problem_of(tasks.registry()["inr-editing"](dataset), dataset)
+    problem = problem_of(tasks.registry()["inr-editing"](dataset), dataset)
 
     def size(name: str) -> int:
-        module = methods.make(name, "mini", "inr-editing").build(problem)
+        module = baselines.get(name).make("mini", "inr-editing", dataset.name).build(problem)
         return sum(parameter.numel() for parameter in module.parameters())
 
     plain = size("nfn-np-editor")
@@ -116,7 +109,7 @@ def test_kernel_positions_are_not_permuted() -> None:
     """A permutation of a CNN's neurons moves whole kernels: turning kernels over is another network, and is read as one."""
     dataset = small("mnist-gs-mini", 8)
     spec, flat = dataset.spec, dataset.splits["test"].weights.double()
-    problem = runner.problem_of(tasks.registry()["generalization"](dataset), dataset)
+    problem = problem_of(tasks.registry()["generalization"](dataset), dataset)
     turned = spec.to_flat(
         [
             (weight.flip(-1) if weight.ndim == 5 else weight, bias)
@@ -124,7 +117,13 @@ def test_kernel_positions_are_not_permuted() -> None:
         ]
     )
     for name in ("nfn-hnp", "nfn-np", "nft"):
-        module = methods.make(name, "mini", "generalization").build(problem).double().eval()
+        module = (
+            baselines.get(name)
+            .make("mini", "generalization", dataset.name)
+            .build(problem)
+            .double()
+            .eval()
+        )
         plain = module(flat)
         torch.testing.assert_close(module(spec.permute(flat, spec.random_permutations(8))), plain)
         assert not torch.allclose(module(turned), plain, rtol=1e-3)
@@ -133,8 +132,8 @@ def test_kernel_positions_are_not_permuted() -> None:
 def test_a_mean_predictor_has_no_tau(tmp_path: Path) -> None:
     made = make(tmp_path, "generalization", small("mnist-gs-mini"), "mean")
     assert np.isnan(metrics.get("kendall_tau").whole(made.predictions["test"]))
-    run = runner.Run("mini", "generalization", "mnist-gs-mini", "permuted", "mean", 0, FEW, None)
-    record = runner.execute(run, tmp_path, CPU, 1, lambda _: None)
+    run = run_of("mini/generalization/mnist-gs-mini/mean/0", STEPS)
+    record = execute(run, tmp_path, CPU, 1, Monitor())
     assert record.status == "finished", record.reason
     assert record.metrics["test"] is None
     assert record.metrics["test_r2"] == pytest.approx(0, abs=0.5)
@@ -215,14 +214,13 @@ def test_stored_targets_are_the_edited_images() -> None:
 def test_random_targets_are_others_targets() -> None:
     dataset = small("mnist-inr-mini")
     labels = dataset.splits["train"].targets
-    turned = arms.shuffle(arms.RANDOM_TARGETS, dataset, "train", labels)
+    control, ranked = arms.get("random-targets"), arms.get("permuted")
+    turned = control.targets(dataset, "train", labels)
     assert not torch.equal(turned, labels)
     assert torch.equal(turned.sort().values, labels.sort().values)
-    assert torch.equal(arms.shuffle(arms.RANDOM_TARGETS, dataset, "test", labels), labels)
-    assert torch.equal(arms.shuffle("permuted", dataset, "train", labels), labels)
-    assert torch.equal(
-        arms.apply(arms.RANDOM_TARGETS, dataset, "train"), arms.apply("permuted", dataset, "train")
-    )
+    assert torch.equal(control.targets(dataset, "test", labels), labels)
+    assert torch.equal(ranked.targets(dataset, "train", labels), labels)
+    assert torch.equal(control.weights(dataset, "train"), ranked.weights(dataset, "train"))
 
 
 @pytest.mark.parametrize(
@@ -236,15 +234,19 @@ def test_random_targets_are_others_targets() -> None:
 )
 def test_what_no_task_can_do_is_told(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        runner.plan(*arguments)
+        plan(*arguments)
 
 
 def test_all_tasks_are_one_plan() -> None:
-    runs = runner.plan("mini", "all")
-    assert {run.task for run in runs} == set(tasks.registry())
+    runs = plan("mini", "all")
+    assert {run.cell.task for run in runs} == set(tasks.registry())
     assert len({run.path for run in runs}) == len(runs)
-    some = runner.plan("mini", "all", entrants=["statnn"], seeds=[0])
-    assert {run.task for run in some} == {"inr-classification", "generalization", "sine-frequency"}
+    some = plan("mini", "all", entrants=["statnn"], seeds=[0])
+    assert {run.cell.task for run in some} == {
+        "inr-classification",
+        "generalization",
+        "sine-frequency",
+    }
 
 
 def test_editing_needs_target_images() -> None:

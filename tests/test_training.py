@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from benchmark.runs import checkpoints
 from benchmark.runs.environment import can_compile
-from benchmark.runs.training import Data, Diverged, Outcome, Protocol, Stopped, Trainer
+from benchmark.runs.training import Data, Diverged, Monitor, Outcome, Stopped, Trainer
 from benchmark.seeds import named_seed
+from benchmark.suites.protocol import Protocol
 from nft.network import NetworkSpec
 
 SPEC = NetworkSpec.mlp(2, 4, 1)
@@ -45,8 +46,8 @@ def trainer(
             raise Killed
 
     return Trainer(
-        key=("test", 0),
         identity=identity,
+        order_seed=lambda epoch: named_seed("test", "order", epoch),
         spec=SPEC,
         module=module or default,
         loss=nn.functional.cross_entropy,
@@ -56,7 +57,7 @@ def trainer(
         weight_decay=0.0,
         augment=True,
         checkpoint=folder / "run.checkpoint",
-        report=report,
+        monitor=Monitor(step=report),
     )
 
 
@@ -97,10 +98,10 @@ def test_a_run_that_time_ended_goes_on_at_that_very_step(tmp_path: Path, step: i
             raise Stopped
 
     with pytest.raises(Stopped):
-        replace(trainer(tmp_path / "stopped"), report=stop).run(*data())
+        replace(trainer(tmp_path / "stopped"), monitor=Monitor(step=stop)).run(*data())
     torch.manual_seed(99)
     seen: list[int] = []
-    resumed = replace(trainer(tmp_path / "stopped"), report=seen.append)
+    resumed = replace(trainer(tmp_path / "stopped"), monitor=Monitor(step=seen.append))
     assert numbers(resumed.run(*data())) == whole
     assert seen == list(range(step + 20, 201, 20))
 
