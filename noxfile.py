@@ -88,7 +88,7 @@ def canary(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests."""
-    run_python(session, "torch", "-m", "pytest", *session.posargs)
+    run_python(session, "torch", "-m", "pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session
