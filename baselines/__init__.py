@@ -1,4 +1,4 @@
-"""The methods, one file a paper, and the registry that finds them."""
+"""Methods, one file per paper, and the registry of their rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmark.suites import settings
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the tables: a method, or one of its variants."""
+    """A row of the tables: a method or one of its variants."""
 
     method: type[Method]
     variant: Variant | None = None
@@ -35,13 +35,13 @@ class Row:
 
     @property
     def source(self) -> str | None:
-        """The method's file, from the project's root; None for one outside `baselines/`."""
+        """Path of the method's file from the project's root; None outside `baselines/`."""
         package, _, module = self.method.__module__.partition(".")
         return f"baselines/{module}.py" if package == "baselines" else None
 
     @property
     def sizes(self) -> Mapping[str, Any] | None:
-        """The fields that differ from the defaults in suite `mini`; None where it is not in it."""
+        """Fields that differ from the defaults in suite `mini`; None for a row not in it."""
         if self.variant is None:
             return self.method.mini
         if self.variant.mini is None:
@@ -49,7 +49,7 @@ class Row:
         return {**(self.method.mini or {}), **self.variant.mini}
 
     def is_in(self, suite: str, task: str) -> bool:
-        """Whether the row takes part in a suite's task."""
+        """Return whether the row takes part in a suite's task."""
         if task not in self.method.tasks:
             return False
         chosen = suites.get(suite)
@@ -61,13 +61,20 @@ class Row:
         return choice is not None and task in choice.tasks
 
     def make(self, suite: str, task: str, dataset: str, options: tuple[str, ...] = ()) -> Method:
-        """The method with its hyper-parameters for a suite's task on a dataset.
+        """Make the method with its hyper-parameters for a suite's task on a dataset.
 
-        Later ones win: the paper's defaults, the sizes of suite `mini` where the suite uses them,
-        the variant's fields, the suite's settings file, the options of the run.
+        Later sources override earlier ones: the paper's defaults, the sizes of suite `mini` where
+        the suite uses them, the variant's fields, the suite's settings file, the run's options.
+
+        Args:
+            suite: Name of the suite.
+            task: Name of the task.
+            dataset: Name of the dataset.
+            options: Values of fields, as "field=value".
 
         Raises:
-            UserError: for an option, or a line of a settings file, that is no field.
+            UserError: If an option or a line of a settings file names no field, or an option's
+                value has another type than its field.
         """
         chosen = suites.get(suite).settings
         values: dict[str, Any] = {}
@@ -86,7 +93,7 @@ class Row:
         return self.method(**values)
 
     def _option(self, option: str) -> tuple[str, Any]:
-        """A field and its value from "field=value". Raises UserError where they do not fit."""
+        """Parse "field=value", or raise UserError where the two do not fit."""
         name, _, text = option.partition("=")
         defaults = {field.name: field.default for field in fields(self.method)}
         if name not in defaults:
@@ -105,7 +112,11 @@ class Row:
 
 @cache
 def registry() -> Mapping[str, Row]:
-    """Every row, by name: the methods that this package's modules define, and their variants."""
+    """Return every row by name: the methods in this package's modules, and their variants.
+
+    Raises:
+        UserError: If two rows have the same name.
+    """
     rows: dict[str, Row] = {}
     for method in classes(__name__, __path__, Method):
         for row in (Row(method), *(Row(method, variant) for variant in method.variants)):
@@ -118,7 +129,11 @@ def registry() -> Mapping[str, Row]:
 
 
 def get(name: str) -> Row:
-    """The row of that name. Raises UserError for an unknown one."""
+    """Return the row of this name.
+
+    Raises:
+        UserError: If there is none.
+    """
     if name not in registry():
         raise UserError(f"unknown method {name!r}; known: {', '.join(registry())}")
     return registry()[name]

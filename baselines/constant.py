@@ -1,4 +1,4 @@
-"""The mean predictor: the same guess for every network, the floor of regression."""
+"""The mean predictor: the same prediction for every network, the floor of regression."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmark.methods import Method, Problem
 
 
 class Constant(nn.Module):
-    """Flat weights `[batch, parameters]` to one learned row, `[batch, outputs]`."""
+    """A map from flat weights `[batch, parameters]` to one learned row, `[batch, outputs]`."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
@@ -23,7 +23,10 @@ class Constant(nn.Module):
 
 @dataclass(frozen=True)
 class MeanPredictor(Method):
-    """Reads nothing. Its Kendall's tau is undefined: equal guesses predict no order."""
+    """One learned prediction for all networks, whose weights are ignored.
+
+    Its Kendall's tau is undefined, since equal predictions have no order.
+    """
 
     name = "mean"
     title = "Mean predictor"

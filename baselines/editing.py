@@ -1,7 +1,7 @@
-"""What editors of INRs share, and the identity, their floor (NFN, arXiv:2302.14040, section 4.3).
+"""Parts of INR editors, and the identity as their floor (NFN, arXiv:2302.14040, section 4.3).
 
-An editor changes the weights that it reads. With `sets` above 1 it makes that many sets of weights,
-whose drawings are averaged: output capacity expansion (arXiv:2602.01083).
+An editor changes the weights that it reads. With `sets` above 1 it predicts several sets of
+weights, whose renderings are averaged: output capacity expansion (arXiv:2602.01083).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from nft.layers import GroupLinear, group_index
 
 
 class Editor(nn.Module):
-    """Flat weights `[batch, parameters]` to edited sets `[batch, sets, parameters]`.
+    """An editor that maps flat weights `[batch, parameters]` to `[batch, sets, parameters]`.
 
-    Each tensor of each set has a learned factor for its change, which starts at 0.01.
+    A learned factor scales the change of each tensor in each set. It starts at 0.01.
     """
 
     def __init__(self, problem: Problem, change: nn.Module, sets: int) -> None:
@@ -34,9 +34,10 @@ class Editor(nn.Module):
 
 
 class TokenChange(nn.Module):
-    """A body that makes features `[batch, tokens, channels]`, and a map of each to `sets` changes.
+    """A map from flat weights to their changes, by a body and a linear map of its features.
 
-    The result is `[batch, sets, parameters]`.
+    The body maps flat weights to features `[batch, tokens, channels]`. The result is
+    `[batch, sets, parameters]`.
     """
 
     def __init__(self, problem: Problem, body: nn.Module, channels: int, sets: int) -> None:
@@ -50,17 +51,17 @@ class TokenChange(nn.Module):
 
 
 def equivariant_editor(problem: Problem, body: nn.Module, channels: int, sets: int) -> Editor:
-    """An editor of an equivariant body of that many channels."""
+    """Make an editor from an equivariant body with this number of channels."""
     return Editor(problem, TokenChange(problem, body, channels, sets), sets)
 
 
 def draws_nothing(problem: Problem) -> str | None:
-    """Why there is nothing to edit, or None where the networks are INRs."""
+    """Return why the networks cannot be edited, or None if they are INRs."""
     return None if problem.spec.activation == "sine" else "these networks draw no images"
 
 
 class Unchanged(nn.Module):
-    """Flat weights as they are, `[batch, 1, parameters]`."""
+    """The identity on flat weights, with the result `[batch, 1, parameters]`."""
 
     def forward(self, flat: Tensor) -> Tensor:
         return flat.unsqueeze(1)
@@ -68,9 +69,10 @@ class Unchanged(nn.Module):
 
 @dataclass(frozen=True)
 class Identity(Method):
-    """Changes nothing: the floor.
+    """The unedited weights, which are the floor.
 
-    Its record also says what fitting alone costs, and what these INRs could draw at best.
+    Its record also contains the error that fitting alone costs, and the error that these INRs could
+    reach at best.
     """
 
     name = "identity-editor"

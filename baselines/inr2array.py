@@ -1,8 +1,8 @@
-"""Inr2Array: an array made from the weights without labels, and what classifies it.
+"""Inr2Array: arrays learned from weights without labels, and classifiers of these arrays.
 
-(Zhou et al., arXiv:2305.13546, section 4.) The autoencoder is in `nft/inr2array.py`; here are the
-paper's encoder and its ablations, its three array sizes, and the encoder of NFN layers that the
-paper compares with.
+(Zhou et al., arXiv:2305.13546, section 4.) The autoencoder is in `nft/inr2array.py`. This file
+contains the paper's encoder, its ablations, its three array sizes, and the encoder of NFN layers to
+which the paper compares it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from nft.transformer import NFTEncoder
 
 
 class NFNBlock(nn.Module):
-    """Pre-norm residual block of an HNP layer and ReLU, `[batch, tokens, channels]` to the same."""
+    """A pre-norm residual block of an HNP layer and ReLU.
+
+    Maps `[batch, tokens, channels]` to the same shape.
+    """
 
     def __init__(self, problem: Problem, channels: int) -> None:
         super().__init__()
@@ -32,7 +35,7 @@ class NFNBlock(nn.Module):
 
 
 class NFNEncoder(nn.Sequential):
-    """The NFT encoder's encodings, followed by NFN blocks."""
+    """An encoder of the NFT encoder's input encodings, followed by NFN blocks."""
 
     def __init__(self, problem: Problem, channels: int, blocks: int, fourier_scale: float) -> None:
         super().__init__(
@@ -46,10 +49,11 @@ class NFNEncoder(nn.Sequential):
 
 @dataclass(frozen=True)
 class Inr2Array(TwoStageMethod):
-    """An NFT encoder, a 4x4 array, a hypernetwork decoder; then a classifier of the frozen arrays.
+    """An NFT encoder with a 4x4 array and a hypernetwork decoder; then a classifier of the arrays.
 
-    layers: of the encoder, "nft" or "nfn". cross, average: the terms of weight-space attention.
-    side: of the array. classifier: the paper's "transformer", or an "mlp", which needs fewer steps.
+    The classifier is trained on frozen arrays. `layers` of the encoder are "nft" or "nfn". `cross`
+    and `average` select the terms of weight-space attention. `side` is the side of the array.
+    `classifier` is the paper's "transformer", or an "mlp", which needs fewer steps.
     """
 
     name = "inr2array"
@@ -110,7 +114,7 @@ class Inr2Array(TwoStageMethod):
         )
 
     def features(self, problem: Problem) -> nn.Module:
-        """Make the encoder before its pooling."""
+        """Make the encoder without its pooling."""
         if self.layers == "nfn":
             return NFNEncoder(problem, self.channels, self.blocks, self.fourier_scale)
         return NFTEncoder(

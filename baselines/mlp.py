@@ -1,4 +1,4 @@
-"""MLPs on the flattened weights, which know nothing of symmetries (NFN, arXiv:2302.14040, app. D)."""
+"""MLPs on flat weights, without any symmetry (NFN, arXiv:2302.14040, appendix D)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from benchmark.methods import Method, Problem, Variant
 
 @dataclass(frozen=True)
 class MLP(Method):
-    """Three linear layers with ReLU on weights that are standardised one by one.
+    """Three linear layers with ReLU on flat weights.
 
-    The standardisation is a batch norm without parameters.
+    A batch norm without trainable parameters standardises each weight separately.
     """
 
     name = "mlp"
@@ -43,7 +43,10 @@ class MLP(Method):
 
 
 class FlatChange(nn.Module):
-    """Flattened weights `[batch, parameters]` to changes `[batch, sets, parameters]`, by an MLP."""
+    """An MLP from flat weights to their changes.
+
+    Maps `[batch, parameters]` to `[batch, sets, parameters]`.
+    """
 
     def __init__(self, parameters: int, hidden: int, sets: int) -> None:
         super().__init__()
@@ -63,7 +66,7 @@ class FlatChange(nn.Module):
 
 @dataclass(frozen=True)
 class MLPEditor(Method):
-    """An MLP from all weights to a change of all weights."""
+    """An MLP that predicts a change of all weights from all weights."""
 
     name = "mlp-editor"
     title = "MLP"

@@ -1,9 +1,11 @@
 """NFN: permutation equivariant neural functionals (Zhou et al., NeurIPS 2023, arXiv:2302.14040).
 
-Every neuron layer gathers what touches its neurons (their biases, the means of the weights that come in and go out),
-one linear map turns that into what it sends back to them, and the means of whole tensors are sent to everything.
-HNP keeps the neurons of the input and of the output apart, with parameters of their own; NP treats them as
-exchangeable like the hidden ones, and an encoding of the input tells them apart.
+Every layer of neurons gathers the features that touch its neurons: their biases, and the means of
+the incoming and the outgoing weights. One linear map computes the features that return to them. The
+means of whole tensors are broadcast to everything.
+
+HNP distinguishes the neurons of the input and of the output, by parameters of their own. NP treats
+them as exchangeable, like hidden neurons; an encoding of the input distinguishes them.
 """
 
 from __future__ import annotations
@@ -22,12 +24,17 @@ from nft.network import NetworkSpec
 
 
 class NeuronLayout:
-    """Sorts a network's tensors by the layers of exchangeable neurons they touch.
+    """A grouping of a network's tensors by the layers of exchangeable neurons that they touch.
 
-    matrices: weights between two such layers, `[batch, outputs, inputs, channels]`, by layer number from 1.
-    vectors: what touches one such layer, `[batch, neurons, multiple * channels]`, by neuron layer: its biases and, in
-    HNP, the first weight (a column per input is a channel more) and the last (likewise a row per output).
-    constants: what touches none, `[batch, multiple * channels]`: in HNP, the output's biases.
+    matrices: weights between two such layers, `[batch, outputs, inputs, channels]`, by layer number
+    from 1.
+
+    vectors: tensors that touch one such layer, `[batch, neurons, multiple * channels]`, by neuron
+    layer. These are its biases and, in HNP, the first weight (whose columns are further channels,
+    one for each input) and the last weight (whose rows are, one for each output).
+
+    constants: tensors that touch none, `[batch, multiple * channels]`. In HNP, these are the
+    output's biases.
     """
 
     def __init__(self, spec: NetworkSpec, *, hidden_only: bool) -> None:
@@ -45,11 +52,11 @@ class NeuronLayout:
 
     @property
     def pooled(self) -> int:
-        """Channels of `pool`'s result, as a multiple of the features' channels."""
+        """Channels after `pool`, as a multiple of the features' channels."""
         return sum(map(sum, self.vectors.values())) + len(self.matrices) + sum(self.constants)
 
     def gather(self, x: Tensor) -> tuple[dict[int, Tensor], dict[int, list[Tensor]], list[Tensor]]:
-        """Features `[batch, tokens, channels]` as matrices, vectors and constants."""
+        """Split features `[batch, tokens, channels]` into matrices, vectors and constants."""
         weights, biases = zip(*self.spec.views(x), strict=True)
         matrices = {layer: weights[layer - 1] for layer in self.matrices}
         vectors = {layer: [biases[layer - 1]] if layer else [] for layer in self.neuron_layers}
@@ -62,7 +69,7 @@ class NeuronLayout:
     def scatter(
         self, matrices: dict[int, Tensor], vectors: dict[int, list[Tensor]], constants: list[Tensor]
     ) -> Tensor:
-        """The inverse of `gather`."""
+        """Join matrices, vectors and constants to features, the inverse of `gather`."""
         weights, biases = dict(matrices), {}
         if self.hidden_only:
             weights[1] = vectors[1].pop(0).unflatten(2, (self.spec.neurons[0], -1))
@@ -75,7 +82,10 @@ class NeuronLayout:
         )
 
     def pool(self, x: Tensor) -> Tensor:
-        """Features to the mean over neurons of every tensor: `[batch, pooled * channels]`, invariant."""
+        """Average features over the neurons of every tensor: `[batch, pooled * channels]`.
+
+        The result is invariant to permutations of exchangeable neurons.
+        """
         matrices, vectors, constants = self.gather(x)
         means = [part.mean(dim=1) for layer in self.neuron_layers for part in vectors[layer]]
         means += [matrices[layer].mean(dim=(1, 2)) for layer in self.matrices]
@@ -83,10 +93,12 @@ class NeuronLayout:
 
 
 class EquivariantLinear(nn.Module):
-    """The linear maps that commute with permuting neurons, `[batch, tokens, inputs]` to `[batch, tokens, outputs]`.
+    """The linear maps that commute with permutations of neurons.
 
-    With `hidden_only` the paper's HNP layer (appendix B), else its NP layer (section 3.1, equation 3).
-    It holds every such map. (The paper's published code leaves one out of HNP, from the last hidden biases to the last weights.)
+    Maps `[batch, tokens, inputs]` to `[batch, tokens, outputs]`. With `hidden_only` this is the
+    paper's HNP layer (appendix B), otherwise its NP layer (section 3.1, equation 3). It contains
+    every such map. (The paper's published code omits one from HNP, from the last hidden biases to
+    the last weights.)
     """
 
     def __init__(self, spec: NetworkSpec, inputs: int, outputs: int, *, hidden_only: bool) -> None:
@@ -117,7 +129,7 @@ class EquivariantLinear(nn.Module):
         self._initialise(inputs, received)
 
     def _initialise(self, inputs: int, received: dict[int, int]) -> None:
-        """Uniform in +-1/sqrt(fan-in), the fan-in of a tensor counting every term that is added up in it."""
+        """Draw from +-1/sqrt(fan-in), where the fan-in counts every term of a tensor's sum."""
         everywhere = self.broadcast.in_features
         vector_bounds: list[float] = []
         matrix_bounds = {
@@ -181,7 +193,11 @@ class EquivariantLinear(nn.Module):
 
 
 def io_encoding(spec: NetworkSpec, frequencies: int = 6, maximum: float = 10.0) -> Tensor:
-    """`[tokens, 2 * frequencies + 1]`: sinusoidal encoding of layer, input neuron and output neuron (appendix D)."""
+    """Compute the sinusoidal encoding of layer, input neuron and output neuron (appendix D).
+
+    Returns:
+        `[tokens, 2 * frequencies + 1]`.
+    """
 
     def encode(count: int) -> Tensor:
         place = torch.linspace(-1, 1, count).unsqueeze(-1)
@@ -200,7 +216,10 @@ def io_encoding(spec: NetworkSpec, frequencies: int = 6, maximum: float = 10.0) 
 
 
 class InputFeatures(nn.Module):
-    """Fourier features of the standardised weights, and the encoding of inputs and outputs where NP needs it."""
+    """Fourier features of the standardised weights.
+
+    With `encode`, the encoding of layers, inputs and outputs is appended, which NP needs.
+    """
 
     def __init__(self, problem: Problem, frequencies: int, scale: float, *, encode: bool) -> None:
         super().__init__()
@@ -216,7 +235,7 @@ class InputFeatures(nn.Module):
 
 
 class NFN(nn.Module):
-    """Equivariant linear layers with ReLU, mean pooling, and an MLP with dropout on the pooled features."""
+    """Equivariant linear layers with ReLU, mean pooling, and a head on the pooled features."""
 
     def __init__(
         self, features: InputFeatures, layers: list[EquivariantLinear], head: nn.Module
@@ -235,8 +254,8 @@ class NFN(nn.Module):
 class NFNClassifier(Method):
     """NFN layers, mean pooling and an MLP.
 
-    With HNP layers, input and output neurons have parameters of their own. With NP layers they are
-    exchangeable, and a sinusoidal encoding tells them apart.
+    HNP layers have separate parameters for input and output neurons. NP layers treat these as
+    exchangeable, and a sinusoidal encoding distinguishes them.
     """
 
     name = "nfn-hnp"
@@ -283,10 +302,10 @@ class NFNClassifier(Method):
 
 @dataclass(frozen=True)
 class NFNEditor(Method):
-    """NFN layers, and a map of each weight's features to its change.
+    """NFN layers, and a linear map from each weight's features to its change.
 
-    layer: "hnp", "np", or "pointwise": each weight is changed by itself, by a map of its tensor's
-    own, which is what equivariance alone gives without any exchange.
+    `layer` is "hnp", "np" or "pointwise". A pointwise layer changes each weight by itself, with
+    separate parameters for each tensor, which is equivariant without any exchange between weights.
     """
 
     name = "nfn-hnp-editor"

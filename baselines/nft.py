@@ -1,4 +1,4 @@
-"""NFT: the Neural Functional Transformer, reading and editing weights (Zhou et al., arXiv:2305.13546).
+"""The Neural Functional Transformer as a classifier and an editor (Zhou et al., arXiv:2305.13546).
 
 The layers are in `nft/layers.py`, the model in `nft/transformer.py`.
 """
@@ -65,7 +65,7 @@ class NFT(Method):
 
 @dataclass(frozen=True)
 class NFTEditor(Method):
-    """NFT blocks, and a map of each weight's features to its change."""
+    """NFT blocks, and a linear map from each weight's features to its change."""
 
     name = "nft-editor"
     title = "NFT"

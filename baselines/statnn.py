@@ -1,4 +1,4 @@
-"""StatNN: statistics of every weight and bias tensor, read by an MLP (Unterthiner et al. 2020, arXiv:2002.11448)."""
+"""StatNN: an MLP on statistics of the weights (Unterthiner et al. 2020, arXiv:2002.11448)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class Statistics(nn.Module):
-    """Flat weights `[batch, parameters]` to mean, variance and five quantiles of each tensor, `[batch, 14 * layers]`."""
+    """The mean, the variance and five quantiles of each weight and bias tensor.
+
+    Maps flat weights `[batch, parameters]` to `[batch, 14 * layers]`.
+    """
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
@@ -32,7 +35,10 @@ class Statistics(nn.Module):
 
 @dataclass(frozen=True)
 class StatNN(Method):
-    """Seven statistics a tensor and an MLP; blind to which neuron is which."""
+    """An MLP on seven statistics of each weight and bias tensor.
+
+    No permutation of neurons changes the statistics.
+    """
 
     name = "statnn"
     title = "StatNN"

@@ -174,10 +174,11 @@ def conform(name: Annotated[str, typer.Argument(help="A method.")]) -> None:
     signs = {True: "ok", False: "FAILS", None: "-"}
     typer.echo(
         tabulate(
-            [(signs[found.holds], found.what, found.told) for found in findings], tablefmt="plain"
+            [(signs[finding.holds], finding.what, finding.detail) for finding in findings],
+            tablefmt="plain",
         )
     )
-    if any(found.holds is False for found in findings):
+    if any(finding.holds is False for finding in findings):
         raise typer.Exit(1)
 
 

@@ -1,8 +1,9 @@
-"""The contract a method fulfils.
+"""The contract of a method.
 
-A method is a frozen dataclass in one file under `baselines/`. Its fields are its hyper-parameters
-with its paper's defaults, its class attributes describe it, and `build` makes the module. Data,
-loss, steps, schedule and selection are the task's, so that no method is trained on kinder terms.
+A method is a frozen dataclass in one file under `baselines/`. Its fields are its hyper-parameters,
+with its paper's defaults; its class attributes describe it, and `build` makes the module. Data,
+loss, steps, schedule and selection belong to the task and the suite, so that all methods are
+trained on the same terms.
 """
 
 from __future__ import annotations
@@ -17,18 +18,20 @@ from torch import Tensor, nn
 from nft.network import NetworkSpec
 
 PREDICTIONS = ("inr-classification", "generalization", "sine-frequency")
-"""The tasks in which a network's weights give a few numbers."""
+"""The tasks that predict a few numbers from a network's weights."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What a method may know before it is trained.
+    """What a method knows before training.
 
-    spec: the networks that are read.
-    outputs: numbers to predict per network.
-    mean, std: `[2 * layers]`, the training networks' statistics per weight and bias tensor
-    (`NetworkSpec.statistics`).
-    image: height and width of what INRs draw, else None.
+    Attributes:
+        spec: The networks that are read.
+        outputs: Numbers to predict per network.
+        mean: `[2 * layers]`, means of the training networks' weight and bias tensors
+            (`NetworkSpec.statistics`).
+        std: `[2 * layers]`, likewise their standard deviations.
+        image: Height and width of the images that INRs represent, else None.
     """
 
     spec: NetworkSpec
@@ -40,10 +43,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Variant:
-    """A further row of a method: a name, a title, and the fields that differ from its defaults.
+    """A further row of a method, with other values of some fields.
 
-    mini: sizes in suite `mini`, on top of the method's; None for a variant that is not in it.
-    paper: where the variant is from, if not where the method is.
+    Attributes:
+        name: Name on the command line and in records.
+        title: Name in tables.
+        fields: Fields that differ from the method's defaults.
+        mini: Fields for suite `mini`, in addition to the method's; None for a variant that is
+            not in it.
+        paper: Source of the variant, where it differs from the method's.
     """
 
     name: str
@@ -55,11 +63,18 @@ class Variant:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a method: what makes its module, and how fast and how regularised it learns.
+    """One stage of a method's training.
 
-    An "encoder" has `forward(flat)`, `[batch, height * width, outputs]`, which is trained on the
-    squared error against what the INRs draw, and `encode(flat)`, which makes the arrays
-    `[batch, ...]` that the "head" reads. The head of a method of one stage reads flat weights.
+    An "encoder" has two functions of flat weights. Its `forward` reconstructs the images
+    `[batch, height * width, outputs]`, and is trained on the squared error against the images that
+    the INRs render. Its `encode` computes the arrays `[batch, ...]` that the "head" reads. The head
+    of a method with one stage reads flat weights.
+
+    Attributes:
+        role: "encoder" or "head".
+        build: Function that makes the stage's module.
+        learning_rate: Learning rate of the stage.
+        weight_decay: Weight decay of the stage.
     """
 
     role: Literal["encoder", "head"]
@@ -69,33 +84,45 @@ class Stage:
 
 
 class FittedModule(nn.Module, ABC):
-    """A module that is fitted in one go, not by steps of a gradient: trees, neighbours, matching."""
+    """A module that is fitted at once, not by gradient steps: trees, neighbours, matching."""
 
     @abstractmethod
     def fit(self, weights: Tensor, targets: Tensor, seed: int) -> None:
-        """Learn from the training split: what the stage reads `[networks, ...]`, and the targets."""
+        """Fit the module to the training split.
+
+        Args:
+            weights: Inputs of the stage, `[networks, ...]`.
+            targets: Targets of the task, one per network.
+            seed: Seed of random choices.
+        """
 
 
 @dataclass(frozen=True)
 class Method(ABC):
-    """A model that reads weights: subclass it in one file of `baselines/`, and the benchmark has it.
+    """A model that reads weights, defined in one file under `baselines/`.
 
-    Class attributes, which are the method's documentation:
-    name: how the command line and the records call it. title: how tables do.
-    paper: where it is from ("arXiv:...").
-    tasks: the tasks it can do.
-    edits: its module makes changed weights `[batch, k, parameters]`, not predictions.
-    reads_functions: it may evaluate the networks that it reads, and is not compared with those that look
-    at their weights alone.
-    invariant: whether its output is meant not to change when hidden neurons are permuted (or, of an
-    editor, to be permuted alike); tests hold it to that.
-    libraries: packages beside torch and numpy that compute its numbers; a record names their versions.
-    mini: the sizes in suite `mini` that differ from the paper's defaults; None for a method that
-    is not in it.
-    variants: further rows, with other fields.
+    Subclasses are registered automatically.
 
-    Fields:
-    augment: permute the hidden neurons of every training network anew each time it is seen.
+    Attributes:
+        name: Name on the command line and in records.
+        title: Name in tables.
+        paper: Source, as "arXiv:...".
+        tasks: Names of the tasks that the method supports.
+        edits: Whether the module returns edited weights `[batch, k, parameters]` rather than
+            predictions.
+        reads_functions: Whether the method may evaluate the networks that it reads. Such a method
+            is not compared with methods that read weights alone.
+        invariant: Whether the output is meant to be invariant to permutations of hidden neurons, or
+            equivariant for an editor. Tests check this claim.
+        libraries: Packages besides torch and numpy that compute the method's numbers. A record
+            names their versions.
+        mini: Fields that differ from the paper's defaults in suite `mini`; None for a method that
+            is not in it.
+        variants: Further rows, with other values of fields.
+        learning_rate: Learning rate of the head.
+        weight_decay: Weight decay of the head.
+        augment: Whether to permute the hidden neurons of a training network anew each time it is
+            read.
     """
 
     name: ClassVar[str]
@@ -115,26 +142,30 @@ class Method(ABC):
 
     @abstractmethod
     def build(self, problem: Problem) -> nn.Module:
-        """Make the module from flat weights `[batch, parameters]` to `[batch, outputs]`.
+        """Make the module that maps flat weights `[batch, parameters]` to `[batch, outputs]`.
 
-        It is initialised by torch's global generator, which the harness has seeded.
+        Its initialisation uses torch's global generator, which the harness has seeded.
         """
 
     def skip(self, problem: Problem) -> str | None:  # noqa: ARG002
-        """Say why this method cannot read these networks, or return None where it can."""
+        """Return why the method cannot read these networks, or None if it can."""
         return None
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """What is trained, one after the other; the last is the head."""
+        """Stages in the order of training; the last one is the head."""
         return (Stage("head", self.build, self.learning_rate, self.weight_decay),)
 
 
 @dataclass(frozen=True)
 class TwoStageMethod(Method):
-    """A method that first learns to encode networks without labels, then predicts from the arrays.
+    """A method that learns to encode networks without labels and then predicts from their arrays.
 
-    The suite gives each stage its budget. Variants whose encoders are the same share its arrays.
+    The suite sets the budget of each stage. Variants with the same encoder share its arrays.
+
+    Attributes:
+        encoder_learning_rate: Learning rate of the encoder.
+        encoder_weight_decay: Weight decay of the encoder.
     """
 
     tasks = ("inr-classification",)

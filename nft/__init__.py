@@ -1,1 +1,1 @@
-"""Neural Functional Transformers (Zhou et al., NeurIPS 2023): equivariant attention over the weights of networks."""
+"""Neural Functional Transformers (Zhou et al., NeurIPS 2023): equivariant attention to weights."""

@@ -1,7 +1,8 @@
-"""Inr2Array: an INR's weights to an array of latent vectors that no permutation of neurons changes (arXiv:2305.13546, section 4).
+"""Inr2Array: permutation-invariant arrays from INR weights (arXiv:2305.13546, section 4).
 
-An equivariant encoder and cross-attention pooling make the array; a hypernetwork turns each of its vectors into a SIREN,
-and every SIREN paints the pixels nearest to its place in the image. Trained to redraw what the INR draws, without labels.
+An equivariant encoder and cross-attention pooling map an INR's weights to an array of latent
+vectors. A hypernetwork decodes each vector into a SIREN, which renders the pixels nearest to its
+place in the image. The autoencoder is trained without labels to reconstruct the INR's image.
 """
 
 from __future__ import annotations
@@ -17,10 +18,16 @@ from nft.network import NetworkSpec
 
 
 class HyperNetwork(nn.Module):
-    """Latent vectors `[..., inputs]` to SIRENs `[..., parameters]`, by one MLP for each weight and bias tensor.
+    """A decoder from latent vectors to SIRENs, with one MLP for each weight and bias tensor.
 
-    The last layers start small, with biases of the size of a SIREN's own weights (Sitzmann et al. 2020, arXiv:2006.09661,
-    supplement 9), so that training starts from networks that behave like SIRENs.
+    Maps `[..., inputs]` to `[..., parameters]`. The last layers start small, with biases of the
+    size of a SIREN's own weights (Sitzmann et al. 2020, arXiv:2006.09661, supplement 9), so that
+    training starts from networks that behave like SIRENs.
+
+    Args:
+        spec: The SIRENs that are decoded.
+        inputs: Channels of a latent vector.
+        hidden: Units in each of an MLP's two hidden layers.
     """
 
     def __init__(self, spec: NetworkSpec, inputs: int, hidden: int) -> None:
@@ -49,9 +56,15 @@ class HyperNetwork(nn.Module):
 
 
 class AdditiveHyperNetwork(nn.Module):
-    """Latent vectors `[..., inputs]` to SIRENs `[..., parameters]`: one learned SIREN, changed by one MLP.
+    """A decoder from latent vectors to SIRENs that adds an MLP's output to one learned SIREN.
 
-    The MLP's output is scaled, tensor by tensor, by a learned factor that starts as the spread of the SIREN's own entries.
+    Maps `[..., inputs]` to `[..., parameters]`. A learned factor scales each tensor of the MLP's
+    output. It starts as the spread of the learned SIREN's entries in that tensor.
+
+    Args:
+        spec: The SIRENs that are decoded.
+        inputs: Channels of a latent vector.
+        hidden: Units in each of the MLP's two hidden layers.
     """
 
     def __init__(self, spec: NetworkSpec, inputs: int, hidden: int) -> None:
@@ -80,11 +93,21 @@ class AdditiveHyperNetwork(nn.Module):
 
 
 class PatchRenderer(nn.Module):
-    """SIRENs in a square, `[batch, side * side, parameters]`, to one image `[batch, height * width, outputs]`.
+    """A renderer of one image from a square of SIRENs, one for each patch.
 
-    Each pixel is painted by the SIREN whose place is nearest, at the pixel's coordinates in the whole image. The places span
-    the image from edge to edge, so the outermost SIRENs have smaller patches. Every SIREN is evaluated at its own pixels
-    alone, at as many as the largest patch has.
+    Maps `[batch, side * side, parameters]` to `[batch, height * width, outputs]`. The nearest SIREN
+    renders each pixel, at the pixel's coordinates in the whole image. The places of the SIRENs span
+    the image from edge to edge, so the outermost SIRENs have smaller patches. Every SIREN is
+    evaluated at its own pixels only, at as many points as the largest patch has pixels.
+
+    Args:
+        spec: The SIRENs that are rendered.
+        side: SIRENs along each side of the square.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+
+    Raises:
+        ValueError: If a SIREN has no pixel to render.
     """
 
     def __init__(self, spec: NetworkSpec, side: int, height: int, width: int) -> None:
@@ -97,20 +120,18 @@ class PatchRenderer(nn.Module):
         counts = torch.bincount(patch, minlength=side * side)
         if int(counts.min()) == 0:
             raise ValueError(
-                f"an array of {side}x{side} has more places than an image of {height}x{width} can use"
+                f"an array of {side}x{side} has more places than "
+                f"an image of {height}x{width} can use"
             )
         starts = counts.cumsum(0) - counts
         slots = torch.arange(int(counts.max()))
-        # A patch with fewer pixels than the largest evaluates its last one again, to no effect.
+        # Smaller patches repeat their last pixel, whose extra values are never selected.
         pixels = order[starts.unsqueeze(1) + torch.minimum(slots, counts.unsqueeze(1) - 1)]
         place = torch.empty_like(patch)
         place[order] = torch.arange(len(order)) - starts[patch[order]]
-        self.register_buffer(
-            "coordinates", coordinates[pixels], persistent=False
-        )  # [side * side, slots, 2]
-        self.register_buffer(
-            "source", patch * len(slots) + place, persistent=False
-        )  # [height * width]
+        # Coordinates are [side * side, slots, 2], and sources [height * width].
+        self.register_buffer("coordinates", coordinates[pixels], persistent=False)
+        self.register_buffer("source", patch * len(slots) + place, persistent=False)
 
     def forward(self, sirens: Tensor) -> Tensor:
         batch, places, _ = sirens.shape
@@ -122,12 +143,22 @@ class PatchRenderer(nn.Module):
 
 
 class Inr2Array(nn.Module):
-    """Flat INR weights `[batch, parameters]` to an image `[batch, height * width, outputs]`, by way of an array.
+    """An autoencoder that maps an INR's weights to an array and reconstructs the image from it.
 
-    encoder: flat weights to features `[batch, tokens, channels]`, equivariant to hidden neurons, with an attribute
-    `channels`. spec: of the INRs that are read and of the SIRENs that are decoded. side: of the array, 4 in the paper.
-    decoder: `HyperNetwork` or `AdditiveHyperNetwork`, with MLPs of `hidden` units. Raises ValueError where the array has more places
-    than the image has pixels.
+    Maps flat weights `[batch, parameters]` to images `[batch, height * width, outputs]`.
+
+    Args:
+        encoder: A map from flat weights to features `[batch, tokens, channels]`, equivariant to
+            permutations of hidden neurons, with an attribute `channels`.
+        spec: The INRs that are encoded, and the SIRENs that are decoded.
+        side: Side of the array; 4 in the paper.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+        hidden: Units in each hidden layer of the decoder's MLPs.
+        decoder: `HyperNetwork` or `AdditiveHyperNetwork`.
+
+    Raises:
+        ValueError: If the array has more places than the image can use.
     """
 
     def __init__(
@@ -148,11 +179,14 @@ class Inr2Array(nn.Module):
         self.renderer = PatchRenderer(spec, side, height, width)
 
     def encode(self, flat: Tensor) -> Tensor:
-        """The latent array, `[batch, side * side, channels]`, row by row; invariant to permutations of hidden neurons."""
+        """Encode flat weights as arrays `[batch, side * side, channels]`, in row-major order.
+
+        The arrays are invariant to permutations of hidden neurons.
+        """
         return self.pool(self.encoder(flat))
 
     def decode(self, array: Tensor) -> Tensor:
-        """The image that an array stands for, `[batch, height * width, outputs]`."""
+        """Reconstruct the images `[batch, height * width, outputs]` from their arrays."""
         return self.renderer(self.decoder(array))
 
     def forward(self, flat: Tensor) -> Tensor:
@@ -160,9 +194,10 @@ class Inr2Array(nn.Module):
 
 
 class ArrayClassifier(nn.Module):
-    """Arrays `[batch, places, channels]` to logits `[batch, outputs]`: a Transformer encoder, pre-norm, GELU (appendix C).
+    """A classifier of arrays: a pre-norm Transformer encoder with GELU (appendix C).
 
-    A learned embedding tells the places apart; the logits are read from the first token.
+    Maps `[batch, places, channels]` to logits `[batch, outputs]`. A learned embedding distinguishes
+    the places. The logits are computed from the first token.
     """
 
     def __init__(
@@ -179,9 +214,8 @@ class ArrayClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.project = nn.Linear(channels, width)
-        self.place = nn.Parameter(
-            0.02 * torch.randn(places, width)
-        )  # as in ViT: not to drown the array itself
+        # As in ViT, the embedding starts small, so that it does not drown the array itself.
+        self.place = nn.Parameter(0.02 * torch.randn(places, width))
         block = nn.TransformerEncoderLayer(
             width,
             heads,

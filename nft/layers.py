@@ -1,7 +1,9 @@
 """The layers of the Neural Functional Transformer (Zhou et al., NeurIPS 2023, arXiv:2305.13546).
 
-Feature maps are `[batch, tokens, channels]`, channels last, one token per weight and per bias in the order of the flat
-vector (`nft.network`). Every layer here is equivariant to permutations of hidden neurons.
+Feature maps are `[batch, tokens, channels]`, with one token per weight and per bias in the order of
+the flat vector (`nft.network`). The layers are equivariant to permutations of hidden neurons; the
+pooling is invariant. "Section" and "equation" refer to this paper unless NFN (arXiv:2302.14040) is
+named.
 """
 
 from __future__ import annotations
@@ -16,14 +18,19 @@ from nft.network import NetworkSpec
 
 
 def group_index(spec: NetworkSpec) -> Tensor:
-    """`[tokens]`: which of W1, b1, W2, b2, ... each token belongs to."""
+    """Return the index of each token's tensor in W1, b1, W2, b2, ..., as `[tokens]`."""
     return torch.arange(len(spec.group_sizes)).repeat_interleave(torch.tensor(spec.group_sizes))
 
 
 class Standardize(nn.Module):
-    """Flat weights to tokens of mean 0 and variance 1 per weight and bias tensor: `[batch, parameters]` to `[batch, tokens, positions]`.
+    """A standardisation of flat weights to mean 0 and variance 1 per weight and bias tensor.
 
-    `mean` and `std` are `[2 * layers]`, from `NetworkSpec.statistics` over the training networks.
+    Maps `[batch, parameters]` to tokens `[batch, tokens, positions]`.
+
+    Args:
+        spec: The networks that are read.
+        mean: `[2 * layers]`, from `NetworkSpec.statistics` of the training networks.
+        std: `[2 * layers]`, likewise.
     """
 
     def __init__(self, spec: NetworkSpec, mean: Tensor, std: Tensor) -> None:
@@ -38,9 +45,15 @@ class Standardize(nn.Module):
 
 
 class FourierFeatures(nn.Module):
-    """Gaussian Fourier features of each token: `[..., inputs]` to `[..., 2 * frequencies]`.
+    """Gaussian Fourier features of each token (section 3.4).
 
-    sin(2 pi B x) and cos(2 pi B x) with a fixed B, normal with standard deviation `scale` (paper, section 3.4).
+    Maps `x` `[..., inputs]` to sin(2 pi B x) and cos(2 pi B x), `[..., 2 * frequencies]`. The
+    matrix B is fixed, with normally distributed entries.
+
+    Args:
+        inputs: Channels of a token.
+        frequencies: Rows of B.
+        scale: Standard deviation of B's entries.
     """
 
     def __init__(self, inputs: int, frequencies: int, scale: float) -> None:
@@ -48,24 +61,25 @@ class FourierFeatures(nn.Module):
         self.register_buffer("frequencies", 2 * pi * scale * torch.randn(inputs, frequencies))
 
     def forward(self, x: Tensor) -> Tensor:
-        # The phases span many turns, of which bfloat16 would keep no fraction, so they are never autocast.
+        # Never autocast: the phases span many turns, of which bfloat16 would lose the fraction.
         with torch.autocast(x.device.type, enabled=False):
             phase = x @ self.frequencies
             return torch.cat((phase.sin(), phase.cos()), dim=-1)
 
 
 class PositionEmbedding(nn.Module):
-    """Add a learned embedding of the layer and, at the network's two ends, of the input or output neuron.
+    """A learned embedding of each token's tensor and of its input or output neuron (section 3.3).
 
-    Weights and biases of a layer have embeddings of their own. Tells input and output neurons apart, whose
-    permutation changes what the network computes (paper, section 3.3), and leaves hidden neurons alike.
+    The embedding is added to features `[batch, tokens, channels]`. Each weight and bias tensor has
+    an embedding of its own. Further embeddings distinguish the input and output neurons, whose
+    permutation changes what the network computes. Hidden neurons are not distinguished.
     """
 
     def __init__(self, spec: NetworkSpec, channels: int) -> None:
         super().__init__()
         inputs, outputs = spec.neurons[0], spec.neurons[-1]
         self.layer = nn.Parameter(torch.randn(2 * len(spec.layers), channels))
-        # Row 0 is the zero of tokens that touch neither inputs nor outputs.
+        # `forward` prepends a zero row, for tokens that touch neither inputs nor outputs.
         self.neuron = nn.Parameter(torch.randn(inputs + outputs, channels))
         first, last = spec.layers[0], spec.layers[-1]
         sizes = spec.group_sizes
@@ -84,9 +98,10 @@ class PositionEmbedding(nn.Module):
 
 
 class GroupLinear(nn.Module):
-    """A linear map of channels with parameters of its own for each weight and bias tensor.
+    """A linear map of channels with separate parameters for each weight and bias tensor.
 
-    `[batch, tokens, inputs]` to `[batch, tokens, outputs]`. It acts pointwise, so it is equivariant (NFN, section 3.1).
+    Maps `[batch, tokens, inputs]` to `[batch, tokens, outputs]`. The map is pointwise and therefore
+    equivariant (NFN, section 3.1).
     """
 
     def __init__(self, spec: NetworkSpec, inputs: int, outputs: int) -> None:
@@ -103,12 +118,15 @@ class GroupLinear(nn.Module):
         )
 
     def one(self, group: int, x: Tensor) -> Tensor:
-        """Map the tokens of one weight or bias tensor alone."""
+        """Map the tokens of one weight or bias tensor, given by its index."""
         return functional.linear(x, self.weight[group], self.bias[group])
 
 
 class GroupFeedForward(nn.Module):
-    """Two `GroupLinear` maps with GELU between them: `[batch, tokens, channels]` to the same."""
+    """A feed-forward network of two `GroupLinear` maps with GELU between them.
+
+    Maps `[batch, tokens, channels]` to the same shape.
+    """
 
     def __init__(self, spec: NetworkSpec, channels: int, hidden: int) -> None:
         super().__init__()
@@ -116,7 +134,7 @@ class GroupFeedForward(nn.Module):
         self.contract = GroupLinear(spec, hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Group by group, so that the wide hidden features are never put together.
+        # Group by group, so that the wide hidden features are never concatenated.
         groups = x.split(self.expand.sizes, dim=-2)
         parts = [
             self.contract.one(i, functional.gelu(self.expand.one(i, part)))
@@ -126,10 +144,19 @@ class GroupFeedForward(nn.Module):
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> Tensor:
-    """Scaled dot-product attention: `[..., queries, channels]`, of `[..., keys, channels]`.
+    """Compute scaled dot-product attention.
 
-    On a CPU as two batched products, with the softmax over the axis before the last: for the dozen
-    tokens of a neuron layer that takes less time than the fused kernels, which pay on a GPU.
+    A CPU computes it as two batched products, with the softmax over the axis before the last. For
+    the dozen tokens of a neuron layer, this takes less time than the fused kernels that a GPU uses.
+
+    Args:
+        query: `[..., queries, channels]`.
+        key: `[..., keys, channels]`.
+        value: `[..., keys, channels]`.
+        dropout: Probability of dropping an attention weight.
+
+    Returns:
+        `[..., queries, channels]`.
     """
     if query.device.type != "cpu":
         return functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
@@ -139,14 +166,17 @@ def attention(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -
 
 
 class GroupNorm(nn.Module):
-    """Layer norm over the channels of each token, with gain and bias of its own for each weight and bias tensor."""
+    """A layer norm over each token's channels, with gain and bias per weight and bias tensor.
+
+    Maps `[batch, tokens, channels]` to the same shape.
+    """
 
     def __init__(self, spec: NetworkSpec, channels: int) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.ones(len(spec.group_sizes), channels))
         self.bias = nn.Parameter(torch.zeros(len(spec.group_sizes), channels))
         self.register_buffer("group_index", group_index(spec), persistent=False)
-        # With a weight, torch's layer norm takes its faster kernel on a CPU.
+        # Given a weight, torch's layer norm uses a faster kernel on a CPU.
         self.register_buffer("ones", torch.ones(channels), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -155,19 +185,32 @@ class GroupNorm(nn.Module):
 
 
 class WeightSpaceAttention(nn.Module):
-    """Weight-space self-attention, `[batch, tokens, channels]` to the same (paper, section 3.1).
+    """Weight-space self-attention (section 3.1).
 
-    Two terms are added:
+    Maps `[batch, tokens, channels]` to the same shape. The output is the sum of two terms:
 
-    - the cross term (equations 4 and 5): the weights that meet at one layer of neurons attend to each other as whole
-      vectors over those neurons. The sequence of neuron layer i is the columns of W(i), the bias b(i) and the rows of
-      W(i+1); a token's feature is the concatenation of its entries over the layer's neurons, so that permuting them
-      changes no inner product. Every weight is in two sequences, its row's and its column's.
-    - the averaged term (equation 6, made tractable as in section 3.1): every weight and bias tensor attends to the
-      others through the means of their queries, keys and values, and the result is broadcast over the tensor.
+    - The cross term (equations 4 and 5): the weights that meet at a layer of neurons attend to each
+      other as whole vectors over those neurons. The sequence of neuron layer i consists of the
+      columns of W(i), the bias b(i) and the rows of W(i+1). The feature of each concatenates its
+      entries over the layer's neurons, so permuting the neurons changes no inner product. Every
+      weight is in two sequences, its row's and its column's.
+    - The averaged term (equation 6, made tractable as in section 3.1): the weight and bias tensors
+      attend to each other through the means of their queries, keys and values. The result is
+      broadcast over each tensor.
 
-    `per_layer` gives every weight and bias tensor projections of its own, and an output projection, which networks
-    whose layers differ in kind need (CNNs); else one projection is shared by all tokens. `cross` and `average` ablate.
+    Args:
+        spec: The networks that are read.
+        channels: Channels of a token.
+        heads: Attention heads.
+        per_layer: Whether each weight and bias tensor has its own projections, including an output
+            projection, as networks with layers of different kinds need (CNNs). Otherwise all tokens
+            share one projection.
+        cross: Whether to include the cross term.
+        average: Whether to include the averaged term.
+        dropout: Probability of dropping an attention weight of the cross term.
+
+    Raises:
+        ValueError: If the heads do not divide the channels, or if both terms are excluded.
     """
 
     def __init__(
@@ -196,13 +239,17 @@ class WeightSpaceAttention(nn.Module):
             else nn.Linear(channels, 3 * channels)
         )
         self.out = GroupLinear(spec, channels, channels) if per_layer else nn.Identity()
-        # Which weight or bias tensor a token is of, [tokens, groups], and how many tokens each has.
+        # One-hot index of each token's weight or bias tensor, [tokens, groups], and the tensors'
+        # sizes.
         member = functional.one_hot(group_index(spec)).to(torch.get_default_dtype())
         self.register_buffer("member", member, persistent=False)
         self.register_buffer("sizes", member.sum(dim=0).unsqueeze(-1), persistent=False)
 
     def extra_repr(self) -> str:
-        return f"heads={self.heads}, cross={self.cross}, average={self.average}, dropout={self.dropout}"
+        return (
+            f"heads={self.heads}, cross={self.cross}, average={self.average}, "
+            f"dropout={self.dropout}"
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         terms = []
@@ -213,7 +260,8 @@ class WeightSpaceAttention(nn.Module):
         return self.out(sum(terms[1:], terms[0]))
 
     def _cross(self, x: Tensor) -> Tensor:
-        # Layer by layer [3, batch, heads, outputs, inputs, channels / heads], and the biases without inputs.
+        # Per layer, weights are [3, batch, heads, outputs, inputs, channels / heads], and biases
+        # the same without inputs.
         layers = [
             (weight.permute(3, 0, 4, 1, 2, 5), bias.permute(2, 0, 3, 1, 4))
             for weight, bias in self.spec.views(self.qkv(x).unflatten(-1, (3, self.heads, -1)))
@@ -221,22 +269,21 @@ class WeightSpaceAttention(nn.Module):
         weights: list[list[Tensor]] = [[] for _ in layers]
         biases: list[Tensor] = []
         for index in range(len(layers) + 1):
-            sequence = []  # what meets at this neuron layer, each [3, batch, heads, members, neurons, ...]
+            # What meets at this neuron layer, each [3, batch, heads, members, neurons, ...].
+            sequence = []
             if index > 0:
                 weight, bias = layers[index - 1]
                 sequence += [weight.transpose(3, 4), bias.unsqueeze(3)]
             if index < len(layers):
                 sequence.append(layers[index][0])
             tokens = torch.cat(sequence, dim=3)
-            query, key, value = tokens.flatten(
-                -2
-            )  # [batch, heads, members, neurons * channels / heads] each
+            # Each is [batch, heads, members, neurons * channels / heads].
+            query, key, value = tokens.flatten(-2)
             dropout = self.dropout if self.training else 0.0
             mixed = attention(query, key, value, dropout)
             mixed = mixed.unflatten(-1, tokens.shape[-2:]).permute(0, 2, 3, 1, 4)
-            parts = list(
-                mixed.split([part.shape[3] for part in sequence], dim=1)
-            )  # [batch, members, neurons, ...]
+            # Each part is [batch, members, neurons, ...].
+            parts = list(mixed.split([part.shape[3] for part in sequence], dim=1))
             if index > 0:
                 weights[index - 1].append(parts.pop(0).transpose(1, 2))
                 biases.append(parts.pop(0).squeeze(1))
@@ -260,9 +307,10 @@ class WeightSpaceAttention(nn.Module):
 
 
 class CrossAttentionPooling(nn.Module):
-    """Tokens `[batch, tokens, channels]` to a permutation-invariant array `[batch, queries, channels]` (paper, section 3.2).
+    """A permutation-invariant pooling of tokens by cross-attention (section 3.2).
 
-    Learned queries attend to all tokens, which are keys and values themselves.
+    Maps `[batch, tokens, channels]` to `[batch, queries, channels]`. Learned queries attend to all
+    tokens, which are both keys and values.
     """
 
     def __init__(self, channels: int, queries: int) -> None:
@@ -275,10 +323,20 @@ class CrossAttentionPooling(nn.Module):
 
 
 class NFTBlock(nn.Module):
-    """Pre-norm residual block: weight-space self-attention, then a feed-forward network per token (paper, section 3.3).
+    """A pre-norm residual block: weight-space attention, then a feed-forward network (section 3.3).
 
-    The feed-forward network has parameters of its own for each weight and bias tensor, GELU, and `ff_factor * channels`
-    hidden channels. Further options are those of `WeightSpaceAttention`.
+    Maps `[batch, tokens, channels]` to the same shape. The feed-forward network acts on each token,
+    with GELU and with separate parameters for each weight and bias tensor.
+
+    Args:
+        spec: The networks that are read.
+        channels: Channels of a token.
+        heads: Attention heads.
+        ff_factor: Hidden channels of the feed-forward network, as a multiple of `channels`.
+        dropout: Dropout of the attention, and of both residual branches.
+        per_layer: As in `WeightSpaceAttention`.
+        cross: As in `WeightSpaceAttention`.
+        average: As in `WeightSpaceAttention`.
     """
 
     def __init__(

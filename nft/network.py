@@ -1,14 +1,17 @@
-"""What a network's weights look like: one flat vector, its layers, its tokens, and its neuron permutations.
+"""Network specs: a network's flat vector, its layers, its tokens and its neuron permutations.
 
-A network is a row of numbers in PyTorch `state_dict` order (W1, b1, W2, b2, ...). `NetworkSpec` says how to read it.
-Three views of the same numbers are used everywhere:
+A network is one vector of numbers in the order of PyTorch's `state_dict` (W1, b1, W2, b2, ...).
+`NetworkSpec` converts between three views of the same numbers:
 
-- flat:   `[..., parameters]`, what is stored and what every method receives;
-- layers: a list of `(weight, bias)`, weight `[..., outputs, inputs, *kernel]`, bias `[..., outputs]`;
-- tokens: `[..., tokens, positions]`, one token per weight and per bias; the positions of a convolution's kernel are
-  channels of their weight's token, since a permutation of neurons moves them together (NFN, arXiv:2302.14040, section 2.2).
+- flat: `[..., parameters]`, what is stored and what every method receives;
+- layers: a list of `(weight, bias)`, with weights `[..., outputs, inputs, *kernel]` and biases
+  `[..., outputs]`;
+- tokens: `[..., tokens, positions]`, one token per weight and per bias. The positions of a
+  convolution's kernel are channels of their weight's token, since a permutation of neurons moves
+  them together (NFN, arXiv:2302.14040, section 2.2).
 
-Feature maps inside the models are `[batch, tokens, channels]`, tokens in the order of the flat vector.
+Feature maps inside the models are `[batch, tokens, channels]`, with tokens in the order of the flat
+vector.
 """
 
 from __future__ import annotations
@@ -31,8 +34,11 @@ ACTIVATIONS = ("sine", "relu", "tanh", "gelu", "sigmoid", "identity", "various")
 class LayerSpec:
     """One linear or convolutional layer: weight `[outputs, inputs, *kernel]` and bias `[outputs]`.
 
-    A dense layer after a flattened feature map is `LayerSpec(outputs, channels, (height * width,))`: the positions that
-    belong to one channel move with it.
+    A dense layer after a flattened feature map is
+    `LayerSpec(outputs, channels, (height * width,))`, since a channel's positions move together.
+
+    Raises:
+        ValueError: If a size is not a positive integer.
     """
 
     outputs: int
@@ -56,11 +62,16 @@ class LayerSpec:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """The shapes of a feed-forward network's layers, and the activation between them.
+    """The layers of a feed-forward network, and the activation between them.
 
-    `activation` is one of `ACTIVATIONS` ("various" where it differs between the networks that are read); `omega` is the factor
-    inside a SIREN's sines (0 for other activations).
-    Raises ValueError where a layer does not fit the one before it.
+    Attributes:
+        layers: The layers' shapes, at least two.
+        activation: One of `ACTIVATIONS`; "various" where it differs between networks.
+        omega: The factor inside a SIREN's sines; 0 for other activations.
+
+    Raises:
+        ValueError: If there are fewer than two layers, a layer does not fit the one before it, or
+            the activation is unknown.
     """
 
     layers: tuple[LayerSpec, ...]
@@ -81,12 +92,16 @@ class NetworkSpec:
         ):
             if before.outputs != after.inputs:
                 raise ValueError(
-                    f"layer {index} has {before.outputs} outputs, but layer {index + 1} has {after.inputs} inputs"
+                    f"layer {index} has {before.outputs} outputs, "
+                    f"but layer {index + 1} has {after.inputs} inputs"
                 )
 
     @classmethod
     def mlp(cls, *sizes: int, activation: str = "relu", omega: float = 0.0) -> NetworkSpec:
-        """`NetworkSpec.mlp(2, 32, 32, 1, activation="sine", omega=30.0)`: a fully connected network."""
+        """Make the spec of a fully connected network from the sizes of its neuron layers.
+
+        For example, `NetworkSpec.mlp(2, 32, 32, 1, activation="sine", omega=30.0)`.
+        """
         layers = tuple(LayerSpec(outputs, inputs) for inputs, outputs in pairwise(sizes))
         return cls(layers, activation, omega)
 
@@ -94,10 +109,18 @@ class NetworkSpec:
     def from_state_dict(
         cls, state_dict: Mapping[str, Tensor], activation: str = "relu", omega: float = 0.0
     ) -> NetworkSpec:
-        """Read the shapes off a `state_dict` whose entries alternate weight, bias.
+        """Read the layers' shapes from a `state_dict`.
 
-        A dense layer that follows a flattened feature map is recognised by its inputs being a multiple of the channels
-        before it. Raises ValueError for anything else than alternating weights and biases (a batch norm, say).
+        A dense layer after a flattened feature map is recognised by the number of its inputs, a
+        multiple of the channels before it.
+
+        Args:
+            state_dict: Entries that alternate between weights and biases.
+            activation: As in `NetworkSpec`.
+            omega: As in `NetworkSpec`.
+
+        Raises:
+            ValueError: If the entries do not alternate, as with a batch norm.
         """
         tensors = list(state_dict.items())
         if len(tensors) % 2:
@@ -126,7 +149,12 @@ class NetworkSpec:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> NetworkSpec:
-        """The inverse of `to_json`. Raises ValueError or KeyError where the data is no network spec."""
+        """Read a spec from the data that `to_json` returns.
+
+        Raises:
+            ValueError: If a value is not one of a network spec.
+            KeyError: If an entry is missing.
+        """
         layers = tuple(
             LayerSpec(layer["outputs"], layer["inputs"], tuple(layer.get("kernel", ())))
             for layer in data["layers"]
@@ -134,6 +162,7 @@ class NetworkSpec:
         return cls(layers, data["activation"], float(data.get("omega", 0.0)))
 
     def to_json(self) -> dict[str, Any]:
+        """Convert the spec to JSON data."""
         layers = [
             {"outputs": la.outputs, "inputs": la.inputs, "kernel": list(la.kernel)}
             for la in self.layers
@@ -141,7 +170,11 @@ class NetworkSpec:
         return {"layers": layers, "activation": self.activation, "omega": self.omega}
 
     def flatten(self, state_dicts: Sequence[Mapping[str, Tensor]]) -> Tensor:
-        """`state_dict`s of networks of this spec to flat weights `[networks, parameters]`. Raises ValueError for another's."""
+        """Flatten the `state_dict`s of networks of this spec to `[networks, parameters]`.
+
+        Raises:
+            ValueError: If a network does not fit the spec.
+        """
         wanted = [
             size
             for layer in self.layers
@@ -159,7 +192,7 @@ class NetworkSpec:
 
     @property
     def neurons(self) -> tuple[int, ...]:
-        """Neurons (or channels) of every neuron layer, the input's first and the output's last."""
+        """Sizes of the layers of neurons (or channels), from the input to the output."""
         return (self.layers[0].inputs, *(layer.outputs for layer in self.layers))
 
     @cached_property
@@ -172,25 +205,37 @@ class NetworkSpec:
 
     @cached_property
     def positions(self) -> int:
-        """Channels of the token view: the largest kernel's size, 1 for an MLP."""
+        """Channels of the token view: the size of the largest kernel, or 1 for an MLP."""
         return max(layer.positions for layer in self.layers)
 
     @cached_property
     def group_sizes(self) -> tuple[int, ...]:
-        """Tokens of W1, b1, W2, b2, ...: the groups whose tokens share their meaning."""
+        """Tokens of each weight and bias tensor, in the order W1, b1, W2, b2, and so on."""
         return tuple(
             size for layer in self.layers for size in (layer.outputs * layer.inputs, layer.outputs)
         )
 
     def check(self, flat: Tensor) -> None:
-        """Raise ValueError unless the last axis of `flat` holds one network's parameters."""
+        """Check that the last axis of `flat` is one network's parameters.
+
+        Raises:
+            ValueError: If its size differs from `parameters`.
+        """
         if flat.shape[-1] != self.parameters:
             raise ValueError(
-                f"this network has {self.parameters} parameters, but the vector holds {flat.shape[-1]}"
+                f"this network has {self.parameters} parameters, "
+                f"but the vector holds {flat.shape[-1]}"
             )
 
     def to_layers(self, flat: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Flat `[..., parameters]` to a list of `(weight [..., outputs, inputs, *kernel], bias [..., outputs])`."""
+        """Convert flat weights `[..., parameters]` to layers.
+
+        Returns:
+            Pairs of a weight `[..., outputs, inputs, *kernel]` and a bias `[..., outputs]`.
+
+        Raises:
+            ValueError: If the last axis does not fit the spec.
+        """
         self.check(flat)
         layers, start = [], 0
         for layer in self.layers:
@@ -201,14 +246,20 @@ class NetworkSpec:
         return layers
 
     def to_flat(self, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        """The inverse of `to_layers`."""
+        """Convert layers to flat weights, the inverse of `to_layers`."""
         parts = []
         for layer, (weight, bias) in zip(self.layers, layers, strict=True):
             parts += [weight.flatten(-2 - len(layer.kernel)), bias]
         return torch.cat(parts, dim=-1)
 
     def to_tokens(self, flat: Tensor) -> Tensor:
-        """Flat `[..., parameters]` to tokens `[..., tokens, positions]`; positions that a token lacks are zero."""
+        """Convert flat weights `[..., parameters]` to tokens `[..., tokens, positions]`.
+
+        Positions that a token lacks are zero.
+
+        Raises:
+            ValueError: If the last axis does not fit the spec.
+        """
         if self.positions == 1:
             self.check(flat)
             return flat.unsqueeze(-1)
@@ -220,7 +271,7 @@ class NetworkSpec:
         return torch.cat(parts, dim=-2)
 
     def from_tokens(self, tokens: Tensor) -> Tensor:
-        """Tokens `[..., tokens, positions]` to flat `[..., parameters]`: the inverse of `to_tokens`."""
+        """Convert tokens to flat weights, the inverse of `to_tokens`."""
         if self.positions == 1:
             return tokens.squeeze(-1)
         parts = []
@@ -230,7 +281,12 @@ class NetworkSpec:
         return torch.cat(parts, dim=-1)
 
     def views(self, features: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Features `[batch, tokens, *rest]` by layer: `(weight [batch, outputs, inputs, *rest], bias [batch, outputs, *rest])`."""
+        """Split features `[batch, tokens, *rest]` by layer.
+
+        Returns:
+            Pairs of weight features `[batch, outputs, inputs, *rest]` and bias features
+            `[batch, outputs, *rest]`.
+        """
         groups = features.split(self.group_sizes, dim=1)
         return [
             (groups[2 * index].unflatten(1, (layer.outputs, layer.inputs)), groups[2 * index + 1])
@@ -238,7 +294,7 @@ class NetworkSpec:
         ]
 
     def from_views(self, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        """The inverse of `views`."""
+        """Join features by layer to `[batch, tokens, *rest]`, the inverse of `views`."""
         return torch.cat(
             [part for weight, bias in layers for part in (weight.flatten(1, 2), bias)], dim=1
         )
@@ -246,28 +302,50 @@ class NetworkSpec:
     def random_permutations(
         self, count: int | None = None, generator: torch.Generator | None = None
     ) -> list[Tensor]:
-        """One uniform permutation per hidden neuron layer: `[neurons]` each, or `[count, neurons]`."""
+        """Draw one uniform permutation for each layer of hidden neurons.
+
+        Args:
+            count: Number of networks, or None for a single one.
+            generator: Source of random numbers; torch's global one by default.
+
+        Returns:
+            For each hidden layer `[neurons]`, or `[count, neurons]` with `count`.
+        """
         shape = () if count is None else (count,)
         hidden = self.neurons[1:-1]
         return [torch.rand(*shape, size, generator=generator).argsort(dim=-1) for size in hidden]
 
     def permute(self, flat: Tensor, permutations: Sequence[Tensor]) -> Tensor:
-        """Reorder hidden neurons; the network's function stays as it is.
+        """Permute hidden neurons, which leaves the network's function unchanged.
 
-        Neuron j of a layer becomes what neuron `permutation[j]` was. `flat` is `[..., parameters]`; each permutation
-        is `[neurons]`, or `[batch, neurons]` to treat every network of a `[batch, parameters]` differently.
+        Neuron `permutation[j]` of a layer becomes neuron j.
+
+        Args:
+            flat: `[..., parameters]`.
+            permutations: For each hidden layer `[neurons]`, or `[batch, neurons]` to permute every
+                network of `[batch, parameters]` differently.
+
+        Returns:
+            Flat weights of the same shape as `flat`.
+
+        Raises:
+            ValueError: If the permutations do not fit the hidden layers.
         """
         return self.from_tokens(self.permute_tokens(self.to_tokens(flat), permutations))
 
     def permute_tokens(self, tokens: Tensor, permutations: Sequence[Tensor]) -> Tensor:
-        """The same action on tokens or feature maps `[..., tokens, channels]`."""
+        """Permute hidden neurons in tokens or features `[..., tokens, channels]`, as in `permute`.
+
+        Raises:
+            ValueError: If the permutations do not fit the hidden layers.
+        """
         index = self._token_order(permutations).to(tokens.device)
         if index.ndim == 1:
             return tokens.index_select(-2, index)
         return tokens.gather(-2, index.unsqueeze(-1).expand(*index.shape, tokens.shape[-1]))
 
     def _token_order(self, permutations: Sequence[Tensor]) -> Tensor:
-        """Where each token comes from, `[tokens]` or `[batch, tokens]`."""
+        """Return the source index of each token, `[tokens]` or `[batch, tokens]`."""
         hidden = self.neurons[1:-1]
         if [permutation.shape[-1] for permutation in permutations] != list(hidden):
             sizes = [permutation.shape[-1] for permutation in permutations]
@@ -284,10 +362,16 @@ class NetworkSpec:
         return torch.cat([part.expand(*batch, part.shape[-1]) for part in parts], dim=-1)
 
     def statistics(self, flat: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of each weight and bias tensor over a population `[networks, parameters]`.
+        """Compute the mean and standard deviation of each weight and bias tensor over all networks.
 
-        Returns two `[2 * layers]` tensors in the order of `group_sizes`. One pair per tensor, not per parameter, so
-        that standardising by them commutes with permutations of hidden neurons.
+        Each tensor, rather than each parameter, has one pair. Standardisation by them therefore
+        commutes with permutations of hidden neurons.
+
+        Args:
+            flat: `[networks, parameters]`.
+
+        Returns:
+            Means and standard deviations, `[2 * layers]` each, in the order of `group_sizes`.
         """
         parts = [part for layer in self.to_layers(flat) for part in layer]
         mean = torch.stack([part.mean() for part in parts])

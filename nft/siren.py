@@ -1,7 +1,7 @@
-"""Batches of SIRENs (Sitzmann et al. 2020, arXiv:2006.09661): initialise, render and fit many at once.
+"""Batches of SIRENs (Sitzmann et al. 2020, arXiv:2006.09661): initialise, render and fit them.
 
-A SIREN is an MLP whose hidden layers end in sin(omega * (W x + b)); its last layer is linear. All functions take flat
-weights `[batch, parameters]` and a `NetworkSpec` with `activation="sine"`.
+A SIREN is an MLP whose hidden layers compute sin(omega * (W x + b)); its last layer is linear. The
+functions take flat weights `[batch, parameters]` and a `NetworkSpec` with `activation="sine"`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,14 @@ def initialise(
     generator: torch.Generator | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """`[count, parameters]` fresh SIRENs.
+    """Draw the weights of fresh SIRENs, `[count, parameters]`.
 
-    First layer's weights uniform in +-1/inputs, later ones in +-sqrt(6/inputs)/omega (SIREN paper, section 3.2); biases
-    uniform in +-1/sqrt(inputs), PyTorch's default. Drawn in float64 and rounded, so that every dtype starts alike.
+    The first layer's weights are uniform in +-1/inputs, those of later layers in
+    +-sqrt(6/inputs)/omega (SIREN paper, section 3.2). Biases are uniform in +-1/sqrt(inputs),
+    PyTorch's default. All are drawn in float64 and then rounded, so that every dtype starts alike.
+
+    Raises:
+        ValueError: If the spec is not that of a SIREN.
     """
     _check(spec)
     layers = []
@@ -44,21 +48,34 @@ def initialise(
 def grid(
     height: int, width: int, dtype: torch.dtype = torch.float32, device: torch.device | None = None
 ) -> Tensor:
-    """`[height * width, 2]` coordinates (row, column) that span [-1, 1]^2, in the order of an image's pixels."""
+    """Return coordinates (row, column) that span [-1, 1]^2, `[height * width, 2]`.
+
+    They are in the order of an image's pixels.
+    """
     rows = torch.linspace(-1, 1, height, dtype=dtype, device=device)
     columns = torch.linspace(-1, 1, width, dtype=dtype, device=device)
     return torch.cartesian_prod(rows, columns)
 
 
 def render(spec: NetworkSpec, flat: Tensor, coordinates: Tensor) -> Tensor:
-    """Draw with every SIREN of `flat [batch, parameters]`, in the coordinates' precision.
+    """Render every SIREN at the given coordinates, in their precision.
 
-    coordinates: `[points, inputs]`, or `[batch, points, inputs]` for points of their own. Returns `[batch, points, outputs]`.
+    Args:
+        spec: The SIRENs' spec.
+        flat: `[batch, parameters]`.
+        coordinates: `[points, inputs]`, or `[batch, points, inputs]` with separate points for each
+            SIREN.
+
+    Returns:
+        `[batch, points, outputs]`.
+
+    Raises:
+        ValueError: If the weights do not fit the spec.
     """
-    # A phase of omega times a number loses its fraction in bfloat16, so this is never autocast.
+    # Never autocast: bfloat16 would lose the fraction of a phase, which omega multiplies.
     with torch.autocast(flat.device.type, enabled=False):
         flat = flat.to(coordinates.dtype)
-        # The points are the last axis, which the kernels run along: `[batch, neurons, points]`.
+        # The kernels run along the last axis, so it is the points': `[batch, neurons, points]`.
         values = coordinates.transpose(-1, -2).expand(flat.shape[0], -1, -1)
         layers = spec.to_layers(flat)
         for index, (weight, bias) in enumerate(layers):
@@ -80,12 +97,25 @@ def fit(
     *,
     compiled: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Fit every SIREN of `start [batch, parameters]` to its row of `targets [batch, points, outputs]`.
+    """Fit every SIREN to its own targets.
 
-    Adam (betas 0.9 and 0.999) on the mean squared error; the learning rate follows half a cosine to zero, or is constant.
-    Each network sees its own error alone, so the result does not depend on what else is in the batch. `progress` is called
-    after every step. `compiled` costs half a minute once, and makes each step some three times faster (`torch.compile`).
-    Returns the weights and their mean squared errors `[batch]`.
+    Adam (betas 0.9 and 0.999) minimises the mean squared error. Each SIREN has its own error, so
+    the result does not depend on the rest of the batch.
+
+    Args:
+        spec: The SIRENs' spec.
+        start: Initial weights, `[batch, parameters]`.
+        targets: `[batch, points, outputs]`.
+        coordinates: As in `render`.
+        steps: Number of steps.
+        learning_rate: Initial learning rate.
+        schedule: "cosine" for half a cosine to zero, or "constant".
+        progress: Function that is called after every step.
+        compiled: Whether to use `torch.compile`, which takes half a minute once and makes each step
+            about three times as fast.
+
+    Returns:
+        The fitted weights, and their mean squared errors `[batch]`.
     """
     weights = start.clone().requires_grad_(True)
     optimizer = torch.optim.Adam([weights], lr=learning_rate)
@@ -105,14 +135,22 @@ def fit(
 
 
 def psnr(mean_squared_error: Tensor, value_range: float = 2.0) -> Tensor:
-    """Peak signal-to-noise ratio in dB, for values that span `value_range` (2 for images scaled to [-1, 1])."""
+    """Compute the peak signal-to-noise ratio in dB.
+
+    Args:
+        mean_squared_error: Errors of any shape.
+        value_range: Span of the values; 2 for images scaled to [-1, 1].
+
+    Returns:
+        Ratios of the same shape.
+    """
     return 10 * torch.log10(value_range**2 / mean_squared_error)
 
 
 def _total_error(
     spec: NetworkSpec, weights: Tensor, targets: Tensor, coordinates: Tensor
 ) -> Tensor:
-    """A sum over networks: the gradient of each is that of its own mean squared error."""
+    """Sum the networks' errors, so that each gradient is that of a network's own error."""
     return (render(spec, weights, coordinates) - targets).square().mean(dim=(1, 2)).sum()
 
 

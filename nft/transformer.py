@@ -1,4 +1,4 @@
-"""The Neural Functional Transformer: an encoder of weight-space attention blocks, and heads on top of it."""
+"""The Neural Functional Transformer (arXiv:2305.13546): an encoder, a classifier and an editor."""
 
 from __future__ import annotations
 
@@ -18,11 +18,20 @@ from nft.network import NetworkSpec
 
 
 class NFTEncoder(nn.Module):
-    """Flat weights `[batch, parameters]` to features `[batch, tokens, channels]`, equivariant to hidden neurons.
+    """An encoder of flat weights by NFT blocks, equivariant to permutations of hidden neurons.
 
-    Standardised weights, their Gaussian Fourier features (`channels / 2` frequencies of standard deviation
-    `fourier_scale`), position embeddings, then `blocks` NFT blocks. `mean` and `std` come from
-    `NetworkSpec.statistics`; further options are those of `NFTBlock`.
+    Maps `[batch, parameters]` to features `[batch, tokens, channels]`. It standardises the weights,
+    computes Gaussian Fourier features, adds position embeddings and applies the blocks.
+
+    Args:
+        spec: The networks that are read.
+        mean: `[2 * layers]`, from `NetworkSpec.statistics` of the training networks.
+        std: `[2 * layers]`, likewise.
+        channels: Channels of a token, two for each Fourier frequency.
+        blocks: Number of `NFTBlock`s.
+        heads: Attention heads.
+        fourier_scale: Standard deviation of the Fourier frequencies.
+        **block_options: Further arguments of `NFTBlock`.
     """
 
     def __init__(
@@ -53,9 +62,17 @@ class NFTEncoder(nn.Module):
 
 
 class NFTClassifier(nn.Module):
-    """Flat weights `[batch, parameters]` to logits `[batch, outputs]`, invariant to hidden neurons.
+    """A classifier of flat weights, invariant to permutations of hidden neurons.
 
-    The encoder, cross-attention pooling to `queries` vectors, and an MLP with one hidden layer.
+    Maps `[batch, parameters]` to logits `[batch, outputs]`. It consists of the encoder,
+    cross-attention pooling, and an MLP with one hidden layer.
+
+    Args:
+        encoder: The encoder.
+        outputs: Number of logits.
+        queries: Vectors after pooling.
+        hidden: Units of the MLP's hidden layer.
+        dropout: Dropout before the last layer.
     """
 
     def __init__(
@@ -78,10 +95,16 @@ class NFTClassifier(nn.Module):
 
 
 class NFTEditor(nn.Module):
-    """Flat weights `[batch, parameters]` to edited ones, equivariant to hidden neurons.
+    """An editor of flat weights, equivariant to permutations of hidden neurons.
 
-    The encoder, a map of each token's features to a change of its weights, and for each weight and bias tensor a learned
-    factor that starts at 0.01, so that training starts near the identity (NFN, arXiv:2302.14040, section 4.3).
+    Maps `[batch, parameters]` to edited weights of the same shape. A linear map turns each token's
+    features into a change of its weights. A learned factor scales the change of each weight and
+    bias tensor. It starts at 0.01, so that training starts near the identity (NFN,
+    arXiv:2302.14040, section 4.3).
+
+    Args:
+        spec: The networks that are edited.
+        encoder: The encoder.
     """
 
     def __init__(self, spec: NetworkSpec, encoder: NFTEncoder) -> None:

@@ -60,7 +60,9 @@ def careless(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_broken_is_found(careless: None) -> None:
     findings = {found.what: found for found in conformance.conform("careless")}
     assert findings["sine-frequency: invariant to hidden layer 1"].holds is False
-    assert findings["sine-frequency: leaves no global state behind"].told == "Python's random state"
+    assert (
+        findings["sine-frequency: leaves no global state behind"].detail == "Python's random state"
+    )
     assert findings["sine-frequency: test targets change nothing"].holds is True
     assert findings["sine-frequency: output"].holds is True
 
@@ -70,7 +72,7 @@ def test_a_sound_method_conforms(careless: None) -> None:
     assert all(found.holds is not False for found in findings)
     measured = [found for found in conformance.conform("mlp") if "invariant" in found.what]
     assert {found.holds for found in measured} == {None}
-    assert all("none claimed" in found.told for found in measured)
+    assert all("none claimed" in found.detail for found in measured)
     with pytest.raises(UserError, match="nft-editor is in no suite"):
         conformance.conform("nft-editor")
 

@@ -1,4 +1,4 @@
-"""Arms: exact changes of a stored dataset. An arm is one file of this package."""
+"""Arms: exact changes of a stored dataset, one file per arm."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from benchmark.plugins import classes
 
 @cache
 def registry() -> dict[str, Arm]:
-    """Every arm, by name: the subclasses of `Arm` that the modules of this package define."""
+    """Return every arm by name: the subclasses of `Arm` in this package's modules."""
     return {arm.name: arm() for arm in classes(__name__, __path__, Arm)}
 
 
 def get(name: str) -> Arm:
-    """The arm of that name. Raises UserError for an unknown one."""
+    """Return the arm of this name.
+
+    Raises:
+        UserError: If there is none.
+    """
     if name not in registry():
         raise UserError(f"unknown arm {name!r}; known: {', '.join(registry())}")
     return registry()[name]

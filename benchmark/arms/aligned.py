@@ -1,4 +1,4 @@
-"""Aligned: the networks as they were fitted, their neurons never reordered."""
+"""Aligned: the networks as they were fitted, with their neurons in the original order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmark.datasets.storage import WeightDataset
 
 
 class Aligned(Arm):
-    """What a method that knows no permutation could reach."""
+    """The bound for methods without permutation symmetry: neurons in their original order."""
 
     name = "aligned"
 

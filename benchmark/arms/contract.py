@@ -1,4 +1,4 @@
-"""The contract an arm fulfils: an exact change of a stored dataset, made by seed when it is read."""
+"""The contract of an arm: an exact change of a stored dataset, seeded and made when it is read."""
 
 from __future__ import annotations
 
@@ -11,21 +11,30 @@ from benchmark.datasets.storage import WeightDataset
 
 
 class Arm(ABC):
-    """One arm: one file of this package.
+    """An exact change of a dataset, defined in one file of this package.
 
-    The weights that it makes compute what the stored ones compute, so the distance between a
-    method's results on two arms is what it loses to that symmetry.
+    The weights of an arm compute the same functions as the stored ones. The difference between a
+    method's results on two arms is therefore what it loses to that symmetry.
 
-    Class attributes:
-    name: how the command line and the records call it.
+    Attributes:
+        name: Name on the command line and in records.
     """
 
     name: ClassVar[str]
 
     @abstractmethod
     def weights(self, dataset: WeightDataset, split: str) -> Tensor:
-        """Make the weights `[networks, parameters]` of a split."""
+        """Return the weights of a split, `[networks, parameters]`."""
 
     def targets(self, dataset: WeightDataset, split: str, targets: Tensor) -> Tensor:  # noqa: ARG002
-        """Make the targets `[networks, ...]` of a split: as they are, unless the arm says more."""
+        """Return the targets of a split, unchanged by default.
+
+        Args:
+            dataset: The stored dataset.
+            split: Name of the split.
+            targets: The task's targets, `[networks, ...]`.
+
+        Returns:
+            Targets of the same shape.
+        """
         return targets

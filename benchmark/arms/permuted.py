@@ -1,4 +1,4 @@
-"""Permuted: the hidden neurons of every network reordered at random."""
+"""Permuted: networks whose hidden neurons are in random order."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from benchmark.seeds import generator
 
 
 def permuted(dataset: WeightDataset, split: str) -> Tensor:
-    """The weights `[networks, parameters]` of a split, each network's neurons in a random order."""
+    """Return the weights of a split with hidden neurons permuted, `[networks, parameters]`."""
     weights, random = dataset.splits[split].weights, generator(dataset.name, "permuted", split)
     return dataset.spec.permute(weights, dataset.spec.random_permutations(len(weights), random))
 
 
 class Permuted(Arm):
-    """What is ranked."""
+    """The arm that is ranked: hidden neurons in random order."""
 
     name = "permuted"
 

@@ -1,4 +1,4 @@
-"""Random targets: permuted networks whose training and validation targets are other networks'."""
+"""Random targets: permuted networks with other networks' targets for training and validation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmark.seeds import generator
 
 
 class RandomTargets(Arm):
-    """A control for leaks: nothing about the test networks can be found out from these targets."""
+    """A control for leaks: these targets say nothing about the test networks."""
 
     name = "random-targets"
 

@@ -1,4 +1,4 @@
-"""Whether a method keeps its contract: shapes, seeds, the symmetry it claims, no look at test targets, no traces left behind."""
+"""Conformance: whether a method keeps its contract (shapes, seeds, symmetry, no side effects)."""
 
 from __future__ import annotations
 
@@ -33,15 +33,25 @@ FEW_STEPS = Protocol(steps=12, batch_size=16, warmup_steps=2, evaluations=2, cli
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. holds: None for a measurement that is shown and not judged."""
+    """One line of the report.
+
+    Attributes:
+        what: The property.
+        holds: Whether it holds; None for a measurement that is reported without a verdict.
+        detail: The evidence.
+    """
 
     what: str
     holds: bool | None
-    told: str
+    detail: str
 
 
 def conform(name: str) -> list[Finding]:
-    """Everything found about a method, in each task that one of its suites has. Raises UserError for an unknown name."""
+    """Check a method in every task of one suite that contains it, preferably `mini`.
+
+    Raises:
+        UserError: If there is no such method, or no suite contains it.
+    """
     row = baselines.get(name)
     suite = next(
         (
@@ -74,7 +84,7 @@ def conform(name: str) -> list[Finding]:
 
 
 def _module(method: Method, problem: Problem, seed: int) -> nn.Module:
-    """From flat weights to predictions, through both stages where there are two, in float64."""
+    """Make the map from flat weights to predictions, through all stages, in float64."""
     torch.manual_seed(seed)
     stages = [stage.build(problem) for stage in method.stages]
     return (stages[0] if len(stages) == 1 else _Chain(*stages)).double().eval()
@@ -89,85 +99,92 @@ class _Chain(nn.Module):
         return self.head(self.encoder.encode(flat))
 
 
-def _shapes(method: Method, on: tasks.Task, problem: Problem) -> list[Finding]:
-    task, flat = on.name, on.dataset.splits["train"].weights[:BATCH].double()
+def _shapes(method: Method, task: tasks.Task, problem: Problem) -> list[Finding]:
+    flat = task.dataset.splits["train"].weights[:BATCH].double()
     before = _globals()
     module = _module(method, problem, 0)
     with torch.no_grad():
         outputs = module(flat)
-    left = [name for name, value in _globals().items() if not _same(value, before[name])]
-    again, other = _module(method, problem, 0), _module(method, problem, 1)
-    same = all(
+    changes = [name for name, value in _globals().items() if not _equal(value, before[name])]
+    finite = bool(torch.isfinite(outputs).all())
+    replica, other = _module(method, problem, 0), _module(method, problem, 1)
+    reproducible = all(
         torch.equal(a, b)
-        for a, b in zip(module.state_dict().values(), again.state_dict().values(), strict=True)
+        for a, b in zip(module.state_dict().values(), replica.state_dict().values(), strict=True)
     )
-    learned = any(parameter.requires_grad for parameter in module.parameters())
-    differs = not learned or any(
+    trainable = any(parameter.requires_grad for parameter in module.parameters())
+    # Parameters that are not trainable may be the same for every seed.
+    distinct = not trainable or any(
         not torch.equal(a, b) for a, b in zip(module.parameters(), other.parameters(), strict=True)
     )
     return [
         Finding(
-            f"{task}: output",
-            on.fits(outputs, BATCH),
+            f"{task.name}: output",
+            task.fits(outputs, BATCH),
             f"{tuple(outputs.shape)} for {BATCH} networks",
         ),
         Finding(
-            f"{task}: finite",
-            bool(torch.isfinite(outputs).all()),
-            "all outputs" if torch.isfinite(outputs).all() else "not all",
+            f"{task.name}: finite",
+            finite,
+            "all outputs" if finite else "not all",
         ),
-        Finding(f"{task}: the same seed makes the same parameters", same, "yes" if same else "no"),
-        Finding(f"{task}: another seed makes others", differs, "yes" if differs else "no"),
         Finding(
-            f"{task}: leaves no global state behind",
-            not left,
-            "nothing changed" if not left else ", ".join(left),
+            f"{task.name}: the same seed makes the same parameters",
+            reproducible,
+            "yes" if reproducible else "no",
+        ),
+        Finding(f"{task.name}: another seed makes others", distinct, "yes" if distinct else "no"),
+        Finding(
+            f"{task.name}: leaves no global state behind",
+            not changes,
+            ", ".join(changes) or "nothing changed",
         ),
     ]
 
 
 def _symmetry(method: Method, task: str, dataset: WeightDataset, problem: Problem) -> list[Finding]:
-    """Permutes the neurons of one hidden layer at a time."""
+    """Permute the neurons of one hidden layer at a time."""
     spec, flat = problem.spec, dataset.splits["train"].weights[:BATCH].double()
     module = _module(method, problem, 0)
     generator = torch.Generator().manual_seed(0)
-    found = []
+    findings = []
     for index, size in enumerate(spec.neurons[1:-1]):
         order = [torch.arange(count) for count in spec.neurons[1:-1]]
         order[index] = torch.randperm(size, generator=generator)
         with torch.no_grad():
-            plain, permuted = module(flat), module(spec.permute(flat, order))
-        wanted = spec.permute(plain, order) if method.edits else plain
-        spread = float((plain - plain.mean(dim=0)).abs().max()) or 1.0
-        change = float((permuted - wanted).abs().max()) / spread
+            outputs, permuted = module(flat), module(spec.permute(flat, order))
+        expected = spec.permute(outputs, order) if method.edits else outputs
+        spread = float((outputs - outputs.mean(dim=0)).abs().max()) or 1.0
+        change = float((permuted - expected).abs().max()) / spread
         holds = change < INVARIANT_BELOW if method.invariant else None
         claim = "" if method.invariant else ", none claimed"
-        word = "equivariant" if method.edits else "invariant"
-        found.append(
+        symmetry = "equivariant" if method.edits else "invariant"
+        findings.append(
             Finding(
-                f"{task}: {word} to hidden layer {index + 1}",
+                f"{task}: {symmetry} to hidden layer {index + 1}",
                 holds,
                 f"changes by {change:.1e} of the spread{claim}",
             )
         )
-    return found
+    return findings
 
 
 def _test_targets(
     name: str, method: Method, suite: str, task: str, dataset: WeightDataset
 ) -> Finding:
-    """Trains twice for a few steps, the second time with the test targets turned round: the predictions must not care."""
-    small = {name: _first(split, 64) for name, split in dataset.splits.items()}
-    turned = small | {"test": replace(small["test"], targets=small["test"].targets.flip(0))}
-    found = []
-    for splits in (small, turned):
+    """Compare the predictions of two short runs, one of them with reversed test targets."""
+    subset = {name: _first(split, 64) for name, split in dataset.splits.items()}
+    test = replace(subset["test"], targets=subset["test"].targets.flip(0))
+    predictions = []
+    for splits in (subset, subset | {"test": test}):
         cell = Cell(suite, task, dataset.name, Entrant(name), 0)
         run = Run(cell, FEW_STEPS, FEW_STEPS if len(method.stages) > 1 else None)
-        few = replace(dataset, splits=splits)
+        data = replace(dataset, splits=splits)
         with tempfile.TemporaryDirectory() as folder:
-            fitted = fit(run, few, Path(folder), torch.device("cpu"), Monitor())
-        found.append(fitted.outcome.predictions)
-    holds = all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+            result = fit(run, data, Path(folder), torch.device("cpu"), Monitor())
+        predictions.append(result.outcome.predictions)
+    first, second = predictions
+    holds = all(torch.equal(first[name], second[name]) for name in first)
     return Finding(
         f"{task}: test targets change nothing",
         holds,
@@ -192,5 +209,5 @@ def _globals() -> Mapping[str, Any]:
     }
 
 
-def _same(left: Any, right: Any) -> bool:
-    return bool(np.array_equal(left, right)) if isinstance(left, np.ndarray) else left == right
+def _equal(a: Any, b: Any) -> bool:
+    return bool(np.array_equal(a, b)) if isinstance(a, np.ndarray) else a == b

@@ -1,4 +1,4 @@
-"""A new method's file, which runs as it is."""
+"""The file of a new method, from a template that runs as it is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import baselines
 from benchmark.errors import UserError
 
 TEMPLATE = '''\
-"""{title}: what it does, in a line, and the paper it is from."""
+"""{title}: what it does, in one line, and the paper that describes it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from nft.network import NetworkSpec
 
 
 class TensorMoments(nn.Module):
-    """Flat weights `[batch, parameters]` to the mean and spread of every weight and bias tensor, `[batch, 4 * layers]`.
+    """The mean and the standard deviation of every weight and bias tensor.
 
-    No permutation of neurons changes them. This is where your architecture goes.
+    Maps flat weights `[batch, parameters]` to `[batch, 4 * layers]`, invariant to permutations of
+    hidden neurons. Replace this module by your architecture.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -35,13 +36,17 @@ class TensorMoments(nn.Module):
 
     def forward(self, flat: Tensor) -> Tensor:
         tensors = [part.flatten(1) for layer in self.spec.to_layers(flat) for part in layer]
-        moments = [moment for tensor in tensors for moment in (tensor.mean(dim=1), tensor.std(dim=1, correction=0))]
+        moments = [
+            moment
+            for tensor in tensors
+            for moment in (tensor.mean(dim=1), tensor.std(dim=1, correction=0))
+        ]
         return torch.stack(moments, dim=1)
 
 
 @dataclass(frozen=True)
 class {cls}(Method):
-    """What a reader of the leaderboard should know of it."""
+    """What readers of the leaderboard should know about the method."""
 
     name = "{name}"
     title = "{title}"
@@ -63,7 +68,15 @@ class {cls}(Method):
 
 
 def write(name: str, folder: Path | None = None) -> Path:
-    """Write the file of a new method. Raises UserError for a name that cannot be one, or is taken."""
+    """Write the file of a new method and return its path.
+
+    Args:
+        name: Name of the method.
+        folder: Folder of the file; `baselines/` by default.
+
+    Raises:
+        UserError: If the name is not valid or already exists.
+    """
     module = name.replace("-", "_")
     if (
         not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name)
@@ -71,7 +84,8 @@ def write(name: str, folder: Path | None = None) -> Path:
         or keyword.iskeyword(module)
     ):
         raise UserError(
-            f"{name!r} cannot be a method's name: small letters, digits and single hyphens, at most 40, as in my-method"
+            f"{name!r} cannot be a method's name: small letters, digits and single hyphens, "
+            "at most 40, as in my-method"
         )
     path = (folder or Path(baselines.__path__[0])) / f"{module}.py"
     if name in baselines.registry() or path.exists():

@@ -1,4 +1,4 @@
-"""Tasks: what is predicted from the weights, with which loss and metric; one file of this package."""
+"""Tasks: a target that is predicted from weights, its loss and its metric, one file per task."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from benchmark.tasks.contract import Task
 
 @cache
 def registry() -> dict[str, type[Task]]:
-    """Every task, by name: the subclasses of `Task` that the modules of this package define."""
+    """Return every task by name: the subclasses of `Task` in this package's modules."""
     return {task.name: task for task in classes(__name__, __path__, Task)}

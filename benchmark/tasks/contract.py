@@ -1,4 +1,4 @@
-"""The contract a task fulfils: what of a dataset is to be predicted, by which loss, scored by which metric."""
+"""The contract of a task: a target in a dataset, a loss and a metric."""
 
 from __future__ import annotations
 
@@ -15,11 +15,20 @@ from benchmark.record.predictions import Outcome
 
 
 class Task(ABC):
-    """One task on one dataset: one file of this package. Class attributes, which are its documentation:
+    """A task on one dataset, defined in one file of this package.
 
-    name: how the command line and the records call it. title: how tables do. metric: one of `benchmark.record.metrics`.
-    target: the column that its datasets have: "label", "target" or "target_image". quality: likewise, "psnr" or "train_accuracy".
-    Raises UserError for a dataset that it cannot use.
+    Args:
+        dataset: The dataset.
+
+    Raises:
+        UserError: If the dataset lacks the task's columns.
+
+    Attributes:
+        name: Name on the command line and in records.
+        title: Name in tables.
+        metric: Name of the metric, one of `benchmark.record.metrics`.
+        target: Column of targets in the task's datasets: "label", "target" or "target_image".
+        quality: Column of the networks' quality: "psnr" or "train_accuracy".
     """
 
     name: ClassVar[str]
@@ -32,7 +41,8 @@ class Task(ABC):
         columns = dataset.manifest.columns
         if (columns.target, columns.quality) != (self.target, self.quality):
             raise UserError(
-                f"{dataset.name} has columns {columns.target} and {columns.quality}, but {self.name} needs {self.target} and {self.quality}"
+                f"{dataset.name} has columns {columns.target} and {columns.quality}, "
+                f"but {self.name} needs {self.target} and {self.quality}"
             )
         self.dataset = dataset
 
@@ -42,28 +52,41 @@ class Task(ABC):
         """Numbers to predict per network."""
 
     def targets(self, split: str) -> Tensor:
-        """`[networks, ...]`: what is to be predicted for each network of a split."""
+        """Return the targets of a split, `[networks, ...]`."""
         return self.dataset.splits[split].targets
 
     @abstractmethod
     def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
-        """A scalar to minimise, of a batch of a module's outputs."""
+        """Compute the scalar loss of a batch.
+
+        Args:
+            predictions: Outputs of a module.
+            targets: Targets of the same networks.
+        """
 
     @abstractmethod
     def outcome(self, predictions: Tensor, targets: Tensor) -> Outcome:
-        """What the metric is computed from and the record keeps, of a whole split."""
+        """Compute what the metric reads and the record stores.
+
+        Args:
+            predictions: Outputs of a module for a whole split.
+            targets: Targets of the same split.
+        """
 
     def fits(self, predictions: Tensor, networks: int) -> bool:
-        """Whether a module's output for that many networks has the shape that this task wants."""
+        """Return whether predictions for this number of networks have the task's shape."""
         return predictions.shape == (networks, self.outputs)
 
     def further(self, test: Outcome) -> Mapping[str, float]:  # noqa: ARG002
-        """More metrics of the test split, by name, for the record."""
+        """Compute further metrics of the test split, by name, for the record."""
         return {}
 
     def references(self) -> Mapping[str, float]:
-        """What no method is needed for: floors and ceilings, for the record of what learns nothing."""
+        """Compute floors and ceilings that need no method, by name.
+
+        The record of a method without gradient training contains them.
+        """
         return {}
 
     def picture(self, predictions: Tensor, path: Path) -> None:  # noqa: B027
-        """Draw what test predictions look like, where there is something to look at."""
+        """Save a picture of the test predictions to `path`, where the task has one."""

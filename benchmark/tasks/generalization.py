@@ -1,4 +1,4 @@
-"""Generalization: a CNN's test accuracy, from its weights alone (NFN, arXiv:2302.14040, section 4.1)."""
+"""Generalization: a CNN's test accuracy from its weights (NFN, arXiv:2302.14040, section 4.1)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from benchmark.tasks.contract import Task
 
 
 class Generalization(Task):
-    """Binary cross-entropy of a logit `[batch, 1]` against the accuracy `[batch]`; Kendall's tau."""
+    """Prediction of a CNN's accuracy, ranked by Kendall's tau.
+
+    The loss is the binary cross-entropy of a logit `[batch, 1]` against the accuracy `[batch]`.
+    """
 
     name = "generalization"
     title = "CNN generalization"
@@ -27,7 +30,8 @@ class Generalization(Task):
         return functional.binary_cross_entropy_with_logits(predictions[:, 0], targets)
 
     def outcome(self, predictions: Tensor, targets: Tensor) -> Outcome:
-        # In float64, where the last bits, which differ between places in memory, are lost: equal logits are equal predictions.
+        # The last bits of a sigmoid differ between places in memory. Rounding from float64 removes
+        # them, so that equal logits give equal predictions.
         return Outcome(
             predictions[:, 0].double().sigmoid().float().cpu().numpy(), targets.cpu().numpy()
         )
@@ -37,7 +41,7 @@ class Generalization(Task):
         return {"test_r2": metrics.get("r2").whole(test), "test_low": low, "test_high": high}
 
     def picture(self, predictions: Tensor, path: Path) -> None:
-        """Predicted against true."""
+        """Plot predicted against true accuracies."""
         from matplotlib.figure import Figure  # slow to import
 
         figure = Figure(figsize=(4, 4), layout="constrained")

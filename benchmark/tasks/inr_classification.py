@@ -1,4 +1,4 @@
-"""INR classification: which class the image belongs to that a SIREN encodes (NFN, arXiv:2302.14040, section 4.2)."""
+"""INR classification: the class of a SIREN's image (NFN, arXiv:2302.14040, section 4.2)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from benchmark.tasks.contract import Task
 
 
 class InrClassification(Task):
-    """Cross-entropy of logits `[batch, classes]` against labels `[batch]`; accuracy."""
+    """Prediction of an image's class, ranked by accuracy.
+
+    The loss is the cross-entropy of logits `[batch, classes]` against labels `[batch]`.
+    """
 
     name = "inr-classification"
     title = "INR classification"

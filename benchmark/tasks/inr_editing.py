@@ -1,7 +1,8 @@
-"""INR editing: change a SIREN's weights so that it draws its image after a change (NFN, arXiv:2302.14040, section 4.3).
+"""INR editing: edits of a SIREN's image through its weights (NFN, arXiv:2302.14040, section 4.3).
 
-Loss and metric go through the rendering: the mean squared error, of values in [-1, 1], against the edited image. An editor makes k
-sets of weights, and what it draws is the mean of their k drawings (output capacity expansion, arXiv:2602.01083); mostly k is 1.
+Loss and metric are the mean squared error of the rendered image, with values in [-1, 1], against
+the edited image. An editor predicts k sets of weights, and its image is the mean of their k
+renderings (output capacity expansion, arXiv:2602.01083); usually k is 1.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ CEILING_STEPS, CEILING_NETWORKS = 1000, 200
 
 
 class InrEditing(Task):
-    """Edited weights `[batch, k, parameters]` against images `[batch, pixels]`."""
+    """Prediction of edited weights `[batch, k, parameters]`, ranked by mean squared error.
+
+    The targets are images `[batch, pixels]`.
+    """
 
     name = "inr-editing"
     title = "INR editing"
@@ -36,7 +40,7 @@ class InrEditing(Task):
         return self.dataset.splits[split].targets.float() / 127.5 - 1
 
     def draw(self, weights: Tensor) -> Tensor:
-        """What `[batch, k, parameters]` draw on average: `[batch, pixels]`."""
+        """Render the mean image `[batch, pixels]` of weights `[batch, k, parameters]`."""
         coordinates = siren.grid(*self.dataset.manifest.image, device=weights.device)
         drawn = siren.render(self.dataset.spec, weights.flatten(0, 1), coordinates)
         return drawn.unflatten(0, weights.shape[:2]).mean(dim=1).flatten(1)
@@ -61,8 +65,12 @@ class InrEditing(Task):
         return {"test_psnr": float(siren.psnr(torch.from_numpy(test.predictions)).mean())}
 
     def references(self) -> Mapping[str, float]:
-        """test_fit: the error of the unedited INRs against their own images, which fitting alone costs. test_ceiling: the error of
-        the first 200 of them fitted to the edited images directly, by 1,000 Adam steps: what these networks can draw.
+        """Compute the error that fitting alone costs and the error that these networks can reach.
+
+        Returns:
+            test_fit: Error of the unedited INRs against their own images.
+            test_ceiling: Error of the first 200 of them after 1,000 steps of Adam that fit them
+                directly to the edited images.
         """
         test, spec = self.dataset.splits["test"], self.dataset.spec
         coordinates = siren.grid(*self.dataset.manifest.image)
@@ -75,7 +83,7 @@ class InrEditing(Task):
         return {"test_fit": float(fit.mean()), "test_ceiling": float(errors.mean())}
 
     def picture(self, predictions: Tensor, path: Path) -> None:
-        """The first test networks: what they draw, what is wanted, what the editor makes of them."""
+        """Save the images of the first test networks: input, target and output."""
         image, test = self.dataset.manifest.image, self.dataset.splits["test"]
         channels = self.dataset.spec.neurons[-1]
         drawings = {

@@ -1,4 +1,4 @@
-"""Sine frequency: which wave sin(b x) a SIREN computes (Navon et al., arXiv:2301.12780, section 7)."""
+"""Sine frequency: the b of a SIREN's wave sin(b x) (Navon et al., arXiv:2301.12780, section 7)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from benchmark.tasks.contract import Task
 
 
 class SineFrequency(Task):
-    """Squared error of b, `[batch, 1]` against `[batch]`; modules predict it standardised over the training networks."""
+    """Prediction of the frequency b, ranked by mean squared error.
+
+    Modules predict `[batch, 1]`, standardised over the training networks; targets are `[batch]`.
+    """
 
     name = "sine-frequency"
     title = "Sine frequency"
