@@ -4,41 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from helpers import CPU, HANGS, benchmark, run_of, start, wait_for
 
 from benchmark.record import schema as records
+from benchmark.runs import launch
+from benchmark.runs.display import Display
+from benchmark.runs.fit import checkpoint_path
+from benchmark.runs.plan import plan
+from benchmark.suites.protocol import Protocol
 
-ROOT = Path(__file__).resolve().parent.parent
 ONE = ("--datasets", "fashion-inr-mini", "--methods", "mlp-augmented", "--seeds", "0")
+LONG = Protocol(steps=10**6, batch_size=8, warmup_steps=2, evaluations=10**4, clip=1.0)
+"""More than anybody waits for: only what stops it ends it."""
 RECORD = Path("mini/inr-classification/fashion-inr-mini/mlp-augmented/seed-0.json")
-
-
-def start(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "benchmark", *arguments]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True
-    )
-
-
-def benchmark(*arguments: str) -> tuple[int, str, str]:
-    process = start(*arguments)
-    output, errors = process.communicate(timeout=300)
-    return process.returncode, output, errors
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +63,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
 ) -> None:
     process = start("run", "inr-classification", *ONE, "--results", str(tmp_path))
     checkpoint = (tmp_path / RECORD).with_suffix(".checkpoint")
-    wait_for(checkpoint.exists)
+    wait_for(checkpoint.exists, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (tmp_path / RECORD).exists()
@@ -89,45 +73,58 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
     assert (resumed.metrics, resumed.curve) == (whole.metrics, whole.curve)
 
 
-def test_an_interrupt_stops_in_time_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_an_interrupt_stops_and_says_how_to_go_on(tmp_path: Path) -> None:
     process = start("run", "inr-classification", *ONE, "--results", str(tmp_path))
-    wait_for((tmp_path / RECORD).with_suffix(".checkpoint").exists)
+    wait_for((tmp_path / RECORD).with_suffix(".checkpoint").exists, process)
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=HANGS)
+    assert "Traceback" not in errors
     assert process.returncode == 130
     assert "the same command goes on from here" in errors
-    assert "Traceback" not in errors
 
 
-def test_minutes_end_a_run_at_a_checkpoint(finished: tuple[Path, str, str], tmp_path: Path) -> None:
+def test_no_minutes_end_a_run_that_goes_on_to_the_same_bits(
+    finished: tuple[Path, str, str], tmp_path: Path
+) -> None:
     arguments = ("run", "inr-classification", *ONE, "--results", str(tmp_path))
-    status, _, errors = benchmark(*arguments, "--minutes", "0.1")
+    status, _, errors = benchmark(*arguments, "--minutes", "0")
     assert status == 3, errors
     assert "1 runs are not done; the same command goes on from here" in errors
     assert "Traceback" not in errors
-    assert (tmp_path / RECORD).with_suffix(".checkpoint").exists()
+    assert not (tmp_path / RECORD).exists()
     status, _, errors = benchmark(*arguments)
     assert status == 0, errors
     whole, resumed = records.read(finished[0] / RECORD), records.read(tmp_path / RECORD)
     assert (resumed.metrics, resumed.curve) == (whole.metrics, whole.curve)
 
 
-def test_changed_settings_are_run_again(finished: tuple[Path, str, str]) -> None:
-    from benchmark.runs.execute import plan
-    from benchmark.runs.launch import outstanding
+def test_a_run_that_is_stopped_leaves_a_checkpoint_at_that_step(tmp_path: Path) -> None:
+    """In a worker process, as `--minutes` stops it, but by what is seen on disk."""
+    run = run_of("mini/inr-classification/fashion-inr-mini/mlp/0", LONG)
+    checkpoint = checkpoint_path(run, tmp_path)
+    with Display([run]) as display:
+        made = launch.execute_all([run], tmp_path, CPU, 1, display, checkpoint.exists)
+    assert made == []
+    stopped = torch.load(checkpoint, weights_only=True)["progress"]["step"]
+    assert 0 < stopped < LONG.steps
+    assert not (tmp_path / run.path).exists()
 
-    results = finished[0]
+
+def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Path) -> None:
+    shutil.copytree(finished[0], tmp_path / "results")
+    results = tmp_path / "results"
     runs = plan("mini", "inr-classification", ["fashion-inr-mini"], ["mlp-augmented"], [0])
-    assert [len(part) for part in outstanding(runs, results, rerun=False)] == [0, 1, 0]
-    assert [len(part) for part in outstanding(runs, results, rerun=True)] == [1, 0, 0]
+
+    def counts(rerun: bool = False) -> tuple[int, int, int]:
+        found = launch.standing(runs, results, rerun)
+        return len(found.todo), len(found.done), len(found.stale)
+
+    assert counts() == (0, 1, 0)
+    assert counts(rerun=True) == (1, 0, 0)
     data = json.loads((results / RECORD).read_text())
-    try:
-        data["method"]["code_sha256"] = "0" * 64
-        (results / RECORD).write_text(json.dumps(data))
-        assert [len(part) for part in outstanding(runs, results, rerun=False)] == [1, 0, 1]
-    finally:
-        records.write(runs_record := records.read(results / RECORD), results)
-        assert runs_record.seed == 0
+    data["method"]["code_sha256"] = "0" * 64
+    (results / RECORD).write_text(json.dumps(data))
+    assert counts() == (1, 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -142,13 +139,16 @@ def test_changed_settings_are_run_again(finished: tuple[Path, str, str]) -> None
         (("run", "inr-classification", "--methods", "gpt"), "unknown method 'gpt'; known:"),
         (
             ("run", "inr-classification", "--methods", "mlp@mixed"),
-            "unknown arm 'mixed'; known: permuted, aligned, random-targets",
+            "unknown arm 'mixed'; known: aligned, permuted, random-targets",
         ),
         (("run", "inr-classification", "--methods", ","), "a list of names is empty"),
         (("run", "inr-classification", "--seeds", "-1"), "seed -1 is negative"),
         (("run", "inr-classification", "--seeds", "0,1,0"), "seed 0 is given twice"),
         (("run", "inr-classification", "--seeds", "one"), "seeds are whole numbers"),
-        (("run", "inr-classification", "--device", "tpu9"), "device 'tpu9' is not to be had here"),
+        (
+            ("run", "inr-classification", "--device", "tpu9"),
+            "device 'tpu9' is not available on this machine",
+        ),
         (("run", "inr-classification", "--workers", "0"), "Invalid value for '--workers'"),
         (("run", "inr-classification", "--results", "/dev/null/x"), "cannot write to /dev/null/x"),
         (

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import baselines
-from benchmark.datasets import catalog, listing, storage
+from benchmark.datasets import listing, storage
 from benchmark.methods import Problem
 from nft import siren
 from nft.inr2array import AdditiveHyperNetwork, HyperNetwork, Inr2Array, PatchRenderer

@@ -8,15 +8,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import SPECS
 from torch import Tensor, nn
 
-from benchmark import methods
+import baselines
+from benchmark import arms, suites
 from benchmark.checks import new_method as scaffold
+from benchmark.datasets import catalog
 from benchmark.errors import UserError
-from leaderboard.archive import provenance
+from benchmark.methods import Problem
+from benchmark.record.cell import Entrant
+from benchmark.suites import settings
 from nft.network import NetworkSpec
 
-METHODS = methods.registry()
+METHODS = baselines.registry()
 
 
 class BothStages(nn.Module):
@@ -31,16 +36,15 @@ class BothStages(nn.Module):
 
 
 def build(name: str, spec: NetworkSpec, outputs: int = 4) -> nn.Module:
-    problem = methods.Problem(
-        spec, outputs, *spec.statistics(torch.randn(20, spec.parameters)), (8, 8)
-    )
-    method = methods.make(name, next(iter(METHODS[name].suites)), "")
+    problem = Problem(spec, outputs, *spec.statistics(torch.randn(20, spec.parameters)), (8, 8))
+    row = METHODS[name]
+    variant = row.variant
+    sizes = {**(row.method.mini or {}), **((variant and variant.mini) or {})}
+    method = row.method(**sizes | (dict(variant.fields) if variant else {}))
     if (reason := method.skip(problem)) is not None:
         pytest.skip(reason)
-    module = method.build(problem)
-    if isinstance(method, methods.TwoStageMethod):
-        return BothStages(method.build_encoder(problem), module)
-    return module
+    modules = [stage.build(problem) for stage in method.stages]
+    return modules[0] if len(modules) == 1 else BothStages(*modules)
 
 
 def test_the_expected_methods_are_there() -> None:
@@ -54,12 +58,12 @@ def test_invariance_is_what_the_method_says(name: str, spec: NetworkSpec) -> Non
     predictions = module(flat)
     order = spec.random_permutations()
     permuted, wanted = module(spec.permute(flat, order)), predictions
-    if METHODS[name].edits:
+    if METHODS[name].method.edits:
         assert predictions.shape[::2] == (3, spec.parameters)
         wanted = spec.permute(predictions, order)
     else:
         assert predictions.shape == (3, 4)
-    assert torch.allclose(permuted, wanted, atol=1e-6, rtol=0) == METHODS[name].invariant
+    assert torch.allclose(permuted, wanted, atol=1e-6, rtol=0) == METHODS[name].method.invariant
     torch.testing.assert_close(module(flat[:1]), predictions[:1])
 
 
@@ -72,7 +76,7 @@ def test_every_parameter_learns(name: str, spec: NetworkSpec) -> None:
     outputs = module(flat)
     loss = (
         outputs.square().mean()
-        if METHODS[name].edits
+        if METHODS[name].method.edits
         else nn.functional.cross_entropy(outputs, torch.arange(8) % 4)
     )
     if isinstance(module, BothStages):
@@ -82,8 +86,10 @@ def test_every_parameter_learns(name: str, spec: NetworkSpec) -> None:
     assert not idle
 
 
+@pytest.mark.parametrize("kind", ["siren", "cnn-flattened"])
 @pytest.mark.parametrize("name", METHODS)
-def test_modules_compile_whole(name: str, spec: NetworkSpec) -> None:
+def test_modules_compile_whole(name: str, kind: str) -> None:
+    spec = SPECS[kind]
     torch._dynamo.reset()
     module, flat = build(name, spec).eval(), torch.randn(2, spec.parameters)
     compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
@@ -92,42 +98,77 @@ def test_modules_compile_whole(name: str, spec: NetworkSpec) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_describe_themselves(name: str) -> None:
-    method = METHODS[name]
-    assert method.title
-    assert method.paper
-    assert method.__doc__
-    for suite in method.suites:
-        made = methods.make(name, *(suite.split("/") if "/" in suite else (suite, "")))
-        assert asdict(made).items() >= method.suites[suite].items()
-        with pytest.raises(FrozenInstanceError):
-            made.learning_rate = 1.0
+    row = METHODS[name]
+    assert row.title
+    assert row.paper
+    assert row.method.__doc__
+    assert row.source
+    method = row.method()
+    with pytest.raises(FrozenInstanceError):
+        method.learning_rate = 1.0
+
+
+PLACES = [
+    (suite.name, task, dataset)
+    for suite in suites.registry().values()
+    for task, chosen in suite.tasks.items()
+    for dataset in chosen.datasets
+]
+
+
+@pytest.mark.parametrize(("suite", "task", "dataset"), PLACES)
+def test_every_row_resolves_in_every_suite(suite: str, task: str, dataset: str) -> None:
+    """What mini sizes, variants and settings files set are fields of their methods."""
+    members = [row for row in METHODS.values() if row.is_in(suite, task)]
+    assert members
+    for row in members:
+        asked = settings.read(suites.get(suite).settings, row.name)
+        values = asdict(row.make(suite, task, dataset))
+        assert not asked or asked.of(task, dataset).items() <= values.items()
+        assert not row.variant or row.variant.fields.items() <= values.items()
+
+
+def test_suites_name_what_there_is() -> None:
+    for suite in suites.registry().values():
+        assert (settings.FOLDER / suite.settings).is_dir()
+        for task, chosen in suite.tasks.items():
+            listed = (*(chosen.methods or ()), *chosen.core, *chosen.controls)
+            for entrant in map(Entrant.parse, listed):
+                assert task in baselines.get(entrant.method).method.tasks
+                arms.get(entrant.arm)
+            for dataset in chosen.datasets:
+                catalog.entry(dataset)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(settings.FOLDER.glob("*/*")), ids=lambda path: "/".join(path.parts[-2:])
+)
+def test_settings_files_are_of_suites_methods_and_tasks(path: Path) -> None:
+    suite = suites.get(path.parent.name)
+    row = baselines.get(path.stem)
+    content = settings.read(suite.settings, row.name)
+    assert path.suffix == ".toml"
+    for task in {*content.tasks, *content.datasets}:
+        assert task in suite.tasks
+        assert row.is_in(suite.name, task)
+        assert set(content.datasets[task]) <= set(suite.tasks[task].datasets)
+
+
+def test_a_malformed_settings_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mini").mkdir()
+    monkeypatch.setattr(settings, "FOLDER", tmp_path)
+    for number, text in enumerate(("[[", "learning_rate = 1", "log_sha256 = 'x'", "[a]\nb = [1]")):
+        path = tmp_path / f"mini/wrong-{number}.toml"
+        path.write_text(text)
+        with pytest.raises(UserError, match=f"wrong-{number}.toml: no settings of a method"):
+            settings.read("mini", path.stem)
 
 
 def test_an_unknown_method_is_named() -> None:
     with pytest.raises(UserError, match=r"unknown method 'nfd'; known: .*nft"):
-        methods.make("nfd", "mini", "generalization")
-
-
-def test_the_code_hash_follows_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def digest(files: dict[str, str]) -> str | None:
-        provenance.code_sha256.cache_clear()
-        for name, text in files.items():
-            (tmp_path / name).parent.mkdir(exist_ok=True)
-            (tmp_path / name).write_text(text)
-        return provenance.code_sha256("baselines/mine.py")
-
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
-    assert digest({}) is None
-    first = digest(
-        {
-            "baselines/mine.py": "from nft.layers import x",
-            "nft/layers.py": "x = 1",
-            "nft/other.py": "y = 1",
-        }
-    )
-    assert digest({"nft/other.py": "y = 2"}) == first
-    assert digest({"nft/layers.py": "x = 2"}) != first
-    provenance.code_sha256.cache_clear()
+        baselines.get("nfd")
 
 
 def test_a_new_methods_file_works(
@@ -137,7 +178,7 @@ def test_a_new_methods_file_works(
     monkeypatch.syspath_prepend(tmp_path)
     made = import_module(path.stem).BrandNew
     flat = torch.randn(3, spec.parameters, dtype=torch.float64)
-    module = made().build(methods.Problem(spec, 4, *spec.statistics(flat), (6, 6))).double().eval()
+    module = made().build(Problem(spec, 4, *spec.statistics(flat), (6, 6))).double().eval()
     torch.testing.assert_close(
         module(spec.permute(flat, spec.random_permutations(3))), module(flat)
     )

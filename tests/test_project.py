@@ -3,46 +3,157 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator, Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from helpers import PACKAGES, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("nft", "baselines", "benchmark", "leaderboard")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 
-def imports(path: Path) -> set[str]:
-    """Modules of this project that a file imports."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {module_of(path): path for path in MODULES}
+
+
+def imports(path: Path, top: bool = False) -> set[str]:
+    """Modules of this project that a file imports, or that it imports at its top, when loaded."""
+    tree, found = parse(path), set()
+    for node in at_top(tree) if top else ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
+            parts = {f"{node.module}.{alias.name}" for alias in node.names}
+            # `from nft import siren` loads a module, `from nft.siren import fit` a part of one.
+            found |= (parts & NAMES.keys()) | ({node.module} if parts - NAMES.keys() else set())
     return {name for name in found if name.split(".")[0] in PACKAGES}
+
+
+def at_top(tree: ast.AST) -> Iterator[ast.stmt]:
+    """The statements that loading a module runs, less what only type checkers read."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.stmt):
+            yield node
+        yield from at_top(node)
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+ALLOWED = {
+    "nft": ("nft",),
+    "baselines": (
+        "nft",
+        "baselines",
+        "benchmark.methods",
+        "benchmark.plugins",
+        "benchmark.suites",
+        "benchmark.errors",
+    ),
+    "benchmark": ("nft", "baselines", "benchmark"),
+    "leaderboard": (
+        "leaderboard",
+        "benchmark.record",
+        "benchmark.suites",
+        "benchmark.errors",
+        "benchmark.datasets.listing",
+    ),
+}
+COMMAND_LINE = "benchmark/__main__.py"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_run_one_way(path: Path) -> None:
-    """nft knows nobody, the baselines know nft and the contract, the leaderboard knows nobody."""
-    package = path.relative_to(ROOT).parts[0]
-    allowed = {
-        "nft": ("nft",),
-        "baselines": ("nft", "baselines", "benchmark.methods"),
-        "benchmark": ("nft", "baselines", "benchmark", "leaderboard"),
-        "leaderboard": ("leaderboard",),
-    }[package]
+    """nft knows nobody, the baselines know nft and the contract, the leaderboard the records; only
+    the command line of the benchmark knows the leaderboard.
+    """
+    place = path.relative_to(ROOT)
+    allowed = ALLOWED[place.parts[0]]
+    allowed += ("leaderboard",) if place.as_posix() == COMMAND_LINE else ()
+    names = imports(path) - {"benchmark"}
     strangers = {
-        name
-        for name in imports(path)
-        if not any(f"{name}.".startswith(f"{known}.") for known in allowed)
+        name for name in names if not any(f"{name}.".startswith(f"{known}.") for known in allowed)
     }
     assert not strangers
+
+
+def test_no_module_waits_for_one_that_waits_for_it() -> None:
+    graph = {
+        name: (imports(path, top=True) & NAMES.keys()) - {name} for name, path in NAMES.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail("a cycle of imports: " + " -> ".join(reversed(error.args[1])))
+
+
+OTHERS = {"leaderboard": ("benchmark", "baselines"), "benchmark": ("leaderboard",)}
+
+
+def paths_into(tree: ast.AST, others: Sequence[str]) -> list[str]:
+    """File paths that are built from the names of other packages."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            parts = [node.left, node.right]
+        elif isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            if name.split(".")[-1] not in ("Path", "joinpath", "join", "glob", "rglob"):
+                continue
+            parts = node.args
+        else:
+            continue
+        for part in parts:
+            text = part.value if isinstance(part, ast.Constant) else None
+            if isinstance(text, str) and text.split("/")[0] in others:
+                found.append(ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize("package", OTHERS)
+def test_no_package_reaches_into_anothers_files(package: str) -> None:
+    found = {
+        str(path.relative_to(ROOT)): paths
+        for path in (ROOT / package).rglob("*.py")
+        if (paths := paths_into(parse(path), OTHERS[package]))
+    }
+    assert not found
+
+
+def test_what_can_be_made_is_not_subclassed() -> None:
+    """Whoever wants a variant of a class makes it of parts: only abstract classes have children."""
+    classes = {
+        value
+        for name in NAMES
+        if name.split(".")[0] in ("nft", "baselines")
+        or name.startswith(("benchmark.methods", "benchmark.tasks", "benchmark.arms"))
+        for value in vars(importlib.import_module(name)).values()
+        if isinstance(value, type) and value.__module__.split(".")[0] in PACKAGES
+    }
+    subclassed = {
+        base
+        for child in classes
+        for base in child.__bases__
+        if base.__module__.split(".")[0] in PACKAGES
+    }
+    assert subclassed
+    assert not [base.__qualname__ for base in subclassed if not inspect.isabstract(base)]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -56,7 +167,8 @@ def test_public_names_are_documented(path: Path) -> None:
 
 
 def test_the_leaderboard_never_imports_torch() -> None:
-    code = "import sys, leaderboard.site, leaderboard.review, leaderboard.__main__; sys.exit('torch' in sys.modules)"
+    names = ", ".join(name for name in NAMES if name.startswith("leaderboard"))
+    code = f"import sys, {names}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

@@ -11,7 +11,7 @@ from helpers import ROOT, example
 from helpers import example_record as make
 
 from benchmark.record import schema as records
-from benchmark.record.schema import Record, RecordError
+from benchmark.record.schema import RecordError
 
 
 def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:

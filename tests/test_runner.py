@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
+from helpers import CPU, FEW, run_of
 from torch import Tensor, nn
 
-from benchmark import methods
-from benchmark.methods import Method, Problem
+import baselines
+from benchmark import suites
+from benchmark.errors import UserError
+from benchmark.methods import FittedModule, Method, Problem
 from benchmark.record import schema as records
 from benchmark.record.schema import Record
-from benchmark.runs import execute as runner
-from benchmark.runs.training import Protocol
-
-PROTOCOL = Protocol(steps=20, batch_size=8, warmup_steps=2, evaluations=2, clip=1.0)
+from benchmark.runs.execute import execute, is_current
+from benchmark.runs.plan import plan
+from benchmark.runs.training import Monitor
 
 
 @dataclass(frozen=True)
@@ -51,27 +53,17 @@ class Explodes(nn.Module):
 
 
 @pytest.fixture
-def odd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[object]:
-    def run(deed: str, seed: int = 0) -> Record:
-        monkeypatch.setattr(methods, "registry", lambda: {"odd": Odd})
-        monkeypatch.setattr(Odd, "suites", {"mini": {"deed": deed}})
-        made = runner.Run(
-            "mini",
-            "inr-classification",
-            "fashion-inr-mini",
-            "permuted",
-            "odd",
-            seed,
-            PROTOCOL,
-            PROTOCOL,
-        )
-        record = runner.execute(made, tmp_path, torch.device("cpu"), 1, lambda _: None)
-        assert records.read(tmp_path / made.path) == record
+def odd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Record]:
+    monkeypatch.setattr(baselines, "registry", lambda: {"odd": baselines.Row(Odd)})
+
+    def make(deed: str, seed: int = 0) -> Record:
+        monkeypatch.setattr(Odd, "mini", {"deed": deed})
+        run = run_of(f"mini/inr-classification/fashion-inr-mini/odd/{seed}")
+        record = execute(run, tmp_path, CPU, 1, Monitor())
+        assert records.read(tmp_path / run.path) == record
         return record
 
-    threads = torch.get_num_threads()
-    yield run
-    torch.set_num_threads(threads)
+    return make
 
 
 @pytest.mark.parametrize(
@@ -88,7 +80,7 @@ def odd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[object]:
     ],
 )
 def test_what_goes_wrong_is_recorded(
-    odd: object, tmp_path: Path, deed: str, status: str, reason: str
+    odd: Callable[..., Record], tmp_path: Path, deed: str, status: str, reason: str
 ) -> None:
     record = odd(deed)
     assert (record.status, record.reason) == (status, reason)
@@ -97,7 +89,7 @@ def test_what_goes_wrong_is_recorded(
     assert not list(tmp_path.rglob("*.checkpoint"))
 
 
-def test_the_same_seed_gives_the_same_record(odd: object) -> None:
+def test_the_same_seed_gives_the_same_record(odd: Callable[..., Record]) -> None:
     first, again, other = odd(""), odd(""), odd("", seed=1)
     assert (first.metrics, first.curve) == (again.metrics, again.curve)
     assert first.curve != other.curve
@@ -109,12 +101,12 @@ def test_the_same_seed_gives_the_same_record(odd: object) -> None:
 
 
 def test_the_mini_suite_is_whole() -> None:
-    runs = runner.plan("mini", "inr-classification")
-    entrants = {run.entrant for run in runs}
+    runs = plan("mini", "inr-classification")
+    entrants = {str(run.cell.entrant) for run in runs}
     assert "mlp@random-targets" in entrants
     assert {"mlp", "mlp@aligned", "mlp-augmented", "nfn-hnp", "nfn-np", "nft"} <= entrants
     assert len(runs) == len({run.path for run in runs}) == 2 * 3 * len(entrants)
-    order = [(run.seed, run.dataset, run.entrant) for run in runs]
+    order = [(run.cell.seed, run.cell.dataset, str(run.cell.entrant)) for run in runs]
     for seed in range(3):
         shared = order.index((seed, "mnist-inr-mini", "inr2array-mlp"))
         assert shared > order.index((seed, "fashion-inr-mini", "nft"))
@@ -122,20 +114,18 @@ def test_the_mini_suite_is_whole() -> None:
 
 def test_a_two_stage_method_shares_its_encoder(tmp_path: Path) -> None:
     """Trained once, told with its costs and its picture, and found again by a method with another classifier."""
-    few = Protocol(steps=20, batch_size=8, warmup_steps=2, evaluations=2, clip=1.0)
     made = {}
     for method in ("inr2array", "inr2array-mlp"):
-        run = runner.Run(
-            "mini", "inr-classification", "fashion-inr-mini", "permuted", method, 0, PROTOCOL, few
-        )
+        run = run_of(f"mini/inr-classification/fashion-inr-mini/{method}/0")
         steps: list[int] = []
-        made[method] = runner.execute(run, tmp_path, torch.device("cpu"), 1, steps.append)
+        made[method] = execute(run, tmp_path, CPU, 1, Monitor(step=steps.append))
         assert made[method].status == "finished", made[method].reason
         assert steps[-1] == run.steps == 40
-        assert (tmp_path / run.path.with_suffix(".png")).stat().st_size > 1000
-        assert runner.is_current(run, made[method])
-        other = replace(run, encoder_protocol=few.model_copy(update={"steps": 30}))
-        assert not runner.is_current(other, made[method])
+        picture = tmp_path / run.path.with_suffix(".reconstructions.png")
+        assert picture.stat().st_size > 1000
+        assert is_current(run, made[method])
+        other = replace(run, encoder_protocol=FEW.model_copy(update={"steps": 30}))
+        assert not is_current(other, made[method])
     first, second = (made[method].encoder for method in made)
     assert (first.from_cache, second.from_cache) == (False, True)
     assert first == second.model_copy(update={"from_cache": False})
@@ -145,9 +135,85 @@ def test_a_two_stage_method_shares_its_encoder(tmp_path: Path) -> None:
     # A damaged cache costs its time and nothing else.
     (kept,) = tmp_path.glob("cache/*.arrays")
     kept.write_bytes(kept.read_bytes()[:1000])
-    again = runner.execute(run, tmp_path, torch.device("cpu"), 1, steps.append)
+    again = execute(run, tmp_path, CPU, 1, Monitor())
     assert again.encoder.from_cache is False
     assert (again.metrics, again.curve) == (
         made["inr2array-mlp"].metrics,
         made["inr2array-mlp"].curve,
     )
+
+
+class Nearest(FittedModule):
+    """The label of the nearest training network."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.register_buffer("weights", torch.zeros(1, 1))
+        self.register_buffer("labels", torch.zeros(1, dtype=torch.long))
+
+    def fit(self, weights: Tensor, targets: Tensor, seed: int) -> None:
+        self.weights, self.labels = weights, targets
+
+    def forward(self, flat: Tensor) -> Tensor:
+        width = min(flat.shape[1], self.weights.shape[1])
+        place = torch.cdist(flat[:, :width], self.weights[:, :width]).argmin(dim=1)
+        return nn.functional.one_hot(self.labels[place], self.outputs).float()
+
+
+@dataclass(frozen=True)
+class Neighbour(Method):
+    """Is fitted in one go."""
+
+    name = "neighbour"
+    title = "Neighbour"
+    paper = "none"
+    invariant = False
+    mini = {}
+
+    def build(self, problem: Problem) -> nn.Module:
+        return Nearest(problem.outputs)
+
+
+def test_what_is_fitted_in_one_go_leaves_a_whole_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baselines, "registry", lambda: {"neighbour": baselines.Row(Neighbour)})
+    seeds: list[int] = []
+    original = Nearest.fit
+
+    def fit(self: Nearest, weights: Tensor, targets: Tensor, seed: int) -> None:
+        seeds.append(seed)
+        original(self, weights, targets, seed)
+
+    monkeypatch.setattr(Nearest, "fit", fit)
+    runs = [
+        run_of(f"mini/inr-classification/fashion-inr-mini/neighbour@aligned/{seed}")
+        for seed in (0, 1)
+    ]
+    made = [execute(run, tmp_path, CPU, 1, Monitor()) for run in runs]
+    for run, record in zip(runs, made, strict=True):
+        assert record.status == "finished", record.reason
+        assert record.curve == []
+        assert record.method.parameters == 0
+        assert record.metrics["test"] > 0.15  # of ten classes
+        assert record.cost.training_seconds >= 0
+        assert records.read(tmp_path / run.path) == record
+        assert is_current(run, record) is False  # its code is outside the project
+    assert seeds == [run.seed_for("order of epoch 0") for run in runs]
+    assert seeds[0] != seeds[1]
+    assert not list(tmp_path.rglob("*checkpoint"))
+
+
+def test_the_core_is_one_seed_of_a_suites_own_choice() -> None:
+    """As `benchmark run --core` asks for it."""
+    runs = plan("mini", "inr-classification", None, ["core"], [0])
+    entrants = {str(run.cell.entrant) for run in runs}
+    assert entrants == set(suites.get("mini").tasks["inr-classification"].core)
+    assert "mlp@aligned" in entrants
+    assert {run.cell.seed for run in runs} == {0}
+    assert len(runs) == len(entrants) * 2
+    more = plan("mini", "inr-classification", ["mnist-inr-mini"], ["core", "mlp"], [0])
+    assert {str(run.cell.entrant) for run in more} == entrants
+    with pytest.raises(UserError, match="names no core of methods for sine-frequency"):
+        plan("mini", "sine-frequency", None, ["core"], [0])
