@@ -1,1 +1,1 @@
-"""Weight-space datasets: the catalogue, the storage format, the recipes that build them, and their arms."""
+"""Weight-space datasets: catalogue, storage format, recipes and importers."""

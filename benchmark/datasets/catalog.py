@@ -20,14 +20,17 @@ from benchmark.errors import UserError
 class Entry(BaseModel):
     """One dataset of `catalog.toml`.
 
-    It is made by a recipe, or brought by an importer from files that its authors published. fingerprint: of its weights, which
-    every copy must have; None where no copy has been made yet. published: None where it is not on the Hub.
+    A recipe makes it, or an importer reads it from files that its authors published.
+
+    images: None for networks that have nothing to do with images.
+    fingerprint: of its weights, the same in every copy; None where there is no copy yet.
+    published: its place on the Hub; None where it is not there.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     title: str
-    images: ImageSource | None  # None for networks that know no images
+    images: ImageSource | None
     recipe: InrRecipe | ZooRecipe | SineRecipe | None
     importer: Importer | None = Field(discriminator="format")
     fingerprint: str | None = Field(pattern="^[0-9a-f]{64}$")

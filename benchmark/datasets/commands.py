@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,6 +11,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from tabulate import tabulate
 
 from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmark.datasets.catalog import Entry
+    from benchmark.datasets.storage import Manifest
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Weight-space datasets.")
 
@@ -25,21 +29,18 @@ Mirror = Annotated[
 
 @app.command("list")
 def list_all() -> None:
-    """Print every dataset of the catalogue, its size, and where it is to be had."""
+    """Print every dataset of the catalogue, its size, and where it is available."""
     from benchmark.datasets import catalog, locate
 
     rows = []
     for name, entry in catalog.catalog().items():
-        found = locate.local(entry)
-        to_make = "build it" if entry.recipe else "import it"
-        place = (
-            f"here: {found.origin}"
-            if found
-            else "on the Hub"
-            if entry.published
-            else f"not published: {to_make}"
-        )
         recipe = entry.recipe
+        if copy := locate.local(entry):
+            place = f"here: {copy.origin}"
+        elif entry.published:
+            place = "on the Hub"
+        else:
+            place = f"not published: {'build' if recipe else 'import'} it"
         sizes = (f"{recipe.networks:,}", f"{recipe.spec.parameters:,}") if recipe else ("", "")
         rows.append((name, *sizes, place))
     headers = ("dataset", "networks", "parameters", "where")
@@ -55,12 +56,12 @@ def list_all() -> None:
 
 @app.command()
 def pull(name: Name, hub_mirror: Mirror = None) -> None:
-    """Bring a dataset onto this machine and verify it; an interrupted download goes on where it was."""
+    """Download a dataset, or what is missing of it, and verify it."""
     from benchmark.datasets import catalog, locate
 
-    found = locate.pull(catalog.entry(name), hub_mirror)
+    copy = locate.pull(catalog.entry(name), hub_mirror)
     dataset, _ = locate.load(name, hub_mirror)
-    typer.echo(f"{found.folder}: {found.origin}, fingerprint {dataset.manifest.fingerprint}")
+    typer.echo(f"{copy.folder}: {copy.origin}, fingerprint {dataset.manifest.fingerprint}")
 
 
 @app.command()
@@ -74,10 +75,14 @@ def build(
         str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")
     ] = "auto",
     limit: Annotated[
-        int | None, typer.Option(min=1, help="About that many networks only: a dataset of its own.")
+        int | None,
+        typer.Option(min=1, help="Build about that many networks, as a dataset of its own."),
     ] = None,
 ) -> None:
-    """Make a dataset from its source images. An interrupted build goes on from its last whole shard."""
+    """Build a dataset, or what is missing of it, by its recipe.
+
+    An interrupted build goes on from its last whole shard. One that is complete is verified.
+    """
     from benchmark.datasets import build as builder
     from benchmark.datasets import catalog, locate
     from benchmark.runs.environment import resolve_device
@@ -85,23 +90,28 @@ def build(
     entry = catalog.entry(name)
     if entry.recipe is None:
         raise UserError(
-            f"{name} has no recipe; python -m benchmark datasets import {name} FOLDER reads the published files"
+            f"{name} has no recipe; to read the published files: "
+            f"python -m benchmark datasets import {name} FOLDER"
         )
     if limit:
-        changed = {
+        update = {
             "name": f"{name}-first-{limit}",
             "recipe": entry.recipe.limited(limit),
             "fingerprint": None,
         }
-        entry = entry.model_copy(update=changed)
+        entry = entry.model_copy(update=update)
+    folder = output or locate.cache_folder() / "datasets" / entry.name
+    if (folder / "manifest.json").exists():
+        manifest = builder.verify(entry, folder)
+        typer.echo(f"{folder}: built already, and whole; fingerprint {manifest.fingerprint}")
+        _check_fingerprint(entry, manifest)
+        return
+    _check_folder(folder)
     mirror = locate.mirror_folder(hub_mirror)
-    folder = _new_folder(output or locate.cache_folder() / "datasets" / entry.name)
     where = resolve_device(device)
-    entry.recipe.examples(entry.images, mirror)  # images that cannot be had are found now
-    typer.echo(
-        f"{entry.recipe.networks:,} networks, about {_duration(builder.estimate(entry, where))} here",
-        err=True,
-    )
+    entry.recipe.examples(entry.images, mirror)  # fails now if images are missing, not later
+    seconds = builder.estimate(entry, where)
+    typer.echo(f"{entry.recipe.networks:,} networks, about {_duration(seconds)} here", err=True)
     columns = (
         TextColumn("fitting networks"),
         BarColumn(),
@@ -118,10 +128,7 @@ def build(
         typer.echo("interrupted; the same command goes on from the last whole shard", err=True)
         raise typer.Exit(130) from None
     typer.echo(f"{folder}: fingerprint {manifest.fingerprint}")
-    if entry.fingerprint not in (None, manifest.fingerprint):
-        raise UserError(
-            f"the catalogue's {name} has fingerprint {entry.fingerprint}: these are other weights"
-        )
+    _check_fingerprint(entry, manifest)
 
 
 @app.command("import")
@@ -129,13 +136,16 @@ def import_published(
     name: Name,
     source: Annotated[
         Path,
-        typer.Argument(metavar="FOLDER", help="The folder that its authors published, unpacked."),
+        typer.Argument(metavar="FOLDER", help="The folder of the published files, unpacked."),
     ],
     output: Annotated[
         Path | None, typer.Option(help="Folder to write; by default the cache.")
     ] = None,
 ) -> None:
-    """Bring a published original into the one format, from files on this machine. Nothing in them is executed."""
+    """Convert published files on this machine into the benchmark's format.
+
+    No code in them is run.
+    """
     from benchmark.datasets import catalog, importers, locate
 
     entry = catalog.entry(name)
@@ -143,7 +153,13 @@ def import_published(
         raise UserError(
             f"{name} is not imported but built: python -m benchmark datasets build {name}"
         )
-    folder = _new_folder(output or locate.cache_folder() / "datasets" / name)
+    folder = output or locate.cache_folder() / "datasets" / name
+    if (folder / "manifest.json").exists():
+        raise UserError(
+            f"{folder} holds a dataset already; remove it to import it again, "
+            "or choose another --output"
+        )
+    _check_folder(folder)
     columns = (
         TextColumn("reading networks"),
         BarColumn(),
@@ -178,16 +194,15 @@ def verify(
             raise UserError(f"{target!r} is neither a dataset of the catalogue nor a folder")
         manifest = storage.verify(Path(target))
     else:
-        found = locate.local(catalog.entry(target))
-        if found is None:
+        entry = catalog.entry(target)
+        copy = locate.local(entry)
+        if copy is None:
             raise UserError(
-                f"{target} is not on this machine; bring it with: python -m benchmark datasets pull {target}"
+                f"{target} is not on this machine; "
+                f"to download it: python -m benchmark datasets pull {target}"
             )
-        manifest = storage.verify(found.folder)
-        if catalog.entry(target).fingerprint not in (None, manifest.fingerprint):
-            raise UserError(
-                f"{found.folder}: whole, but not the catalogue's {target}: its fingerprint differs"
-            )
+        manifest = storage.verify(copy.folder)
+        locate.check(entry, manifest, copy.folder)
     typer.echo(
         f"{manifest.name}: {manifest.rows:,} networks, whole; fingerprint {manifest.fingerprint}"
     )
@@ -203,25 +218,27 @@ def push(
         bool, typer.Option("--private", help="Create the repository as a private one.")
     ] = False,
 ) -> None:
-    """Publish a verified dataset on the Hub, and print what the catalogue must say of it."""
+    """Verify a dataset, publish it on the Hub, and print its lines for the catalogue."""
     from benchmark.datasets import hub, storage
 
     published = hub.publish(folder, repository, private=private)
     manifest = storage.read_manifest(folder)
     typer.echo(f'fingerprint = "{manifest.fingerprint}"')
-    typer.echo(
-        f'published = {{ repository = "{published.repository}", revision = "{published.revision}" }}'
-    )
+    place = f'repository = "{published.repository}", revision = "{published.revision}"'
+    typer.echo(f"published = {{ {place} }}")
 
 
-def _new_folder(folder: Path) -> Path:
-    if (folder / "manifest.json").exists():
-        raise UserError(
-            f"{folder} holds a dataset already; remove it to make it anew, or choose another --output"
-        )
+def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is no folder; choose another --output")
-    return folder
+        raise UserError(f"{folder} is not a folder; choose another --output")
+
+
+def _check_fingerprint(entry: Entry, manifest: Manifest) -> None:
+    if entry.fingerprint not in (None, manifest.fingerprint):
+        raise UserError(
+            f"the catalogue's {entry.name} has fingerprint {entry.fingerprint}: "
+            "these are other weights"
+        )
 
 
 def _duration(seconds: float) -> str:

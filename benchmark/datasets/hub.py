@@ -20,11 +20,14 @@ from benchmark.datasets import storage
 from benchmark.errors import UserError
 
 FILES = ["manifest.json", "README.md", "*.png", "data/*.parquet"]
-Made = TypeVar("Made")
+CONNECTION_ERRORS = ("httpx", "httpcore", "requests", "urllib3", "httpx2", "httpcore2")
+"""The packages whose errors mean that a connection failed."""
+
+Answer = TypeVar("Answer")
 
 
 class Published(BaseModel):
-    """Where a dataset lies on the Hub: repository, and the commit at which it is pinned."""
+    """Where a dataset lies on the Hub: its repository, and the commit at which it is pinned."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
@@ -32,7 +35,10 @@ class Published(BaseModel):
 
 
 def fetch(published: Published, folder: Path) -> None:
-    """Bring a dataset's files into `folder`, resuming what an earlier call began. Raises UserError where that fails."""
+    """Download a dataset's files into a folder, or resume an earlier download.
+
+    Raises UserError where that fails.
+    """
     where = f"{published.repository} at revision {published.revision[:12]}"
     _ask(
         where,
@@ -47,7 +53,10 @@ def fetch(published: Published, folder: Path) -> None:
 
 
 def fetch_file(repository: str, file: str, revision: str) -> Path:
-    """One file of a dataset repository, in the Hub's own cache. Raises UserError where it cannot be had."""
+    """Download a file of a dataset's repository into the Hub's own cache.
+
+    Raises UserError where it is not available.
+    """
     from huggingface_hub import hf_hub_download
 
     path = _ask(
@@ -58,7 +67,11 @@ def fetch_file(repository: str, file: str, revision: str) -> Path:
 
 
 def publish(folder: Path, repository: str, *, private: bool) -> Published:
-    """Create the repository where there is none, and upload a verified dataset. Returns what the catalogue must say of it."""
+    """Verify a dataset and upload it, into a new repository where there is none.
+
+    Returns what the catalogue must say of it. Raises UserError where it is damaged, or where the
+    Hub refuses it.
+    """
     storage.verify(folder)
     api = HfApi()
 
@@ -76,50 +89,35 @@ def publish(folder: Path, repository: str, *, private: bool) -> Published:
     return Published(repository=repository, revision=_ask(repository, upload))
 
 
-def _ask(where: str, request: Callable[[], Made]) -> Made:
-    """Make a request of the Hub, and tell in one line why it failed."""
+def _ask(where: str, request: Callable[[], Answer]) -> Answer:
+    """Make a request of the Hub. Raises UserError that says in one line why it failed."""
     try:
         return request()
     except GatedRepoError:
-        reason, mend = (
-            "access must be asked for",
-            "ask on the dataset's page, then log in with `hf auth login`",
-        )
+        reason = "access must be asked for"
+        mend = "ask on the dataset's page, then log in with `hf auth login`"
     except RevisionNotFoundError:
-        reason, mend = (
-            "that revision is not there",
-            "it was removed or never published; see the catalogue",
-        )
+        reason = "that revision is not there"
+        mend = "it was removed or never published; see the catalogue"
     except RepositoryNotFoundError:
         reason, mend = "not found, or private", "log in with `hf auth login` if you have access"
     except LocalEntryNotFoundError:
-        reason, mend = (
-            "the Hub cannot be reached",
-            "the same command goes on when it can; --hub-mirror DIR reads a copy",
-        )
+        reason = "the Hub cannot be reached"
+        mend = "the same command goes on when it can; --hub-mirror DIR reads a copy"
     except HfHubHTTPError as error:
         status = getattr(error.response, "status_code", None)
         reason = f"the Hub answered {status}" if status else str(error).splitlines()[0]
-        waiting = (
-            "it asks to wait; the same command goes on later"
-            if status == 429
-            else "the same command tries again"
-        )
-        mend = "log in with `hf auth login`" if status in (401, 403) else waiting
+        if status in (401, 403):
+            mend = "log in with `hf auth login`"
+        elif status == 429:
+            mend = "it asks to wait; the same command goes on later"
+        else:
+            mend = "the same command tries again"
     except (OSError, ValueError) as error:  # cut connections, full disks, malformed names
-        reason, mend = (
-            str(error).splitlines()[0] if str(error) else type(error).__name__,
-            "the same command goes on",
-        )
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        mend = "the same command goes on"
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in (
-            "httpx",
-            "httpcore",
-            "requests",
-            "urllib3",
-            "httpx2",
-            "httpcore2",
-        ):
+        if type(error).__module__.split(".")[0] not in CONNECTION_ERRORS:
             raise
         reason, mend = str(error) or type(error).__name__, "the same command goes on"
     raise UserError(f"{where}: {reason}; {mend}")

@@ -1,4 +1,4 @@
-"""The catalogue as plain data, for those who tell of datasets and need no torch."""
+"""The catalogue as plain data, for code that lists datasets and needs no torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EMBEDDED = HERE / "embedded"
 
 @dataclass(frozen=True)
 class Listing:
-    """One dataset: its name, its title, and the source of the images that its networks draw."""
+    """One dataset, and the source of the images that its networks draw."""
 
     name: str
     title: str
@@ -23,18 +23,18 @@ class Listing:
 
     @property
     def folder(self) -> Path:
-        """Where it lies if it comes with the project."""
+        """The folder of the copy that comes with the project, if there is one."""
         return EMBEDDED / self.name
 
     @cached_property
     def manifest(self) -> dict[str, Any] | None:
-        """What the embedded copy says of itself; None without one."""
+        """The manifest of the embedded copy; None without one."""
         path = self.folder / "manifest.json"
         return json.loads(path.read_bytes()) if path.is_file() else None
 
     @property
     def networks(self) -> int | None:
-        """How many there are, in all splits; None without an embedded copy."""
+        """The number of networks in all splits; None without an embedded copy."""
         if self.manifest is None:
             return None
         return sum(part["rows"] for parts in self.manifest["files"].values() for part in parts)
@@ -47,7 +47,7 @@ def catalog_data() -> dict[str, Any]:
 
 
 def get(name: str) -> Listing:
-    """What the catalogue says of a dataset; of an unknown one its name alone."""
+    """Look a dataset up. An unknown one has its name for a title, and no source."""
     data = catalog_data()
     entry = data["datasets"].get(name, {"title": name})
     return Listing(name, entry["title"], data["images"].get(entry.get("images"), {}))

@@ -1,4 +1,4 @@
-"""Where a dataset is found: with the project, in the cache, in a folder laid out like the Hub, or on the Hub."""
+"""Where a dataset lies: with the project, in the cache, in a mirror of the Hub, or on the Hub."""
 
 from __future__ import annotations
 
@@ -7,116 +7,132 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.datasets import hub, listing, storage
-from benchmark.datasets.catalog import Entry, entry
-from benchmark.datasets.storage import WeightDataset
+from benchmark.datasets import catalog, hub, listing, storage
+from benchmark.datasets.catalog import Entry
+from benchmark.datasets.storage import Manifest, WeightDataset
 from benchmark.errors import UserError
 
 
 @dataclass(frozen=True)
-class Located:
-    """A dataset's folder, and what a record says of where it is from."""
+class Copy:
+    """A dataset's folder, and what a record says of its origin."""
 
     folder: Path
     origin: str
 
 
 def cache_folder() -> Path:
-    """What NFT_BENCHMARK_CACHE names, or a folder in the user's cache."""
-    if named := os.environ.get("NFT_BENCHMARK_CACHE"):
-        return Path(named)
+    """The folder that NFT_BENCHMARK_CACHE names, or one in the user's cache."""
+    if name := os.environ.get("NFT_BENCHMARK_CACHE"):
+        return Path(name)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nft-benchmark"
 
 
-def mirror_folder(given: Path | None = None) -> Path | None:
-    """The folder laid out like the Hub that is given, or that NFT_BENCHMARK_HUB_MIRROR names.
+def mirror_folder(mirror: Path | None = None) -> Path | None:
+    """Check a folder laid out like the Hub: the argument, or what NFT_BENCHMARK_HUB_MIRROR names.
 
-    Raises UserError for one that is not there.
+    Returns None where neither names one. Raises UserError for a folder that is not laid out so.
     """
-    named = given or (
-        os.environ.get("NFT_BENCHMARK_HUB_MIRROR") and Path(os.environ["NFT_BENCHMARK_HUB_MIRROR"])
-    )
-    if not named:
+    variable = os.environ.get("NFT_BENCHMARK_HUB_MIRROR")
+    folder = mirror or (variable and Path(variable))
+    if not folder:
         return None
-    if not (named / "datasets").is_dir():
+    if not (folder / "datasets").is_dir():
         raise UserError(
-            f"{named}: no folder laid out like the Hub: it has no datasets/<owner>/<name>"
+            f"{folder}: no folder laid out like the Hub: it has no datasets/<owner>/<name>"
         )
-    return named
+    return folder
 
 
-def local(wanted: Entry) -> Located | None:
+def local(entry: Entry) -> Copy | None:
     """A copy on this machine, with the project or in the cache; None where there is none."""
-    if wanted.embedded:
-        return Located(listing.EMBEDDED / wanted.name, "embedded")
-    folder = cache_folder() / "datasets" / wanted.name
+    if entry.embedded:
+        return Copy(listing.EMBEDDED / entry.name, "embedded")
+    folder = cache_folder() / "datasets" / entry.name
     if not (folder / "manifest.json").is_file():
         return None
-    if wanted.fingerprint is None:
-        return Located(folder, "built here, unpinned")
-    return Located(folder, _pinned(wanted) or "built here")
+    if entry.fingerprint is None:
+        return Copy(folder, "built here, unpinned")
+    return Copy(folder, _pin(entry) or "built here")
 
 
-def pull(wanted: Entry, mirror: Path | None = None) -> Located:
-    """A dataset's folder, brought into the cache if need be. Raises UserError where it cannot be had, and says how it can."""
-    if (found := local(wanted)) is not None:
-        return found
-    folder = cache_folder() / "datasets" / wanted.name
-    place = _pinned(wanted)
-    if wanted.published is None or place is None:
-        if wanted.recipe is None:
-            command, remark = (
-                f"import {wanted.name} FOLDER",
-                "with the files that its authors published",
-            )
+def pull(entry: Entry, mirror: Path | None = None) -> Copy:
+    """Bring a dataset into the cache where there is no copy on this machine.
+
+    Raises UserError where it is not available, and says how to make it.
+    """
+    if (copy := local(entry)) is not None:
+        return copy
+    pin = _pin(entry)
+    if entry.published is None or pin is None:
+        if entry.recipe is None:
+            command = f"import {entry.name} FOLDER"
+            remark = "with the files that its authors published"
         else:
-            command, remark = f"build {wanted.name}", "which first says how long that takes"
+            command, remark = f"build {entry.name}", "which first says how long that takes"
         raise UserError(
-            f"{wanted.name} is not published yet; make it: python -m benchmark datasets {command} ({remark})"
+            f"{entry.name} is not published yet; make it: "
+            f"python -m benchmark datasets {command} ({remark})"
         )
     mirror = mirror_folder(mirror)
-    copy = mirror and mirror / "datasets" / wanted.published.repository
-    if copy and (copy / "manifest.json").is_file():
-        return Located(copy, place)
+    folder = mirror and mirror / "datasets" / entry.published.repository
+    if folder and (folder / "manifest.json").is_file():
+        return Copy(folder, pin)
+    folder = cache_folder() / "datasets" / entry.name
     folder.parent.mkdir(parents=True, exist_ok=True)
-    arriving = folder.with_name(f"{wanted.name}.arriving")
-    hub.fetch(wanted.published, arriving)
+    download = folder.with_name(f"{entry.name}.arriving")
+    hub.fetch(entry.published, download)
     try:
-        manifest = storage.verify(arriving)
-        _check_fingerprint(wanted, manifest.fingerprint, arriving)
+        check(entry, storage.verify(download), download)
     except UserError:
-        shutil.rmtree(
-            arriving
-        )  # wrong bytes: nothing of them may be taken for what an interrupted download left
+        # Wrong bytes must not be taken for what an interrupted download left.
+        shutil.rmtree(download)
         raise
-    arriving.replace(folder)
-    return Located(folder, place)
+    download.replace(folder)
+    return Copy(folder, pin)
 
 
 def load(name: str, mirror: Path | None = None) -> tuple[WeightDataset, str]:
-    """Read and verify a dataset. Returns it, and where it is from. Raises UserError where it cannot be had, is damaged or another."""
-    wanted = entry(name)
-    found = pull(wanted, mirror)
-    dataset = storage.read(
-        found.folder, None if found.origin == "embedded" else cache_folder() / "unpacked"
-    )
-    _check_fingerprint(wanted, dataset.manifest.fingerprint, found.folder)
-    return dataset, found.origin
+    """Read and verify a dataset.
+
+    Returns:
+        The dataset, and its origin.
+
+    Raises:
+        UserError: it is not available, is damaged, or is not the catalogue's.
+    """
+    entry = catalog.entry(name)
+    copy = pull(entry, mirror)
+    cache = None if copy.origin == "embedded" else cache_folder() / "unpacked"
+    dataset = storage.read(copy.folder, cache)
+    check(entry, dataset.manifest, copy.folder)
+    return dataset, copy.origin
 
 
 def fingerprint(name: str) -> str | None:
-    """Of the weights that a run would read now; None where there is no copy on this machine."""
-    wanted = entry(name)
-    found = local(wanted)
-    return wanted.fingerprint or (found and storage.read_manifest(found.folder).fingerprint)
+    """The fingerprint of the weights that a run would read now.
+
+    None for a dataset that is not pinned and of which there is no copy on this machine.
+    """
+    entry = catalog.entry(name)
+    copy = local(entry)
+    return entry.fingerprint or (copy and storage.read_manifest(copy.folder).fingerprint)
 
 
-def _check_fingerprint(wanted: Entry, fingerprint: str, folder: Path) -> None:
-    if wanted.fingerprint is not None and fingerprint != wanted.fingerprint:
+def check(entry: Entry, manifest: Manifest, folder: Path) -> None:
+    """Check that a folder's dataset is the catalogue's. Raises UserError where it is another."""
+    if entry.fingerprint not in (None, manifest.fingerprint):
         raise UserError(
-            f"{folder}: not the catalogue's {wanted.name}: its fingerprint differs; restore or rebuild it"
+            f"{folder}: not the catalogue's {entry.name}: its fingerprint differs; "
+            "restore or rebuild it"
+        )
+    # Seeds depend on the name: the same weights under another name are permuted otherwise.
+    if manifest.name != entry.name:
+        raise UserError(
+            f"{folder}: not the catalogue's {entry.name}: "
+            f"its manifest names it {manifest.name!r}; restore or rebuild it"
         )
 
 
-def _pinned(wanted: Entry) -> str | None:
-    return wanted.published and f"{wanted.published.repository}@{wanted.published.revision}"
+def _pin(entry: Entry) -> str | None:
+    return entry.published and f"{entry.published.repository}@{entry.published.revision}"

@@ -17,7 +17,12 @@ from benchmark.errors import UserError
 
 
 class ImageSource(BaseModel):
-    """Where a labelled image dataset lies on the Hub: `<repository>/<config>/<split>-00000-of-00001.parquet`."""
+    """Where a labelled image dataset lies on the Hub.
+
+    Its files are `<repository>/<config>/<split>-00000-of-00001.parquet`.
+
+    jpeg: whether its images are JPEG; the pixels of a dataset without loss are others.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     repository: str
@@ -27,16 +32,27 @@ class ImageSource(BaseModel):
     citation: str
     image_column: str = "image"
     label_column: str = "label"
-    jpeg: bool = False  # the pixels went through lossy compression, and the dataset says so
+    jpeg: bool = False
     classes: tuple[str, ...]
 
 
 def images(
     source: ImageSource, split: str, rows: Sequence[int], mirror: Path | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The given rows of a split: images `[rows, height, width, 3]` uint8 and labels `[rows]` int64.
+    """Read some rows of a split.
 
-    `mirror` is a folder that holds `datasets/<repository>/...`; without it the Hub is asked, at the pinned revision.
+    Args:
+        source: the dataset.
+        split: its name there.
+        rows: their numbers.
+        mirror: a folder that holds `datasets/<repository>/...`; without it, the images come from
+            the Hub, at the pinned revision.
+
+    Returns:
+        Images `[rows, height, width, 3]` uint8, and labels `[rows]` int64.
+
+    Raises:
+        UserError: the file is not available, or does not hold those images.
     """
     path = _locate(source, f"{source.config}/{split}-00000-of-00001.parquet", mirror)
     try:
@@ -48,13 +64,14 @@ def images(
             f"{path}: {table.num_rows} images, but the recipe asks for number {max(rows)}"
         )
     table = table.take(list(rows))
-    encoded = [row["bytes"] for row in table[source.image_column].to_pylist()]
-    if not source.jpeg and any(data.startswith(b"\xff\xd8") for data in encoded):
+    files = [row["bytes"] for row in table[source.image_column].to_pylist()]
+    if not source.jpeg and any(data.startswith(b"\xff\xd8") for data in files):
         raise UserError(
-            f"{path}: holds JPEG images, so this is not the {source.repository} that the catalogue means: fitted to them, "
-            "the networks are other ones; use a dataset whose name says jpeg, or lossless images"
+            f"{path}: holds JPEG images, so it is not the catalogue's {source.repository}, and "
+            "networks fitted to it would differ; use lossless images, or a dataset whose name "
+            "says jpeg"
         )
-    pixels = np.stack([np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in encoded])
+    pixels = np.stack([np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in files])
     return pixels, table[source.label_column].to_numpy()
 
 
@@ -63,7 +80,8 @@ def _locate(source: ImageSource, file: str, mirror: Path | None) -> Path:
         path = mirror / "datasets" / source.repository / file
         if not path.is_file():
             raise UserError(
-                f"{path}: not found; --hub-mirror names the folder that holds datasets/{source.repository}"
+                f"{path}: not found; "
+                f"--hub-mirror names the folder that holds datasets/{source.repository}"
             )
         return path
     return hub.fetch_file(source.repository, file, source.revision)

@@ -1,13 +1,15 @@
 """The one format of all datasets: parquet shards, a manifest that vouches for them, and a card.
 
-    README.md       the card; its YAML head lets `datasets.load_dataset` and the Hub's viewer open the folder
+    README.md       the card; its YAML head lets `datasets.load_dataset` and the Hub's viewer open
+                    the folder
     manifest.json   network spec, recipe, every file's SHA-256, and the fingerprint
     data/train-00000-of-00002.parquet, ...; likewise validation and test
     examples.png    of INRs: what the first test networks were fitted to, one image under the other
     renderings.png  of INRs: the same beside what those networks draw, for people
     accuracies.png  of a CNN zoo: how its test accuracies are distributed, for people
 
-A row is a network: its flat weights (fixed-size float32), its label or numeric target, where it is from, and how good its fit is.
+A row is a network: its flat weights (fixed-size float32), its target, where it is from, and how
+good its fit is.
 """
 
 from __future__ import annotations
@@ -40,10 +42,12 @@ MEND = "restore the file or rebuild the dataset"
 class Split:
     """The networks of one split.
 
-    weights: `[networks, parameters]` float32. targets: `[networks]`, int64 labels or float32 numbers, or `[networks, pixels]` uint8,
-    images. source_index: row of each
-    network's image in its source split, or the number of its training run. copy: 0 for an image's first network, 1, 2, ...
-    for further ones. quality: of the fit: PSNR in dB, or accuracy on the training images.
+    weights: `[networks, parameters]` float32.
+    targets: `[networks]`, int64 labels or float32 numbers, or `[networks, pixels]` uint8, images.
+    source_index: the row of each network's image in its source split, or the number of its
+        training run.
+    copy: 0 for an image's first network, 1, 2, ... for further ones.
+    quality: of the fit: PSNR in dB, or accuracy on the training images.
     """
 
     weights: Tensor
@@ -55,7 +59,13 @@ class Split:
 
 @dataclass(frozen=True)
 class Columns:
-    """What a dataset's files hold: networks of one spec, and an image of `pixels` values each, a label of `classes`, or a number."""
+    """What a dataset's files hold: networks of one spec, and the target of each.
+
+    classes: where the target is a label; else none.
+    quality: the column of that.
+    pixels: values of an image that is the target; else 0. Where there are no classes either, the
+        target is a number.
+    """
 
     spec: NetworkSpec
     classes: tuple[str, ...]
@@ -76,7 +86,7 @@ class Columns:
 
     @property
     def types(self) -> dict[str, pa.DataType]:
-        """Of the columns, in the order of `Split`."""
+        """The type of each column, in the order of `Split`."""
         return {
             "weights": pa.list_(pa.float32(), self.spec.parameters),
             self.target: self.target_type,
@@ -87,7 +97,7 @@ class Columns:
 
 
 class StoredFile(BaseModel):
-    """A file: where it lies under the dataset's folder, its rows (networks, or images), its SHA-256."""
+    """A file under the dataset's folder; its rows are networks, or images."""
 
     model_config = ConfigDict(extra="forbid")
     path: str
@@ -104,20 +114,26 @@ class StoredFile(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What `manifest.json` holds."""
+    """What `manifest.json` holds.
+
+    classes: none where the target is a number or an image.
+    target_pixels: values of an image that is the target.
+    dropped: number of networks that no fit made good enough.
+    examples, image: of INRs alone; the latter is height and width of what they draw.
+    """
 
     model_config = ConfigDict(extra="forbid")
     format: int = Field(ge=1, le=1)
     name: str = Field(pattern="^[a-z0-9][a-z0-9-]*$")
     spec: dict[str, Any]
-    classes: list[str]  # none where the target is a number or an image
-    target_pixels: int = Field(default=0, ge=0)  # values of an image that is the target
+    classes: list[str]
+    target_pixels: int = Field(default=0, ge=0)
     quality: Literal["psnr", "train_accuracy"] = "psnr"
     recipe: dict[str, Any]
-    dropped: int = Field(ge=0)  # networks that no fit made good enough
+    dropped: int = Field(ge=0)
     files: dict[str, list[StoredFile]]
-    examples: StoredFile | None  # of INRs alone
-    image: tuple[int, int] | None  # height and width of what INRs draw
+    examples: StoredFile | None
+    image: tuple[int, int] | None
     fingerprint: str = Field(pattern="^[0-9a-f]{64}$")
 
     @field_validator("spec")
@@ -143,7 +159,7 @@ class Manifest(BaseModel):
 
     @property
     def rows(self) -> int:
-        """Networks of all splits together."""
+        """The number of networks in all splits."""
         return sum(file.rows for files in self.files.values() for file in files)
 
     @property
@@ -159,8 +175,8 @@ class Manifest(BaseModel):
 class WeightDataset:
     """A verified dataset.
 
-    examples: `[rows, height, width]` or `[rows, height, width, 3]` uint8, what the first test networks were fitted to; None for
-    networks that draw nothing.
+    examples: `[rows, height, width]` or `[rows, height, width, 3]` uint8, what the first test
+        networks were fitted to; None for networks that draw nothing.
     """
 
     manifest: Manifest
@@ -181,7 +197,10 @@ class WeightDataset:
 
 
 def fingerprint(spec: NetworkSpec, splits: Mapping[str, Split]) -> str:
-    """SHA-256 over the canonical bytes: the spec as JSON, then each split's name, rows, weights and targets, little-endian."""
+    """SHA-256 over the canonical bytes of a dataset.
+
+    These are the spec as JSON, then each split's name, rows, weights and targets, little-endian.
+    """
     return _fingerprint(
         spec, {name: lambda split=split: iter([split]) for name, split in splits.items()}
     )
@@ -201,18 +220,19 @@ def _fingerprint(spec: NetworkSpec, splits: Mapping[str, Callable[[], Iterator[S
 
 
 def shard_path(split: str, index: int, count: int) -> str:
-    """Where a shard lies under a dataset's folder, named as the Hub's own."""
+    """The path of a shard under a dataset's folder, as the Hub names its own."""
     return f"data/{split}-{index:05d}-of-{count:05d}.parquet"
+
+
+def shard_paths(split: str, count: int) -> list[str]:
+    """The paths of all shards of a split."""
+    return [shard_path(split, index, count) for index in range(count)]
 
 
 def write_shard(path: Path, columns: Columns, split: Split, note: Mapping[str, str]) -> None:
     """Write one shard, whole or not at all; `note` goes into the file's metadata."""
-    from datasets import (
-        ClassLabel,
-        Features,
-        List,
-        Value,
-    )  # slow to import, and only writing needs it
+    # Slow to import, and only writing needs it.
+    from datasets import ClassLabel, Features, List, Value
 
     parameters = columns.spec.parameters
     features = Features(
@@ -232,7 +252,8 @@ def write_shard(path: Path, columns: Columns, split: Split, note: Mapping[str, s
     table = pa.Table.from_arrays([_to_arrow(column) for column in others], names=list(features))
     table = table.cast(features.arrow_schema)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **note})
-    # Equal bytes of neighbouring floats lie together under byte-stream split, so that rounded weights compress.
+    # Byte-stream split puts equal bytes of neighbouring floats together, so that rounded weights
+    # compress.
     floats = ["weights.list.element", columns.quality]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -253,7 +274,7 @@ def _to_arrow(column: Tensor) -> pa.Array:
 
 
 def shard_note(path: Path) -> dict[str, str] | None:
-    """The metadata that `write_shard` left in a file, or None where there is no such file that can be read."""
+    """The metadata that `write_shard` left in a file; None where no such file can be read."""
     try:
         metadata = pq.read_schema(path).metadata or {}
     except (OSError, pa.ArrowInvalid):
@@ -273,7 +294,17 @@ def seal(
     examples: np.ndarray | None,
     dropped: int = 0,
 ) -> Manifest:
-    """Write the manifest of a folder whose shards are in place, and `examples` (see `WeightDataset`) as a picture."""
+    """Write the manifest of a folder whose shards are in place.
+
+    Args:
+        folder: of the dataset.
+        name: of the dataset.
+        columns: of the shards.
+        recipe: how the dataset was made, for the manifest.
+        shards: the paths of the shards of each split.
+        examples: see `WeightDataset`; they are written as a picture.
+        dropped: number of networks that were dropped.
+    """
     picture, image = None, None
     if examples is not None:
         rows, *image = examples.shape[:3]
@@ -320,7 +351,7 @@ def seal(
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a dataset's folder. Raises UserError where there is none, or it is malformed."""
+    """Read the manifest of a dataset's folder. Raises UserError where it is absent or malformed."""
     path = folder / "manifest.json"
     try:
         return Manifest.model_validate_json(path.read_bytes())
@@ -333,10 +364,15 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read(folder: Path, cache: Path | None = None) -> WeightDataset:
-    """Read and verify a dataset. Raises UserError naming the file that is missing, cut short, changed or malformed.
+    """Read and verify a dataset.
 
-    With a `cache` folder, what was verified is remembered by size and time stamp, and the weights are kept there unpacked
-    and memory-mapped: a later read takes seconds and no memory to speak of.
+    Args:
+        folder: of the dataset.
+        cache: a folder for unpacked, memory-mapped weights, with the sizes and time stamps of the
+            files that were verified: a later read takes seconds, and hardly any memory.
+
+    Raises:
+        UserError: names the file that is missing, cut short, changed or malformed.
     """
     manifest = read_manifest(folder)
     columns = manifest.columns
@@ -363,7 +399,7 @@ def read(folder: Path, cache: Path | None = None) -> WeightDataset:
 
 
 def stream(folder: Path, split: str) -> Iterator[Split]:
-    """A split shard by shard, each verified when its turn comes: for what does not fit into memory."""
+    """Read a split shard by shard, and verify each: for what does not fit into memory."""
     manifest = read_manifest(folder)
     for file in manifest.files[split]:
         _verify(folder, file)
@@ -371,14 +407,15 @@ def stream(folder: Path, split: str) -> Iterator[Split]:
 
 
 def verify(folder: Path) -> Manifest:
-    """Check every file, every row and the fingerprint, one shard in memory at a time. Raises UserError naming what is wrong."""
+    """Check every file, every row and the fingerprint, with one shard in memory at a time.
+
+    Raises UserError that names what is wrong.
+    """
     manifest = read_manifest(folder)
     for file in manifest.every_file:
         _verify(folder, file)
-    found = _fingerprint(
-        manifest.network, {split: partial(stream, folder, split) for split in SPLITS}
-    )
-    if found != manifest.fingerprint:
+    splits = {split: partial(stream, folder, split) for split in SPLITS}
+    if _fingerprint(manifest.network, splits) != manifest.fingerprint:
         raise UserError(
             f"{folder / 'manifest.json'}: the fingerprint is not that of the data; {MEND}"
         )
@@ -387,7 +424,7 @@ def verify(folder: Path) -> Manifest:
 
 
 def read_examples(folder: Path, manifest: Manifest) -> np.ndarray | None:
-    """What the first test networks were fitted to (see `WeightDataset`). Raises UserError for a damaged picture."""
+    """Read the examples (see `WeightDataset`). Raises UserError for a damaged picture."""
     if manifest.examples is None or manifest.image is None:
         return None
     path = folder / manifest.examples.path
@@ -399,7 +436,7 @@ def read_examples(folder: Path, manifest: Manifest) -> np.ndarray | None:
             )
         return pixels.reshape(*shape, *pixels.shape[2:])
     except (OSError, Image.DecompressionBombError, ValueError) as error:
-        raise UserError(f"{path}: not the images the manifest tells of ({error}); {MEND}") from None
+        raise UserError(f"{path}: not the images of the manifest ({error}); {MEND}") from None
 
 
 def _verify(folder: Path, file: StoredFile) -> None:
@@ -418,28 +455,28 @@ def _read_shard(path: Path, file: StoredFile, columns: Columns) -> Split:
         table = pq.read_table(path)
     except pa.ArrowInvalid as error:
         raise UserError(f"{path}: not a parquet file ({error}); {MEND}") from None
-    wanted = columns.types
-    for column, column_type in wanted.items():
+    for column, column_type in columns.types.items():
         if column not in table.column_names:
             raise UserError(f"{path}: no column {column!r}; {MEND}")
-        found = table.schema.field(column).type
+        file_type = table.schema.field(column).type
         # Field names inside list types differ between writers; the types themselves must not.
-        same = found == column_type or (
-            pa.types.is_fixed_size_list(found)
+        same = file_type == column_type or (
+            pa.types.is_fixed_size_list(file_type)
             and pa.types.is_fixed_size_list(column_type)
-            and (found.list_size, found.value_type)
+            and (file_type.list_size, file_type.value_type)
             == (column_type.list_size, column_type.value_type)
         )
         if not same or table[column].null_count:
             raise UserError(
-                f"{path}: column {column!r} must be {column_type} without gaps, not {found}; {MEND}"
+                f"{path}: column {column!r} must be {column_type} without gaps, "
+                f"not {file_type}; {MEND}"
             )
     if table.num_rows != file.rows:
         raise UserError(
             f"{path}: {table.num_rows} networks where the manifest says {file.rows}; {MEND}"
         )
     weights, targets, source_index, copy, quality = (
-        _from_arrow(table[column].combine_chunks()) for column in wanted
+        _from_arrow(table[column].combine_chunks()) for column in columns.types
     )
     if not bool(torch.isfinite(weights).all()):
         row = int((~torch.isfinite(weights)).any(dim=1).nonzero()[0])
@@ -476,7 +513,7 @@ def _unpack(folder: Path, split: Split) -> None:
 
 
 def _load_unpacked(folder: Path) -> Split:
-    # Copy on write: a method that changes what it was given changes its own copy.
+    # Copy on write: a method that changes the weights changes its own copy.
     return Split(
         *(
             torch.from_numpy(np.load(folder / f"{field.name}.npy", mmap_mode="c"))

@@ -1,1 +1,1 @@
-"""How fast the layers are, beside those published with the papers: `python -m benchmark speed`."""
+"""The speed of the layers, beside those published with the papers: `python -m benchmark speed`."""

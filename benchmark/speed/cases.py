@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from baselines.nfn import EquivariantLinear
 from benchmark.speed import reference
-from benchmark.speed.measure import Case, backward, moved
+from benchmark.speed.measure import Case, backward, traffic
 from nft import siren
 from nft.inr2array import HyperNetwork, Inr2Array
 from nft.layers import CrossAttentionPooling, NFTBlock
@@ -29,24 +29,27 @@ def spec(width: int = 32) -> NetworkSpec:
 def cases(device: torch.device) -> dict[str, Make]:
     """Every comparison, by name, smallest channels first."""
     batch = {64: 16, 256: 4} if device.type == "cpu" else {64: 64, 256: 64}
-    found: dict[str, Make] = {}
+    makers: dict[str, Make] = {}
     for channels, count in batch.items():
-        found[f"NFT block, {channels} channels"] = lambda d, c=channels, n=count: block(
+        makers[f"NFT block, {channels} channels"] = lambda d, c=channels, n=count: block(
             spec(), c, n, d
         )
         for name, hidden_only in (("NP", False), ("HNP", True)):
-            found[f"{name} layer, {channels} channels"] = (
+            makers[f"{name} layer, {channels} channels"] = (
                 lambda d, c=channels, n=count, h=hidden_only: linear(c, n, d, h)
             )
-    found["cross-attention pooling"] = lambda d: pooling(256, batch[256], d)
-    found["Inr2Array, training step"] = lambda d: inr2array(batch[256], d)
-    found["SIREN rendering"] = lambda d: rendering(64, d)
-    found["SIREN fitting, 20 steps"] = lambda d: fitting(100 if d.type == "cpu" else 2000, d)
-    return found
+    makers["cross-attention pooling"] = lambda d: pooling(256, batch[256], d)
+    makers["Inr2Array, training step"] = lambda d: inr2array(batch[256], d)
+    makers["SIREN rendering"] = lambda d: rendering(64, d)
+    makers["SIREN fitting, 20 steps"] = lambda d: fitting(100 if d.type == "cpu" else 2000, d)
+    return makers
 
 
 def growth(device: torch.device) -> Iterator[tuple[str, list[int], Callable[[int], Case]]]:
-    """Ours alone, at sizes that double: what grows, its values, and the case of a value."""
+    """Our block alone, at sizes that double.
+
+    Yields the name of the size, its values, and the function that makes the case of a value.
+    """
     count = 8 if device.type == "cpu" else 64
     yield (
         "batch",
@@ -64,7 +67,7 @@ def _contestants(
     *,
     compiled: bool = True,
 ) -> dict[str, Callable[[], object]]:
-    """Forward and backward of both, each eager and compiled; on a GPU in bfloat16 autocast."""
+    """Forward and backward passes of both, eager and compiled; in bfloat16 autocast on a GPU."""
     entrants = {"ours": ours} | ({"nfn": theirs} if theirs else {})
     calls = {}
     for name, (module, x) in entrants.items():
@@ -89,7 +92,7 @@ def _leaves(x: object) -> list[Tensor]:
 def block(
     network: NetworkSpec, channels: int, batch: int, device: torch.device, *, alone: bool = False
 ) -> Case:
-    """One NFT block, forward and backward."""
+    """Time the forward and backward passes of an NFT block."""
     ours = NFTBlock(network, channels, HEADS).to(device)
     x = torch.randn(batch, network.tokens, channels, device=device)
     theirs = (
@@ -97,33 +100,37 @@ def block(
     )
     size = {"batch": batch, "tokens": network.tokens, "channels": channels}
     contestants = _contestants(device, (ours, x), theirs, compiled=not alone)
-    return Case("NFT block", size, contestants, moved(ours, x, x))
+    return Case("NFT block", size, contestants, traffic(ours, x, x))
 
 
 def linear(channels: int, batch: int, device: torch.device, hidden_only: bool) -> Case:
-    """One NP or HNP layer, forward and backward."""
+    """Time the forward and backward passes of an NP or HNP layer."""
     ours = EquivariantLinear(spec(), channels, channels, hidden_only=hidden_only).to(device)
     x = torch.randn(batch, spec().tokens, channels, device=device)
     theirs = reference.linear(spec(), channels, hidden_only=hidden_only).to(device)
     size = {"batch": batch, "tokens": spec().tokens, "channels": channels}
     contestants = _contestants(device, (ours, x), (theirs, reference.to_reference(spec(), x)))
-    return Case("HNP layer" if hidden_only else "NP layer", size, contestants, moved(ours, x, x))
+    return Case("HNP layer" if hidden_only else "NP layer", size, contestants, traffic(ours, x, x))
 
 
 def pooling(channels: int, batch: int, device: torch.device) -> Case:
-    """Cross-attention pooling to 16 vectors, forward and backward."""
+    """Time the forward and backward passes of cross-attention pooling to 16 vectors."""
     ours = CrossAttentionPooling(channels, 16).to(device)
     x = torch.randn(batch, spec().tokens, channels, device=device)
     theirs = reference.pooling(spec(), ours).to(device)
     size = {"batch": batch, "tokens": spec().tokens, "channels": channels}
     contestants = _contestants(device, (ours, x), (theirs, reference.to_reference(spec(), x)))
-    return Case("cross-attention pooling", size, contestants, moved(ours, x))
+    return Case("cross-attention pooling", size, contestants, traffic(ours, x))
 
 
 def autoencoder(
     channels: int, blocks: int, batch: int, device: torch.device
 ) -> tuple[Inr2Array, nn.Module, Tensor]:
-    """Inr2Array with random SIRENs to read, and the published one with its parameters."""
+    """Make two Inr2Arrays with the same parameters, and random SIRENs for them.
+
+    Returns:
+        Ours, the published one, and the SIRENs' weights.
+    """
     network = spec()
     flat = siren.initialise(network, batch).to(device)
     encoder = NFTEncoder(
@@ -140,7 +147,10 @@ def autoencoder(
 
 
 def inr2array(batch: int, device: torch.device) -> Case:
-    """A training step of the paper's Inr2Array but for the optimizer: 6 blocks of 256 channels, squared error, forward and backward."""
+    """Time a training step of the paper's Inr2Array, without the optimizer.
+
+    It has 6 blocks of 256 channels. A step is the forward and backward pass of the squared error.
+    """
     ours, theirs, flat = autoencoder(256, 6, batch, device)
     targets = siren.render(spec(), flat, siren.grid(*IMAGE, device=device))
 
@@ -160,12 +170,12 @@ def inr2array(batch: int, device: torch.device) -> Case:
         "Inr2Array",
         {"batch": batch, "tokens": spec().tokens, "channels": 256},
         contestants,
-        moved(ours, flat),
+        traffic(ours, flat),
     )
 
 
 def rendering(count: int, device: torch.device) -> Case:
-    """Drawing images with many SIRENs at once, and one after the other."""
+    """Time the rendering of many SIRENs at once, and one after the other."""
     network = spec()
     flat, points = siren.initialise(network, count).to(device), siren.grid(*IMAGE, device=device)
     contestants = {
@@ -181,7 +191,7 @@ def rendering(count: int, device: torch.device) -> Case:
 
 
 def fitting(count: int, device: torch.device) -> Case:
-    """Fitting many SIRENs at once, and (a tenth of them) one after the other as torch modules."""
+    """Time fits of many SIRENs at once, and of a tenth of them one by one as torch modules."""
     network, steps, rate = spec(), 20, 1e-4
     start, points = siren.initialise(network, count).to(device), siren.grid(*IMAGE, device=device)
     targets = torch.rand(count, len(points), 1, device=device)

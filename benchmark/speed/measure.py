@@ -1,4 +1,4 @@
-"""Timing contestants that compute the same thing: in one process, interleaved, the median of many."""
+"""Timing of contestants that compute the same: interleaved in one process, by their medians."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-MINIMUM_SECONDS = 2.0  # spent on each contestant, and at least `REPEATS` times
+MINIMUM_SECONDS = 2.0
+"""The least time for each contestant."""
+
 REPEATS = 7
+"""The least number of calls of each contestant."""
 
 
 @dataclass(frozen=True)
 class Case:
     """One computation at one size.
 
-    contestants: by name, each a call that does all of it once. compulsory_bytes: what must move through memory at least: inputs,
-    outputs and parameters, each once, and their gradients.
+    contestants: by name, each a function that does all of it once.
+    compulsory_bytes: the least that must move through memory: inputs, outputs and parameters, each
+        once, and their gradients.
     """
 
     name: str
@@ -32,7 +36,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Timing:
-    """seconds: median of each contestant. flops: of one call. kept: bytes that the forward pass keeps for the backward one."""
+    """The times of a case.
+
+    seconds: the median of each contestant.
+    flops: of one call of the first contestant.
+    kept: bytes that the forward pass of each keeps for the backward pass.
+    """
 
     name: str
     size: Mapping[str, int]
@@ -45,12 +54,12 @@ class Timing:
 def backward(
     module: torch.nn.Module, inputs: Iterable[Tensor], run: Callable[[], Iterable[Tensor]]
 ) -> Callable[[], object]:
-    """A call that runs forward, and backward to every input and parameter."""
-    wanted = [*inputs, *module.parameters()]
+    """A function that runs forward, and backward to every input and parameter."""
+    leaves = [*inputs, *module.parameters()]
     seeds: list[Tensor] = []
 
     def call() -> None:
-        for tensor in wanted:
+        for tensor in leaves:
             tensor.grad = None
         outputs = list(run())
         if not seeds:
@@ -60,18 +69,20 @@ def backward(
     return call
 
 
-def moved(module: torch.nn.Module, *tensors: Tensor) -> int:
-    """Compulsory bytes of forward and backward: everything, and its gradient."""
+def traffic(module: torch.nn.Module, *tensors: Tensor) -> int:
+    """Compulsory bytes of a forward and a backward pass: everything, and its gradient."""
     return 2 * sum(
         tensor.numel() * tensor.element_size() for tensor in (*tensors, *module.parameters())
     )
 
 
 def time_case(case: Case, device: torch.device, minimum_seconds: float = MINIMUM_SECONDS) -> Timing:
-    """Time the contestants of a case, one after the other, over and over."""
+    """Time the contestants of a case, in turns."""
     seconds: dict[str, list[float]] = {name: [] for name in case.contestants}
     kept = {
-        name: kept_bytes(call) for name, call in case.contestants.items() if "compiled" not in name
+        name: residual_bytes(call)
+        for name, call in case.contestants.items()
+        if "compiled" not in name
     }
     for call in case.contestants.values():  # compiles, and warms up
         call()
@@ -82,10 +93,10 @@ def time_case(case: Case, device: torch.device, minimum_seconds: float = MINIMUM
     ):
         for name, call in case.contestants.items():
             synchronize(device)
-            started = time.perf_counter()
+            start = time.perf_counter()
             call()
             synchronize(device)
-            seconds[name].append(time.perf_counter() - started)
+            seconds[name].append(time.perf_counter() - start)
     with FlopCounterMode(display=False) as counter:
         next(iter(case.contestants.values()))()
     medians = {name: statistics.median(times) for name, times in seconds.items()}
@@ -94,8 +105,8 @@ def time_case(case: Case, device: torch.device, minimum_seconds: float = MINIMUM
     )
 
 
-def kept_bytes(call: Callable[[], object]) -> int:
-    """What a call's forward pass keeps for its backward pass, each storage once."""
+def residual_bytes(call: Callable[[], object]) -> int:
+    """Bytes that a call's forward pass keeps for its backward pass, each storage once."""
     storages: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -109,7 +120,10 @@ def kept_bytes(call: Callable[[], object]) -> int:
 
 
 def ceilings(device: torch.device) -> dict[str, float]:
-    """What this device reaches at best: FLOP/s of a large matrix product, bytes/s of a large copy (read and written)."""
+    """Measure the best rates of a device.
+
+    These are FLOP/s of a large matrix product, and bytes/s, read and written, of a large copy.
+    """
     size = 2048 if device.type == "cpu" else 8192
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     left, right = torch.randn(2, size, size, device=device, dtype=dtype)
@@ -121,18 +135,18 @@ def ceilings(device: torch.device) -> dict[str, float]:
 
 
 def _best(call: Callable[[], object], device: torch.device, seconds: float = 1.5) -> float:
-    """The least of the times that fit into so many seconds."""
+    """Call a function for so many seconds, and return the shortest time."""
     times: list[float] = []
     while sum(times) < seconds:
         synchronize(device)
-        started = time.perf_counter()
+        start = time.perf_counter()
         call()
         synchronize(device)
-        times.append(time.perf_counter() - started)
+        times.append(time.perf_counter() - start)
     return min(times)
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for the device."""
+    """Wait until a device has done its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

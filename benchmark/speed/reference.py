@@ -1,7 +1,8 @@
-"""What the layers are timed against: the `nfn` package published with the papers, on the same parameters and inputs.
+"""What the layers are timed against: the `nfn` package published with the papers.
 
-The package has the layers; the block, the encoder and the decoder are put together from them as the papers' published
-experiments do (channels first, a tensor per weight and bias, every pixel drawn by a copy of its SIREN).
+It has the layers; the block, the encoder and the decoder are put together from them as in the
+papers' published experiments: channels first, a tensor per weight and bias, every pixel drawn by a
+copy of its SIREN. All have the parameters and the inputs of ours.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ from nft.network import NetworkSpec
 
 
 def to_reference(spec: NetworkSpec, x: Tensor) -> WeightSpaceFeatures:
-    """Features `[batch, tokens, channels]` as the package has them: a contiguous tensor per weight and bias, channels first."""
+    """Convert features `[batch, tokens, channels]` into the package's.
+
+    These are a contiguous tensor per weight and bias, channels first.
+    """
     views = [
         (w.movedim(-1, 1).contiguous(), b.movedim(-1, 1).contiguous()) for w, b in spec.views(x)
     ]
@@ -34,14 +38,14 @@ def to_reference(spec: NetworkSpec, x: Tensor) -> WeightSpaceFeatures:
 
 
 def from_reference(spec: NetworkSpec, features: WeightSpaceFeatures) -> Tensor:
-    """The inverse of `to_reference`."""
+    """Convert the package's features back: the inverse of `to_reference`."""
     return spec.from_views(
         [(weight.movedim(1, -1), bias.movedim(1, -1)) for weight, bias in features]
     )
 
 
 def reference_spec(spec: NetworkSpec) -> object:
-    """The package's own description of these networks."""
+    """The package's description of these networks."""
     return network_spec_from_wsfeat(
         to_reference(spec, torch.zeros(1, spec.tokens, 1)), set_all_dims=True
     )
@@ -77,21 +81,21 @@ class Block(nn.Module):
         )
         self.gelu = TupleOp(nn.GELU())
         with torch.no_grad():
-            for norm, wanted in zip(
+            for norm, own in zip(
                 self.norms, (ours.attention_norm, ours.feed_forward_norm), strict=True
             ):
                 for group, module in enumerate(_interleave(norm.w_norms, norm.v_norms)):
                     # Theirs divides by the unbiased standard deviation.
-                    module.gamma.copy_(wanted.gain[group] * (channels / (channels - 1)) ** 0.5)
-                    module.beta.copy_(wanted.bias[group])
-            # Their rows are (head, query/key/value, channel), ours (query/key/value, head, channel).
+                    module.gamma.copy_(own.gain[group] * (channels / (channels - 1)) ** 0.5)
+                    module.beta.copy_(own.bias[group])
+            # Their rows are (head, query/key/value, channel); ours have head second.
             qkv = self.attention.to_qkv.linear
-            for parameter, wanted in (
+            for parameter, own in (
                 (qkv.weight, ours.attention.qkv.weight),
                 (qkv.bias, ours.attention.qkv.bias),
             ):
                 parameter.copy_(
-                    wanted.unflatten(0, (3, ours.attention.heads, -1)).transpose(0, 1).flatten(0, 2)
+                    own.unflatten(0, (3, ours.attention.heads, -1)).transpose(0, 1).flatten(0, 2)
                 )
             pairs = (
                 (self.expand, ours.feed_forward.expand),
@@ -126,10 +130,10 @@ class AutoEncoder(nn.Module):
 
     def forward(self, flat: Tensor) -> Tensor:
         sirens = self.decoder(self.pool(self.blocks(to_reference(self.spec, self.embed(flat)))))
-        own = sirens[:, self.patch]  # [batch, pixels, parameters]
-        batch, pixels, _ = own.shape
+        copies = sirens[:, self.patch]  # [batch, pixels, parameters]
+        batch, pixels, _ = copies.shape
         points = self.coordinates.expand(batch, -1, -1).reshape(batch * pixels, 1, 2)
-        return siren.render(self.spec, own.flatten(0, 1), points).reshape(batch, pixels, -1)
+        return siren.render(self.spec, copies.flatten(0, 1), points).reshape(batch, pixels, -1)
 
 
 def one_at_a_time(
@@ -140,8 +144,8 @@ def one_at_a_time(
     steps: int,
     learning_rate: float,
 ) -> tuple[Tensor, Tensor]:
-    """What `siren.fit` does, in a loop over networks that are torch modules."""
-    fitted, errors = [], []
+    """Fit networks as `siren.fit` does, but one after the other, as torch modules."""
+    weights, errors = [], []
     for row, target in zip(start, targets, strict=True):
         layers: list[nn.Module] = []
         for index, (weight, bias) in enumerate(spec.to_layers(row)):
@@ -158,8 +162,8 @@ def one_at_a_time(
             optimizer.step()
         with torch.no_grad():
             errors.append((network(coordinates) - target).square().mean())
-        fitted.append(spec.flatten([network.state_dict()])[0])
-    return torch.stack(fitted), torch.stack(errors)
+        weights.append(spec.flatten([network.state_dict()])[0])
+    return torch.stack(weights), torch.stack(errors)
 
 
 class Sine(nn.Module):
@@ -174,5 +178,5 @@ class Sine(nn.Module):
 
 
 def _interleave(weights: nn.ModuleList, biases: nn.ModuleList) -> list[nn.Module]:
-    """W1, b1, W2, b2, ...: the order of `NetworkSpec.group_sizes`."""
+    """Order modules as `NetworkSpec.group_sizes`: W1, b1, W2, b2, ..."""
     return [module for pair in zip(weights, biases, strict=True) for module in pair]

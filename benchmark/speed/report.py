@@ -21,34 +21,49 @@ Report = dict[str, Any]
 
 def measure(
     device: torch.device,
-    wanted: Sequence[str] | None,
+    names: Sequence[str] | None,
     progress: Callable[[str], None],
     minimum_seconds: float = MINIMUM_SECONDS,
 ) -> Report:
-    """Time every case, or those that are named, and how ours grows. `progress` is told what comes next."""
-    compared, grown = {}, {}
+    """Time the cases, and how the cost of our block grows.
+
+    Args:
+        device: where they run.
+        names: of some cases, whose times alone are measured; None for all, and the growth.
+        progress: called with the name of what is timed next.
+        minimum_seconds: the least time for each contestant.
+
+    Returns:
+        The report, as `write` writes it into `speed.json`.
+    """
+    comparisons, growth = {}, {}
     keep_freed_memory()
     torch.manual_seed(0)
     before = ceilings(device)
     for name, make in cases.cases(device).items():
-        if wanted is None or name in wanted:
+        if names is None or name in names:
             progress(name)
-            compared[name] = asdict(time_case(make(device), device, minimum_seconds))
-    if wanted is None:
+            comparisons[name] = asdict(time_case(make(device), device, minimum_seconds))
+    if names is None:
         for what, values, make in cases.growth(device):
             progress(f"growth with {what}")
-            grown[what] = [
+            growth[what] = [
                 asdict(time_case(make(value), device, minimum_seconds)) | {"value": value}
                 for value in values
             ]
     environment = describe(device, workers=1).model_dump()
     after = ceilings(device)  # again, since a machine can be slower for a while
     best = {name: max(value, after[name]) for name, value in before.items()}
-    return {"environment": environment, "ceilings": best, "compared": compared, "growth": grown}
+    return {
+        "environment": environment,
+        "ceilings": best,
+        "compared": comparisons,
+        "growth": growth,
+    }
 
 
 def ratio(timing: Report) -> dict[str, float]:
-    """How many times faster ours is than the other, as each comes, and each at its best."""
+    """How many times faster ours is than the other: both eager, and each at its best."""
     seconds = timing["seconds"]
     times = {
         name: value * (10 if name.endswith("a tenth") else 1) for name, value in seconds.items()
@@ -71,7 +86,7 @@ def write(report: Report, folder: Path) -> None:
 
 
 def markdown(report: Report) -> str:
-    """The report for people."""
+    """The report for people, as Markdown."""
     environment, best = report["environment"], report["ceilings"]
     clean = (
         environment["commit"]
@@ -80,13 +95,16 @@ def markdown(report: Report) -> str:
     lines = [
         "# Speed of the layers",
         "",
-        f"{environment['processor']}, {environment['threads']} threads, torch {environment['torch']}, {clean or 'no commit'}. "
+        f"{environment['processor']}, {environment['threads']} threads, "
+        f"torch {environment['versions']['torch']}, {clean or 'no commit'}. "
         f"Measured here: {best['flops_per_second'] / 1e9:,.0f} GFLOP/s in a large matrix product, "
         f"{best['bytes_per_second'] / 1e9:,.0f} GB/s in a large copy.",
         "",
-        "Forward and backward unless it says otherwise, in milliseconds: medians of one interleaved run. `ratio` is nfn (or one at a "
-        "time) over ours, both eager; `best` is each at its faster of eager and compiled. `floor` is the time that the same FLOPs "
-        "take in a large matrix product: no implementation of the same arithmetic is faster. GB/s counts what must be moved at least.",
+        "Forward and backward unless it says otherwise, in milliseconds: medians of one "
+        "interleaved run. `ratio` is nfn (or one at a time) over ours, both eager; `best` is each "
+        "at its faster of eager and compiled. `floor` is the time that the same FLOPs take in a "
+        "large matrix product: no implementation of the same arithmetic is faster. GB/s counts "
+        "what must be moved at least.",
         "",
         compared_table(report, "github"),
         "",
@@ -106,27 +124,27 @@ def markdown(report: Report) -> str:
 
 
 def compared_table(report: Report, style: str) -> str:
-    """One row a case."""
+    """A table with a row for each case."""
     rows = []
     for name, timing in report["compared"].items():
         seconds, ceiling = timing["seconds"], report["ceilings"]["flops_per_second"]
         fastest = min(value for key, value in seconds.items() if key.startswith("ours"))
         others = [key for key in seconds if not key.startswith("ours")]
         kept = timing["kept"]
-        shown = [
+        columns = [
             seconds.get(others[0]),
             seconds.get("nfn compiled"),
             seconds["ours"],
             seconds.get("ours compiled"),
         ]
         if others[0].endswith("a tenth"):
-            shown[0] *= 10
+            columns[0] *= 10
         ratios = ratio(timing)
         rows.append(
             [
                 name,
                 "×".join(map(str, timing["size"].values())),
-                *("" if value is None else f"{1e3 * value:.1f}" for value in shown),
+                *("" if value is None else f"{1e3 * value:.1f}" for value in columns),
                 f"{ratios['eager']:.2f}",
                 f"{ratios['best']:.2f}",
                 f"{1e3 * timing['flops'] / ceiling:.1f}",
@@ -149,7 +167,7 @@ def compared_table(report: Report, style: str) -> str:
 
 
 def growth_table(report: Report, style: str) -> str:
-    """One row a doubling."""
+    """A table with a row for each doubling."""
     rows = []
     for what, timings in report["growth"].items():
         for before, after in pairwise(timings):

@@ -1,1 +1,1 @@
-"""How the networks of a dataset are made, one file a kind."""
+"""Recipes: how the networks of a dataset are made. A recipe is one file of this package."""

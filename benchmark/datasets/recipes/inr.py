@@ -1,8 +1,9 @@
-"""The recipe of INRs: how a dataset of INRs is made from images, from one seed, shard by shard in any order.
+"""The recipe of INRs, fitted to images: from one seed, shard by shard in any order.
 
-A mini recipe fits in float64 and rounds the weights to a few significant bits before they are stored. The rounding error is
-far below the fit's, the files shrink to a third, and the last bits, in which machines differ, are gone: a rebuild gives the
-same fingerprint anywhere. The paper's recipe fits in float32 and keeps what comes out.
+A mini recipe fits in float64 and rounds the weights to a few significant bits before they are
+stored. The rounding error is far below the fit's, the files shrink to a third, and the last bits,
+in which machines differ, are gone: a rebuild gives the same fingerprint anywhere. The paper's
+recipe fits in float32 and stores the weights whole.
 """
 
 from __future__ import annotations
@@ -19,25 +20,67 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from benchmark.datasets import cards
 from benchmark.datasets.recipes import edits
 from benchmark.datasets.sources import ImageSource, images
-from benchmark.datasets.storage import Columns, Split
+from benchmark.datasets.storage import Columns, Manifest, Split
 from benchmark.runs.environment import can_compile
 from benchmark.runs.pictures import to_pixels
 from benchmark.seeds import generator
 from nft import siren
 from nft.network import NetworkSpec
 
-CHUNK = {
-    "cpu": 500,
-    "cuda": 20_000,
-}  # networks fitted together: to fill the cores and spare their caches, or to fill a GPU
-COMPILED_FROM = 1000  # steps: shorter fits are over before a compiler is
-REFITS = 2  # further starts for a network whose fit is too poor
+CHUNK = {"cpu": 500, "cuda": 20_000}
+"""Networks fitted together: enough to fill the cores but not their caches, or to fill a GPU."""
+
+COMPILED_FROM = 1000
+"""Steps from which a fit is compiled: a shorter one ends before the compiler does."""
+
+REFITS = 2
+"""Further starts for a network whose fit is too poor."""
+
+CARD = """\
+![the first test images, and what their networks draw](renderings.png)
+
+Every row is a neural network: a SIREN that draws one image of \
+[{repository}](https://huggingface.co/datasets/{repository}),
+and {target}.
+
+| split | networks | median PSNR | worst PSNR |
+| --- | ---: | ---: | ---: |
+{splits}
+
+- **Network**: {sizes} neurons, sin({omega:g} x) between its layers, {parameters} parameters. \
+`weights` is one flat vector in
+  the order W1, b1, W2, b2, ..., each weight matrix row by row, a row per output neuron.
+- **Images**: averaged down to {side}x{side} pixels, scaled to [-1, 1]; coordinates (row, column) \
+span [-1, 1]^2. `source_index` is
+  the image's row in its source split (validation images are rows of the train split); `copy` \
+tells apart the networks of one image;
+  `psnr` is in dB over a range of 2.
+- **Recipe**: {start}; {steps} Adam steps at {learning_rate:g}, {schedule}, in \
+{precision}{rounding}. {dropped} networks
+  whose fit stayed below {minimum} dB were dropped. The neurons are stored as fitted (`aligned`); \
+the benchmark permutes the hidden
+  neurons of each network at random when it reads them.
+"""
+
+EDIT_TARGETS: dict[edits.Edit, str] = {
+    "dilate": "that image after a dilation (`target_image`: the largest value of each 3x3 "
+    "neighbourhood). The task is to change the weights so that the network draws it",
+    "contrast": "that image with more contrast (`target_image`: the lightness of CIE L*a*b* "
+    "equalised by OpenCV's CLAHE, clip limit 1, 3x3 tiles). The task is to change the weights so "
+    "that the network draws it",
+}
+"""What a card says of the targets, by edit."""
 
 
 class Slice(BaseModel):
-    """`rows` images from `start` on, in file order, of a source split, and `copies` further networks for each."""
+    """Images of a source split, in file order, and the networks of each.
+
+    start, rows: the first image, and how many.
+    copies: further networks for each image.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     source: Literal["train", "test"]
@@ -48,7 +91,7 @@ class Slice(BaseModel):
 
 @dataclass(frozen=True)
 class Shard:
-    """The networks of one file: `rows` of a source split's images, each fitted as its `copy`-th network."""
+    """The networks of one file: `rows` of a source split, each fitted as its `copy`-th network."""
 
     source: Literal["train", "test"]
     rows: range
@@ -56,7 +99,7 @@ class Shard:
 
 
 def shards_of_runs(runs: Mapping[str, int], split: str, rows: int) -> list[Shard]:
-    """The files of a split of runs that are numbered through, the splits one after the other, `rows` to a file."""
+    """Divide a split into files of `rows` runs, which are numbered through all splits in turn."""
     names = list(runs)
     first = sum(runs[name] for name in names[: names.index(split)])
     stop = first + runs[split]
@@ -67,7 +110,7 @@ def shards_of_runs(runs: Mapping[str, int], split: str, rows: int) -> list[Shard
 
 
 def fewer_runs(runs: Mapping[str, int], networks: int) -> dict[str, int]:
-    """About that many in all, in the same proportions."""
+    """Reduce the splits to about that many networks in all, in the same proportions."""
     whole = sum(runs.values())
     return {split: max(2, count * networks // whole) for split, count in runs.items()}
 
@@ -75,11 +118,15 @@ def fewer_runs(runs: Mapping[str, int], networks: int) -> dict[str, int]:
 class InrRecipe(BaseModel):
     """SIRENs of images.
 
-    side, channels: the images are averaged down to side x side pixels, grey (1) or RGB (3), scaled to [-1, 1]. initialisation:
-    "common", one for all, or "independent", one for each network. steps, learning_rate, schedule: of Adam. minimum_psnr: a network
-    below it is fitted again from other starts, and dropped if that does not help (independent initialisations only).
-    significant_bits: what is kept of each weight's mantissa; 24 keeps float32 whole. shard_rows: networks in a file. edit: the target
-    of each network is its image after that change, rather than a label.
+    side, channels: the images are averaged down to side x side pixels, grey (1) or RGB (3), and
+        scaled to [-1, 1].
+    initialisation: "common", one for all, or "independent", one for each network.
+    steps, learning_rate, schedule: of Adam.
+    minimum_psnr: a network below it is fitted again from other starts (independent
+        initialisations only), and dropped if that does not help.
+    significant_bits: of each weight's mantissa; 24 is all of float32.
+    shard_rows: networks in a file.
+    edit: the target of each network is its image after that change, rather than a label.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -110,16 +157,16 @@ class InrRecipe(BaseModel):
 
     @property
     def chunk(self) -> dict[str, int]:
-        """Networks fitted together, by device."""
+        """The number of networks fitted together, by device."""
         return CHUNK
 
     @property
     def networks(self) -> int:
-        """Of all splits together."""
+        """The number of networks in all splits."""
         return sum(part.rows * (1 + part.copies) for part in self.splits.values())
 
     def shards(self, split: str) -> list[Shard]:
-        """The files of a split: first all images once, then their further copies."""
+        """Divide a split into files: first all images once, then their further copies."""
         part = self.splits[split]
         stop = part.start + part.rows
         starts = range(part.start, stop, self.shard_rows)
@@ -130,7 +177,10 @@ class InrRecipe(BaseModel):
         ]
 
     def limited(self, networks: int) -> InrRecipe:
-        """The same of about that many networks in all, in the same proportions, without further copies."""
+        """Reduce the recipe to about that many networks in all.
+
+        The splits keep their proportions; there are no further copies.
+        """
         images = sum(part.rows for part in self.splits.values())
         splits = {
             name: part.model_copy(
@@ -145,13 +195,31 @@ class InrRecipe(BaseModel):
 
     def digest(self, source: ImageSource, shard: Shard) -> str:
         """SHA-256 of all that determines a shard; a file that carries it is not made again."""
+        settings = self.model_dump(mode="json", exclude={"splits", "shard_rows"}, exclude_none=True)
         place = [shard.source, shard.rows.start, shard.rows.stop, shard.copy]
-        made_of = [
-            self.model_dump(mode="json", exclude={"splits", "shard_rows"}, exclude_none=True),
-            source.model_dump(mode="json"),
-            place,
-        ]
-        return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+        parts = [settings, source.model_dump(mode="json"), place]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def card(self, folder: Path, source: ImageSource, manifest: Manifest) -> str:
+        """The body of the card of a dataset that this recipe made."""
+        return CARD.format(
+            splits=cards.psnr_rows(cards.column(folder, "quality")),
+            target=EDIT_TARGETS[self.edit]
+            if self.edit
+            else "the class of that image. The task is to tell the class from the weights",
+            omega=self.omega,
+            side=self.side,
+            start="all networks start from one common initialisation"
+            if self.initialisation == "common"
+            else "each network starts from an initialisation of its own",
+            steps=f"{self.steps:,}",
+            learning_rate=self.learning_rate,
+            schedule="with cosine decay" if self.schedule == "cosine" else "constant",
+            precision=self.precision,
+            rounding=cards.rounding(self.significant_bits),
+            minimum=f"{self.minimum_psnr:g}",
+            **cards.facts(source, manifest),
+        )
 
     def build(
         self,
@@ -161,51 +229,57 @@ class InrRecipe(BaseModel):
         device: torch.device = torch.device("cpu"),
         progress: Callable[[float], None] = lambda _: None,
     ) -> tuple[Split, int]:
-        """Fit a shard's networks. Returns them, and how many were dropped; `progress` is told how many more are done."""
+        """Fit a shard's networks.
+
+        Args:
+            source, mirror: where the images are read (see `sources.images`).
+            shard: the file.
+            device: where the networks are fitted.
+            progress: called with the number of networks that are done since the last call.
+
+        Returns:
+            The networks, and the number of those that were dropped.
+        """
         pixels, labels = images(source, shard.source, shard.rows, mirror)
         dtype = getattr(torch, self.precision)
         targets = self.targets(pixels).to(device, dtype)
         coordinates = siren.grid(self.side, self.side, dtype, device)
-        weights, errors = [], []
+        parts = []
         starts = self._starts(shard, 0, dtype).to(device)
         chunk = CHUNK[device.type]
         for start, target in zip(starts.split(chunk), targets.split(chunk), strict=True):
             share = len(target) / self.steps
-            fitted, error = self._fit(
-                start, target, coordinates, lambda share=share: progress(share)
-            )
-            weights.append(fitted)
-            errors.append(error)
-        fitted, error = torch.cat(weights), torch.cat(errors)
+            parts.append(self._fit(start, target, coordinates, lambda share=share: progress(share)))
+        weights, error = (torch.cat(column) for column in zip(*parts, strict=True))
         for attempt in range(1, 1 + REFITS * (self.initialisation == "independent")):
             poor = self._is_poor(error).nonzero()[:, 0]
             if len(poor):
                 start = self._starts(shard, attempt, dtype).to(device)[poor]
-                fitted[poor], error[poor] = self._fit(
+                weights[poor], error[poor] = self._fit(
                     start, targets[poor], coordinates, lambda: None
                 )
-        kept = (~self._is_poor(error)).cpu()
-        rows = torch.tensor(shard.rows, dtype=torch.int32)[kept]
+        good = (~self._is_poor(error)).cpu()
+        rows = torch.tensor(shard.rows, dtype=torch.int32)[good]
         networks = Split(
-            weights=fitted.cpu()[kept].float(),
+            weights=weights.cpu()[good].float(),
             targets=(
-                self._edited(pixels) if self.edit else torch.from_numpy(labels.astype(np.int64))
-            )[kept],
+                self._edits(pixels) if self.edit else torch.from_numpy(labels.astype(np.int64))
+            )[good],
             source_index=rows,
             copy=torch.full_like(rows, shard.copy),
-            quality=siren.psnr(error.cpu()[kept]).float(),
+            quality=siren.psnr(error.cpu()[good]).float(),
         )
-        return networks, int((~kept).sum())
+        return networks, int((~good).sum())
 
-    def _edited(self, pixels: np.ndarray) -> Tensor:
-        """The edited images `[n, side * side * channels]` uint8: changed after they were averaged down."""
+    def _edits(self, pixels: np.ndarray) -> Tensor:
+        """Average images down and edit them: `[n, side * side * channels]` uint8."""
         assert self.edit is not None
-        made = to_pixels(self.targets(pixels), self.side, self.side)
-        changed = np.stack([edits.apply(self.edit, image) for image in made])
-        return torch.from_numpy(changed.reshape(len(made), -1))
+        small = to_pixels(self.targets(pixels), self.side, self.side)
+        edit = np.stack([edits.apply(self.edit, image) for image in small])
+        return torch.from_numpy(edit.reshape(len(small), -1))
 
     def _starts(self, shard: Shard, attempt: int, dtype: torch.dtype) -> Tensor:
-        """Initial weights of the shard's networks, from named seeds."""
+        """Draw the initial weights of a shard's networks, from named seeds."""
         count = len(shard.rows)
         if self.initialisation == "common":
             start = siren.initialise(
@@ -220,7 +294,7 @@ class InrRecipe(BaseModel):
     def _fit(
         self, start: Tensor, targets: Tensor, coordinates: Tensor, progress: Callable[[], None]
     ) -> tuple[Tensor, Tensor]:
-        fitted, error = siren.fit(
+        weights, error = siren.fit(
             self.spec,
             start,
             targets,
@@ -232,17 +306,16 @@ class InrRecipe(BaseModel):
             compiled=self.steps >= COMPILED_FROM and can_compile(start.device),
         )
         if self.significant_bits == 24:
-            return fitted, error
-        rounded = round_mantissa(fitted, self.significant_bits)
-        return rounded, (siren.render(self.spec, rounded, coordinates) - targets).square().mean(
-            dim=(1, 2)
-        )
+            return weights, error
+        weights = round_mantissa(weights, self.significant_bits)
+        difference = siren.render(self.spec, weights, coordinates) - targets
+        return weights, difference.square().mean(dim=(1, 2))
 
     def _is_poor(self, error: Tensor) -> Tensor:
         return ~(siren.psnr(error) >= self.minimum_psnr)  # NaN is poor too
 
     def trial(self, device: torch.device) -> Callable[[int], None]:
-        """Takes that many steps of fitting `CHUNK` networks to nothing in particular."""
+        """A function that takes so many steps of fitting `CHUNK` networks, to black images."""
         dtype, count = getattr(torch, self.precision), CHUNK[device.type]
         start = siren.initialise(self.spec, count, dtype=dtype).to(device)
         coordinates = siren.grid(self.side, self.side, dtype, device)
@@ -258,19 +331,30 @@ class InrRecipe(BaseModel):
     def examples(
         self, source: ImageSource, mirror: Path | None = None, count: int = 16
     ) -> np.ndarray:
-        """What the first test networks are fitted to: `[count, side, side]` or `[count, side, side, 3]` uint8."""
+        """The images that the first test networks are fitted to.
+
+        Returns:
+            `[count, side, side]` or `[count, side, side, 3]` uint8.
+        """
         part = self.splits["test"]
         pixels, _ = images(source, part.source, range(part.start, part.start + count), mirror)
         return to_pixels(self.targets(pixels), self.side, self.side)
 
     def targets(self, pixels: np.ndarray) -> Tensor:
-        """Images `[n, height, width, 3]` in 0 to 255, averaged down: `[n, side * side, channels]` float64 in [-1, 1]."""
+        """Average images down, and scale them.
+
+        Args:
+            pixels: `[n, height, width, 3]`, 0 to 255.
+
+        Returns:
+            `[n, side * side, channels]` float64 in [-1, 1].
+        """
         count, height, width = pixels.shape[:3]
         blocks = pixels.reshape(
             count, self.side, height // self.side, self.side, width // self.side, -1
         )
-        averaged = torch.from_numpy(blocks.astype(np.float64)).mean(dim=(2, 4))
-        return averaged.reshape(count, self.side**2, -1)[..., : self.channels] / 127.5 - 1
+        means = torch.from_numpy(blocks.astype(np.float64)).mean(dim=(2, 4))
+        return means.reshape(count, self.side**2, -1)[..., : self.channels] / 127.5 - 1
 
 
 def round_mantissa(values: Tensor, bits: int) -> Tensor:

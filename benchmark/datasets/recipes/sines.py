@@ -1,4 +1,7 @@
-"""INRs of sine waves, whose frequency is to be told from their weights (Navon et al., arXiv:2301.12780): a recipe without images."""
+"""The recipe of INRs of sine waves (Navon et al., arXiv:2301.12780), which has no images.
+
+The task is to predict a wave's frequency from the weights.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,44 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from benchmark.datasets import cards
 from benchmark.datasets.recipes.inr import CHUNK, Shard, fewer_runs, round_mantissa, shards_of_runs
 from benchmark.datasets.sources import ImageSource
-from benchmark.datasets.storage import Columns, Split
+from benchmark.datasets.storage import Columns, Manifest, Split
 from benchmark.seeds import generator
 from nft import siren
 from nft.network import NetworkSpec
 
+CARD = """\
+Every row is a neural network: a SIREN that computes sin(b x) for x from -pi to pi, and b \
+(`target`), which is uniform in {low:g} to
+{high:g}. The task is to tell b from the weights.
+
+| split | networks | median PSNR | worst PSNR |
+| --- | ---: | ---: | ---: |
+{splits}
+
+- **Network**: {sizes} neurons, sin({omega:g} x) between its layers, {parameters} parameters; its \
+input is x / pi. `weights` is one
+  flat vector in the order W1, b1, W2, b2, ..., each weight matrix row by row. `psnr` is in dB \
+over a range of 2.
+- **Recipe**: all networks start from one common initialisation; {steps} Adam steps at \
+{learning_rate:g} with cosine decay, on {points}
+  points, in
+  {precision}{rounding}. The neurons are stored as fitted (`aligned`); the benchmark permutes the \
+hidden neurons of each network at
+  random when it reads them.
+"""
+
 
 class SineRecipe(BaseModel):
-    """SIRENs of sin(b x) for x from -pi to pi, with b uniform in `frequency`, all from one common initialisation.
+    """SIRENs of sin(b x) for x from -pi to pi, all from one common initialisation.
 
-    points: where the wave is fitted, evenly spaced. runs: networks of each split, each of its own frequency. Otherwise as `InrRecipe`.
+    frequency: the interval from which b is drawn, uniformly.
+    points: number of points where a wave is fitted, evenly spaced.
+    runs: networks of each split, each of its own frequency.
+
+    The other fields are those of `InrRecipe`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,15 +82,15 @@ class SineRecipe(BaseModel):
 
     @property
     def networks(self) -> int:
-        """Of all splits together."""
+        """The number of networks in all splits."""
         return sum(self.runs.values())
 
     def shards(self, split: str) -> list[Shard]:
-        """The files of a split; the waves are numbered through, the splits one after the other."""
+        """Divide a split into files; the waves are numbered through all splits in turn."""
         return shards_of_runs(self.runs, split, self.shard_rows)
 
     def limited(self, networks: int) -> SineRecipe:
-        """The same with about that many networks in all, in the same proportions."""
+        """Reduce the recipe to about that many networks in all, in the same proportions."""
         return self.model_copy(
             update={
                 "runs": fewer_runs(self.runs, networks),
@@ -71,13 +100,27 @@ class SineRecipe(BaseModel):
 
     def digest(self, source: ImageSource | None, shard: Shard) -> str:  # noqa: ARG002
         """SHA-256 of all that determines a shard; a file that carries it is not made again."""
-        made_of = self.model_dump(mode="json", exclude={"runs", "shard_rows"})
-        return hashlib.sha256(
-            json.dumps([made_of, shard.rows.start, shard.rows.stop], sort_keys=True).encode()
-        ).hexdigest()
+        settings = self.model_dump(mode="json", exclude={"runs", "shard_rows"})
+        parts = [settings, shard.rows.start, shard.rows.stop]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def card(self, folder: Path, source: ImageSource | None, manifest: Manifest) -> str:
+        """The body of the card of a dataset that this recipe made."""
+        return CARD.format(
+            splits=cards.psnr_rows(cards.column(folder, "quality")),
+            low=self.frequency[0],
+            high=self.frequency[1],
+            omega=self.omega,
+            steps=f"{self.steps:,}",
+            learning_rate=self.learning_rate,
+            points=self.points,
+            precision=self.precision,
+            rounding=cards.rounding(self.significant_bits),
+            **cards.facts(source, manifest),
+        )
 
     def examples(self, source: ImageSource | None, mirror: Path | None = None) -> None:
-        """None: these networks draw no images."""
+        """Return None: these networks draw no images."""
 
     def build(
         self,
@@ -87,7 +130,17 @@ class SineRecipe(BaseModel):
         device: torch.device = torch.device("cpu"),
         progress: Callable[[float], None] = lambda _: None,
     ) -> tuple[Split, int]:
-        """Fit a shard's networks. Returns them, and that none was dropped."""
+        """Fit a shard's networks.
+
+        Args:
+            source, mirror: unused.
+            shard: the file.
+            device: where the networks are fitted.
+            progress: called with the number of networks that are done since the last call.
+
+        Returns:
+            The networks, and 0, since none is dropped.
+        """
         frequencies = self.frequencies(shard.rows)
         dtype = getattr(torch, self.precision)
         points = torch.linspace(-1, 1, self.points, dtype=dtype, device=device).unsqueeze(-1)
@@ -96,7 +149,7 @@ class SineRecipe(BaseModel):
             self.spec, 1, generator("sines", "initialisation", self.seed), dtype
         ).to(device)
         share = len(shard.rows) / self.steps
-        fitted, _ = siren.fit(
+        weights, _ = siren.fit(
             self.spec,
             start.expand(len(waves), -1),
             waves,
@@ -107,11 +160,11 @@ class SineRecipe(BaseModel):
             lambda: progress(share),
         )
         if self.significant_bits < 24:
-            fitted = round_mantissa(fitted, self.significant_bits)
-        errors = (siren.render(self.spec, fitted, points) - waves).square().mean(dim=(1, 2))
+            weights = round_mantissa(weights, self.significant_bits)
+        errors = (siren.render(self.spec, weights, points) - waves).square().mean(dim=(1, 2))
         numbers = torch.tensor(shard.rows, dtype=torch.int32)
         networks = Split(
-            weights=fitted.float().cpu(),
+            weights=weights.float().cpu(),
             targets=frequencies.float(),
             source_index=numbers,
             copy=torch.zeros_like(numbers),
@@ -120,7 +173,7 @@ class SineRecipe(BaseModel):
         return networks, 0
 
     def frequencies(self, waves: range) -> Tensor:
-        """Of the given waves, each from a seed of its own: float64."""
+        """Draw the frequencies of some waves, each from a seed of its own: float64."""
         low, high = self.frequency
         draws = [
             torch.rand(1, generator=generator("sines", self.seed, wave), dtype=torch.float64)
@@ -129,7 +182,7 @@ class SineRecipe(BaseModel):
         return low + (high - low) * torch.cat(draws)
 
     def trial(self, device: torch.device) -> Callable[[int], None]:
-        """Takes that many steps of fitting `CHUNK` waves."""
+        """A function that takes so many steps of fitting `CHUNK` waves."""
         dtype = getattr(torch, self.precision)
         points = torch.linspace(-1, 1, self.points, dtype=dtype, device=device).unsqueeze(-1)
         start = siren.initialise(self.spec, CHUNK[device.type], dtype=dtype).to(device)

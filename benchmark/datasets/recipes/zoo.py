@@ -1,9 +1,10 @@
-"""Zoos of small CNNs, many trained at once, each with hyper-parameters of its own.
+"""The recipe of zoos of small CNNs, many trained at once, each with its own hyper-parameters.
 
-The networks and the ranges are those of the Small CNN Zoo (Unterthiner et al. 2020, arXiv:2002.11448): three convolutions of stride
-2, the mean over what is left of the image, and a dense layer; activation, initialisation, optimizer, learning rate, L2
-penalty, dropout and the share of the training images are drawn for each. What is predicted from the weights is the
-accuracy on the source's test images. Unlike there, dropout acts on the mean features alone, and SGD has
+The networks and the ranges are those of the Small CNN Zoo (Unterthiner et al. 2020,
+arXiv:2002.11448): three convolutions of stride 2, global average pooling, and a dense layer;
+activation, initialisation, optimizer, learning rate, L2 penalty, dropout and the share of the
+training images are drawn for each. The task is to predict the accuracy on the source's test
+images from the weights. Unlike there, dropout acts on the pooled features alone, and SGD has
 momentum, since these trainings are shorter.
 """
 
@@ -23,26 +24,63 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
+from benchmark.datasets import cards
 from benchmark.datasets.recipes.inr import Shard, fewer_runs, round_mantissa, shards_of_runs
 from benchmark.datasets.sources import ImageSource, images
-from benchmark.datasets.storage import Columns, Split
+from benchmark.datasets.storage import Columns, Manifest, Split
 from benchmark.runs.environment import can_compile
 from benchmark.seeds import generator
 from nft.network import LayerSpec, NetworkSpec
 
-CHUNK = {
-    "cpu": 50,
-    "cuda": 2000,
-}  # networks trained together: few enough for a CPU's caches, enough to fill a GPU
-GREY = np.array([0.299, 0.587, 0.114])  # luma, ITU-R BT.601
+CHUNK = {"cpu": 50, "cuda": 2000}
+"""Networks trained together: few enough for a CPU's caches, or enough to fill a GPU."""
+
+GREY = np.array([0.299, 0.587, 0.114])
+"""The shares of red, green and blue in luma, ITU-R BT.601."""
+
 KERNEL, STRIDE = 3, 2
 OPTIMIZERS = ("sgd", "adam", "rmsprop")
 INITIALISATIONS = ("glorot_normal", "he_normal", "normal", "orthogonal", "truncated_normal")
 
+CARD = """\
+![how the test accuracies are distributed](accuracies.png)
+
+Every row is a neural network: a small CNN that was trained to classify images of
+[{repository}](https://huggingface.co/datasets/{repository}), with hyper-parameters of its own, \
+and its accuracy on that
+dataset's test images. The task is to tell the accuracy from the weights.
+
+| split | networks | lowest accuracy | median | highest |
+| --- | ---: | ---: | ---: | ---: |
+{splits}
+
+- **Network**: three convolutions of stride 2 with 3x3 kernels and {channels} channels, the mean \
+over what is left of the image,
+  and a dense layer; {parameters} parameters. `weights` is one flat vector in the order W1, b1, \
+W2, b2, ..., each weight
+  `[outputs, inputs, *kernel]` row by row. Half of the networks have ReLU, half tanh.
+- **Images**: grey, averaged down to {side}x{side} pixels, in [0, 1]: the first {train_rows} of \
+the train split to train,
+  the first {test_rows} of the test split for the accuracy (`target`). `train_accuracy` is that on \
+all of the training images.
+- **Recipe**: {steps} steps of {batch_size} images in {precision}{rounding}. Drawn for each \
+network (`source_index` is its
+  number): SGD with momentum, Adam or
+  RMSprop; learning rate {learning_rate}, L2 penalty {l2} and standard deviation {initial_std} of \
+the two
+  initialisations that have one, log-uniform; dropout {dropout}; a share of the training images, \
+one of {train_fractions}; one of five
+  initialisations. {dropped} networks whose weights stopped being numbers were dropped.
+"""
+
 
 @dataclass(frozen=True)
 class HyperParameters:
-    """Of a batch of networks, one row each; `optimizer`, `initialisation` are indices, `tanh` is whether it is that or ReLU."""
+    """The hyper-parameters of a batch of networks, one row each.
+
+    tanh: whether the activation is that, rather than ReLU.
+    initialisation, optimizer: indices into `INITIALISATIONS` and `OPTIMIZERS`.
+    """
 
     tanh: Tensor
     initialisation: Tensor
@@ -54,15 +92,22 @@ class HyperParameters:
     train_fraction: Tensor
 
     def rows(self, part: slice) -> HyperParameters:
-        """Of some of the networks."""
+        """The hyper-parameters of some of the networks."""
         return HyperParameters(*(column[part] for column in vars(self).values()))
+
+    def to(self, device: torch.device) -> HyperParameters:
+        """The same on a device."""
+        return HyperParameters(*(column.to(device) for column in vars(self).values()))
 
 
 class ZooRecipe(BaseModel):
-    """A zoo of CNNs with `channels` in their convolutions, reading `side` x `side` grey images in [0, 1].
+    """A zoo of CNNs that read grey images in [0, 1].
 
-    train_rows, test_rows: images of the source's splits that are used. runs: networks of each of our splits; a network is a
-    training run, so the splits are by run. significant_bits: what is kept of each weight's mantissa; 24 keeps float32 whole.
+    side: of the images, in pixels.
+    channels: of the convolutions.
+    train_rows, test_rows: images of the source's splits that are used.
+    significant_bits: of each weight's mantissa; 24 is all of float32.
+    runs: networks of each of our splits; a network is a training run, so the splits are by run.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -97,15 +142,15 @@ class ZooRecipe(BaseModel):
 
     @property
     def networks(self) -> int:
-        """Of all splits together."""
+        """The number of networks in all splits."""
         return sum(self.runs.values())
 
     def shards(self, split: str) -> list[Shard]:
-        """The files of a split; the runs are numbered through, the splits one after the other."""
+        """Divide a split into files; the runs are numbered through all splits in turn."""
         return shards_of_runs(self.runs, split, self.shard_rows)
 
     def limited(self, networks: int) -> ZooRecipe:
-        """The same with about that many networks in all, in the same proportions."""
+        """Reduce the recipe to about that many networks in all, in the same proportions."""
         return self.model_copy(
             update={
                 "runs": fewer_runs(self.runs, networks),
@@ -115,12 +160,43 @@ class ZooRecipe(BaseModel):
 
     def digest(self, source: ImageSource, shard: Shard) -> str:
         """SHA-256 of all that determines a shard; a file that carries it is not made again."""
-        made_of = self.model_dump(mode="json", exclude={"runs", "shard_rows"})
-        parts = [made_of, source.model_dump(mode="json"), shard.rows.start, shard.rows.stop]
+        settings = self.model_dump(mode="json", exclude={"runs", "shard_rows"})
+        parts = [settings, source.model_dump(mode="json"), shard.rows.start, shard.rows.stop]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
+    def card(self, folder: Path, source: ImageSource, manifest: Manifest) -> str:
+        """The body of the card of a dataset that this recipe made."""
+        lines = []
+        for split, accuracy in cards.column(folder, "targets").items():
+            low, middle, high = accuracy.min(), accuracy.median(), accuracy.max()
+            lines.append(f"| {split} | {len(accuracy):,} | {low:.3f} | {middle:.3f} | {high:.3f} |")
+
+        def between(bounds: tuple[float, float]) -> str:
+            return f"{bounds[0]:g} to {bounds[1]:g}"
+
+        return CARD.format(
+            splits="\n".join(lines),
+            channels=", ".join(map(str, self.channels)),
+            side=self.side,
+            train_rows=f"{self.train_rows:,}",
+            test_rows=f"{self.test_rows:,}",
+            steps=f"{self.steps:,}",
+            batch_size=self.batch_size,
+            precision=self.precision,
+            rounding=cards.rounding(self.significant_bits),
+            learning_rate=between(self.learning_rate),
+            l2=between(self.l2),
+            initial_std=between(self.initial_std),
+            dropout=between(self.dropout),
+            train_fractions=", ".join(f"{fraction:g}" for fraction in self.train_fractions),
+            **cards.facts(source, manifest),
+        )
+
     def examples(self, source: ImageSource, mirror: Path | None = None) -> None:
-        """None: these networks draw nothing. Raises UserError for images that cannot be had."""
+        """Return None: these networks draw nothing.
+
+        Raises UserError for images that are not available.
+        """
         self._images(source, mirror)
 
     def build(
@@ -131,52 +207,65 @@ class ZooRecipe(BaseModel):
         device: torch.device = torch.device("cpu"),
         progress: Callable[[float], None] = lambda _: None,
     ) -> tuple[Split, int]:
-        """Train a shard's networks. Returns them, and how many diverged and were dropped; `progress` as for `InrRecipe.build`."""
+        """Train a shard's networks.
+
+        Args:
+            source, mirror: where the images are read (see `sources.images`).
+            shard: the file.
+            device: where the networks are trained.
+            progress: called with the number of networks that are done since the last call.
+
+        Returns:
+            The networks, and the number of those that diverged and were dropped.
+        """
         (train_images, train_labels), (test_images, test_labels) = (
             (pixels.to(device), labels.to(device))
             for pixels, labels in self._images(source, mirror)
         )
         settings = self.draw(shard.rows)
         start = self.initialise(shard.rows, settings)
-        trained, test_accuracy, train_accuracy = [], [], []
+        parts, test_accuracy, train_accuracy = [], [], []
         for first in range(0, len(start), CHUNK[device.type]):
-            part = slice(first, first + CHUNK[device.type])
-            mine = HyperParameters(
-                *(column.to(device) for column in vars(settings.rows(part)).values())
-            )
-            runs = shard.rows[part]
+            chunk = slice(first, first + CHUNK[device.type])
+            own = settings.rows(chunk).to(device)
             weights = self._train(
-                start[part].to(device), mine, train_images, train_labels, runs, progress, self.steps
+                start[chunk].to(device),
+                own,
+                train_images,
+                train_labels,
+                shard.rows[chunk],
+                progress,
+                self.steps,
             )
             if self.significant_bits < 24:
                 weights = round_mantissa(weights, self.significant_bits)
-            trained.append(weights)
-            test_accuracy.append(self.accuracy(weights, mine.tanh, test_images, test_labels))
-            train_accuracy.append(self.accuracy(weights, mine.tanh, train_images, train_labels))
-        weights = torch.cat(trained).float().cpu()
-        kept = torch.isfinite(weights).all(dim=1)
-        rows = torch.tensor(shard.rows, dtype=torch.int32)[kept]
+            parts.append(weights)
+            test_accuracy.append(self.accuracy(weights, own.tanh, test_images, test_labels))
+            train_accuracy.append(self.accuracy(weights, own.tanh, train_images, train_labels))
+        weights = torch.cat(parts).float().cpu()
+        finite = torch.isfinite(weights).all(dim=1)
+        rows = torch.tensor(shard.rows, dtype=torch.int32)[finite]
         networks = Split(
-            weights=weights[kept],
-            targets=torch.cat(test_accuracy).float().cpu()[kept],
+            weights=weights[finite],
+            targets=torch.cat(test_accuracy).float().cpu()[finite],
             source_index=rows,
             copy=torch.zeros_like(rows),
-            quality=torch.cat(train_accuracy).float().cpu()[kept],
+            quality=torch.cat(train_accuracy).float().cpu()[finite],
         )
-        return networks, int((~kept).sum())
+        return networks, int((~finite).sum())
 
     def trial(self, device: torch.device) -> Callable[[int], None]:
-        """Takes that many training steps of one chunk, of `CHUNK` networks, on images of noise."""
+        """A function that takes so many steps of training `CHUNK` networks, on images of noise."""
         count = CHUNK[device.type]
         settings = self.draw(range(count))
         start = self.initialise(range(count), settings).to(device)
-        mine = HyperParameters(*(column.to(device) for column in vars(settings).values()))
+        settings = settings.to(device)
         noise = torch.rand(100, self.side, self.side, dtype=start.dtype, device=device)
         labels = torch.zeros(100, dtype=torch.long, device=device)
 
         def take(steps: int) -> None:
             self._train(
-                start, mine, noise, labels, range(count), lambda _: None, steps
+                start, settings, noise, labels, range(count), lambda _: None, steps
             ).sum().item()
 
         return take
@@ -186,7 +275,7 @@ class ZooRecipe(BaseModel):
         return CHUNK
 
     def draw(self, runs: range) -> HyperParameters:
-        """The hyper-parameters of the given runs, each from a seed of its own."""
+        """Draw the hyper-parameters of some runs, each from a seed of its own."""
         uniform = torch.stack(
             [
                 torch.rand(
@@ -215,7 +304,7 @@ class ZooRecipe(BaseModel):
         )
 
     def initialise(self, runs: range, settings: HyperParameters) -> Tensor:
-        """Initial weights `[runs, parameters]`, in the recipe's precision; biases are zero."""
+        """Draw initial weights `[runs, parameters]`, in the recipe's precision; biases are zero."""
         rows = []
         for place, run in enumerate(runs):
             random = generator("zoo", "initialisation", self.seed, run)
@@ -229,12 +318,18 @@ class ZooRecipe(BaseModel):
         return torch.stack(rows).to(getattr(torch, self.precision))
 
     def logits(
-        self, weights: Tensor, tanh: Tensor, pixels: Tensor, kept: Tensor | None = None
+        self, weights: Tensor, tanh: Tensor, pixels: Tensor, mask: Tensor | None = None
     ) -> Tensor:
-        """`[networks, images, classes]` of networks `[networks, parameters]` on images `[networks, images, side, side]`.
+        """Classify images with many networks at once.
 
-        tanh: `[networks]`, which of them have that activation rather than ReLU. kept: `[networks, images, channels]`, what
-        dropout leaves of the mean features.
+        Args:
+            weights: `[networks, parameters]`.
+            tanh: `[networks]`, which of them have that activation rather than ReLU.
+            pixels: `[networks, images, side, side]`.
+            mask: `[networks, images, channels]`, the factors of dropout for the pooled features.
+
+        Returns:
+            Logits `[networks, images, classes]`.
         """
         values = pixels.unsqueeze(-1)
         *convolutions, (dense, dense_bias) = self.spec.to_layers(weights)
@@ -243,7 +338,8 @@ class ZooRecipe(BaseModel):
             side = -(-values.shape[2] // STRIDE)
             padded = functional.pad(values, (0, 0, 1, 1, 1, 1))
             stop = STRIDE * side
-            # Channels last and one matrix product per network: half the time of grouped convolutions in float64.
+            # Channels last, and one matrix product per network: half the time of grouped
+            # convolutions in float64.
             patches = torch.cat(
                 [
                     padded[:, :, row : row + stop : STRIDE, column : column + stop : STRIDE]
@@ -252,27 +348,25 @@ class ZooRecipe(BaseModel):
                 ],
                 dim=-1,
             ).flatten(1, 3)
-            made = torch.baddbmm(
+            sums = torch.baddbmm(
                 bias.unsqueeze(1), patches, kernel.permute(0, 3, 4, 2, 1).flatten(1, 3)
             )
-            values = torch.where(tanh, made.tanh(), made.relu()).unflatten(
+            values = torch.where(tanh, sums.tanh(), sums.relu()).unflatten(
                 1, (pixels.shape[1], side, side)
             )
         features = values.mean(dim=(2, 3))
-        if kept is not None:
-            features = features * kept
+        if mask is not None:
+            features = features * mask
         return torch.baddbmm(dense_bias.unsqueeze(1), features, dense.transpose(1, 2))
 
     def accuracy(self, weights: Tensor, tanh: Tensor, pixels: Tensor, labels: Tensor) -> Tensor:
-        """`[networks]`: the share of images `[images, side, side]` that each network gets right."""
-        right = torch.zeros(len(weights), device=weights.device)
+        """`[networks]`, each network's accuracy on images `[images, side, side]`."""
+        hits = torch.zeros(len(weights), device=weights.device)
         with torch.inference_mode():
-            for some, wanted in zip(pixels.split(200), labels.split(200), strict=True):
-                guesses = self.logits(weights, tanh, some.expand(len(weights), -1, -1, -1)).argmax(
-                    dim=2
-                )
-                right += (guesses == wanted).sum(dim=1)
-        return right / len(labels)
+            for batch, classes in zip(pixels.split(200), labels.split(200), strict=True):
+                logits = self.logits(weights, tanh, batch.expand(len(weights), -1, -1, -1))
+                hits += (logits.argmax(dim=2) == classes).sum(dim=1)
+        return hits / len(labels)
 
     def _train(
         self,
@@ -311,8 +405,8 @@ class ZooRecipe(BaseModel):
             uniform = torch.rand(
                 *shape, self.channels[-1], generator=random, dtype=torch.float64
             ).to(start.device)
-            kept = ((uniform < keep) / keep).to(start)
-            loss = loss_of(weights, settings.tanh, pixels[rows], labels[rows], kept)
+            mask = ((uniform < keep) / keep).to(start)
+            loss = loss_of(weights, settings.tanh, pixels[rows], labels[rows], mask)
             (gradient,) = torch.autograd.grad(loss, weights)
             with torch.no_grad():
                 gradient = gradient + 2 * l2 * penalised * weights
@@ -328,18 +422,18 @@ class ZooRecipe(BaseModel):
         return weights.detach()
 
     def _loss(
-        self, weights: Tensor, tanh: Tensor, pixels: Tensor, labels: Tensor, kept: Tensor
+        self, weights: Tensor, tanh: Tensor, pixels: Tensor, labels: Tensor, mask: Tensor
     ) -> Tensor:
-        """Each network's mean cross-entropy, summed: the gradient of each is that of its own."""
-        logits = self.logits(weights, tanh, pixels, kept)
+        """The sum of the networks' mean cross-entropies: each has the gradient of its own alone."""
+        logits = self.logits(weights, tanh, pixels, mask)
         return (
             functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum")
             / labels.shape[1]
         )
 
     def _images(self, source: ImageSource, mirror: Path | None) -> list[tuple[Tensor, Tensor]]:
-        """Images `[rows, side, side]` and labels of the source's train and test split."""
-        found = []
+        """Read the images `[rows, side, side]` and labels of the source's train and test split."""
+        splits = []
         for split, rows in (("train", self.train_rows), ("test", self.test_rows)):
             pixels, labels = images(source, split, range(rows), mirror)
             grey = pixels.astype(np.float64) @ GREY / 255
@@ -347,12 +441,15 @@ class ZooRecipe(BaseModel):
                 rows, self.side, grey.shape[1] // self.side, self.side, grey.shape[2] // self.side
             )
             tensor = torch.from_numpy(blocks.mean(axis=(2, 4))).to(getattr(torch, self.precision))
-            found.append((tensor, torch.from_numpy(labels.astype(np.int64))))
-        return found
+            splits.append((tensor, torch.from_numpy(labels.astype(np.int64))))
+        return splits
 
 
 def _initial(kind: str, std: float, layer: LayerSpec, random: torch.Generator) -> Tensor:
-    """A weight `[outputs, inputs, *kernel]` as Keras would draw it; `std` is of the two kinds that have one."""
+    """Draw a weight `[outputs, inputs, *kernel]` as Keras does.
+
+    std: the standard deviation of the two kinds that have one.
+    """
     shape = (layer.outputs, layer.inputs, *layer.kernel)
     fan_in, fan_out = layer.inputs * layer.positions, layer.outputs * layer.positions
     weight = torch.empty(shape, dtype=torch.float64)
@@ -365,5 +462,6 @@ def _initial(kind: str, std: float, layer: LayerSpec, random: torch.Generator) -
     elif kind == "he_normal":
         std = math.sqrt(2 / fan_in)
     if kind != "truncated_normal":
-        std /= 0.87962566103423978  # Keras: so that the truncated draw has the standard deviation that is asked for
+        # As Keras has it, so that the draw has the standard deviation after it was truncated.
+        std /= 0.87962566103423978
     return torch.nn.init.trunc_normal_(weight, 0, std, -2 * std, 2 * std, generator=random)
