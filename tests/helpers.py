@@ -213,7 +213,7 @@ def run_of(cell: str, protocol: Protocol = FEW) -> Run:
 # Commands.
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     """Start `python -m benchmark` in a session of its own, so that it can be sent signals alone."""
     pipe = subprocess.PIPE
     return subprocess.Popen(
@@ -223,7 +223,36 @@ def start(*arguments: str) -> subprocess.Popen[str]:
         stderr=pipe,
         text=True,
         start_new_session=True,
+        env=os.environ | environment,
     )
+
+
+HELD = """
+import time
+from {module} import {name}
+import {module} as module
+def held(*arguments, **options):
+    result = {name}(*arguments, **options)
+    end = time.monotonic() + {seconds}
+    while time.monotonic() < end and not ({until}):
+        time.sleep(0.02)
+    return result
+module.{name} = held
+"""
+
+
+def hold_after(folder: Path, module: str, name: str, until: str = "False") -> dict[str, str]:
+    """Variables that have a command, and its workers, stand still after each call of a function.
+
+    However fast or busy the machine is, a test can then send a signal at that very place.
+
+    Args:
+        until: an expression that lets the command go on.
+    """
+    folder.mkdir()
+    code = HELD.format(module=module, name=name, until=until, seconds=HANGS)
+    (folder / "sitecustomize.py").write_text(code, encoding="utf-8")
+    return {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
 
 
 def benchmark(*arguments: str) -> tuple[int, str, str]:

@@ -6,12 +6,17 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from helpers import CPU, HANGS, benchmark, run_of, start, wait_for
+from filelock import FileLock
+from helpers import CPU, HANGS, benchmark, hold_after, run_of, start, wait_for
 
+from benchmark.__main__ import main
 from benchmark.record import schema as records
 from benchmark.runs import launch
 from benchmark.runs.display import Display
@@ -19,27 +24,48 @@ from benchmark.runs.fit import checkpoint_path
 from benchmark.runs.plan import plan
 from benchmark.suites.protocol import Protocol
 
-ONE = ("--datasets", "fashion-inr-mini", "--methods", "mlp-augmented", "--seeds", "0")
+ONE = ("sine-frequency", "--methods", "mlp-augmented", "--seeds", "0")
 LONG = Protocol(steps=10**6, batch_size=8, warmup_steps=2, evaluations=10**4, clip=1.0)
 """More than anybody waits for: only what stops it ends it."""
-RECORD = Path("mini/inr-classification/fashion-inr-mini/mlp-augmented/seed-0.json")
+RECORD = Path("mini/sine-frequency/sine-inr-mini/mlp-augmented/seed-0.json")
+
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """The command line in this process, which has loaded what a new one would have to load."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["benchmark", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return caught.value.code or 0, *capfd.readouterr()
+
+    return call
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    results = tmp_path_factory.mktemp("results")
-    status, output, errors = benchmark("run", "inr-classification", *ONE, "--results", str(results))
-    assert status == 0, errors
-    return results, output, errors
+    """One finished run, its output and its messages, for the tests of all processes to read."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished-run"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            status, output, errors = benchmark("run", *ONE, "--results", str(folder / "results"))
+            assert status == 0, errors
+            (folder / "output.json").write_text(json.dumps([output, errors]))
+    return folder / "results", *json.loads((folder / "output.json").read_text())
 
 
 def test_a_run_ends_in_a_table_and_a_whole_record(finished: tuple[Path, str, str]) -> None:
     results, output, errors = finished
     assert "MLP + permutation augmentation" in output
-    assert "[1/1] fashion-inr-mini mlp-augmented seed 0: accuracy" in errors
+    assert "[1/1] sine-inr-mini mlp-augmented seed 0: mse" in errors
     record = records.read(results / RECORD)
-    assert f"{100 * record.metrics['test']:.1f}" in output
-    assert 0.2 < record.metrics["test"] < 0.6
+    assert f"{record.metrics['test']:.4f}" in output
+    assert 0 < record.metrics["test"] < 7  # the variance of the frequencies
     assert record.cost is not None
     assert record.cost.peak_memory_mib is None or 100 < record.cost.peak_memory_mib < 3000
     assert "MLP + permutation augmentation" in (results / "LEADERBOARD.md").read_text(
@@ -48,51 +74,62 @@ def test_a_run_ends_in_a_table_and_a_whole_record(finished: tuple[Path, str, str
     assert not list(results.rglob("*.checkpoint"))
 
 
-def test_what_is_done_is_not_done_again(finished: tuple[Path, str, str]) -> None:
-    results, output, _ = finished
+def test_what_is_done_is_not_done_again(
+    finished: tuple[Path, str, str], tmp_path: Path, command: Command
+) -> None:
+    results = shutil.copytree(finished[0], tmp_path / "results")
     before = (results / RECORD).stat().st_mtime_ns
-    status, again, errors = benchmark("run", "inr-classification", *ONE, "--results", str(results))
+    status, again, errors = command("run", *ONE, "--results", str(results))
     assert status == 0
-    assert again == output
+    assert again == finished[1]
     assert "0 runs to make, 1 done already" in errors
     assert (results / RECORD).stat().st_mtime_ns == before
+
+
+def start_held(folder: Path) -> subprocess.Popen[str]:
+    """A run that stands still after its first checkpoint, until it is killed or told to stop."""
+    until = "__import__('benchmark.runs.launch').runs.launch._stop.is_set()"
+    held = hold_after(folder / "held", "benchmark.runs.checkpoints", "write", until)
+    process = start("run", *ONE, "--results", str(folder / "results"), **held)
+    wait_for((folder / "results" / RECORD).with_suffix(".checkpoint").exists, process)
+    return process
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
     finished: tuple[Path, str, str], tmp_path: Path
 ) -> None:
-    process = start("run", "inr-classification", *ONE, "--results", str(tmp_path))
-    checkpoint = (tmp_path / RECORD).with_suffix(".checkpoint")
-    wait_for(checkpoint.exists, process)
+    process, results = start_held(tmp_path), tmp_path / "results"
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    assert not (tmp_path / RECORD).exists()
-    status, _, errors = benchmark("run", "inr-classification", *ONE, "--results", str(tmp_path))
+    assert not (results / RECORD).exists()
+    status, _, errors = benchmark("run", *ONE, "--results", str(results))
     assert status == 0, errors
-    whole, resumed = records.read(finished[0] / RECORD), records.read(tmp_path / RECORD)
+    assert "starting anew" not in errors
+    whole, resumed = records.read(finished[0] / RECORD), records.read(results / RECORD)
     assert (resumed.metrics, resumed.curve) == (whole.metrics, whole.curve)
 
 
 def test_an_interrupt_stops_and_says_how_to_go_on(tmp_path: Path) -> None:
-    process = start("run", "inr-classification", *ONE, "--results", str(tmp_path))
-    wait_for((tmp_path / RECORD).with_suffix(".checkpoint").exists, process)
+    process = start_held(tmp_path)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=HANGS)
     assert "Traceback" not in errors
     assert process.returncode == 130
     assert "the same command goes on from here" in errors
+    assert (tmp_path / "results" / RECORD).with_suffix(".checkpoint").exists()
+    assert not (tmp_path / "results" / RECORD).exists()
 
 
 def test_no_minutes_end_a_run_that_goes_on_to_the_same_bits(
-    finished: tuple[Path, str, str], tmp_path: Path
+    finished: tuple[Path, str, str], tmp_path: Path, command: Command
 ) -> None:
-    arguments = ("run", "inr-classification", *ONE, "--results", str(tmp_path))
-    status, _, errors = benchmark(*arguments, "--minutes", "0")
+    arguments = ("run", *ONE, "--results", str(tmp_path))
+    status, _, errors = command(*arguments, "--minutes", "0")
     assert status == 3, errors
     assert "1 runs are not done; the same command goes on from here" in errors
     assert "Traceback" not in errors
     assert not (tmp_path / RECORD).exists()
-    status, _, errors = benchmark(*arguments)
+    status, _, errors = command(*arguments)
     assert status == 0, errors
     whole, resumed = records.read(finished[0] / RECORD), records.read(tmp_path / RECORD)
     assert (resumed.metrics, resumed.curve) == (whole.metrics, whole.curve)
@@ -100,7 +137,7 @@ def test_no_minutes_end_a_run_that_goes_on_to_the_same_bits(
 
 def test_a_run_that_is_stopped_leaves_a_checkpoint_at_that_step(tmp_path: Path) -> None:
     """In a worker process, as `--minutes` stops it, but by what is seen on disk."""
-    run = run_of("mini/inr-classification/fashion-inr-mini/mlp/0", LONG)
+    run = run_of("mini/sine-frequency/sine-inr-mini/mlp/0", LONG)
     checkpoint = checkpoint_path(run, tmp_path)
     with Display([run]) as display:
         made = launch.execute_all([run], tmp_path, CPU, 1, display, checkpoint.exists)
@@ -113,7 +150,7 @@ def test_a_run_that_is_stopped_leaves_a_checkpoint_at_that_step(tmp_path: Path) 
 def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Path) -> None:
     shutil.copytree(finished[0], tmp_path / "results")
     results = tmp_path / "results"
-    runs = plan("mini", "inr-classification", ["fashion-inr-mini"], ["mlp-augmented"], [0])
+    runs = plan("mini", "sine-frequency", None, ["mlp-augmented"], [0])
 
     def counts(rerun: bool = False) -> tuple[int, int, int]:
         found = launch.standing(runs, results, rerun)
@@ -157,7 +194,7 @@ def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Pa
         ),
         (
             ("datasets", "build", "mnist-inr-mini", "--output", "/dev/null"),
-            "/dev/null is no folder",
+            "/dev/null is not a folder",
         ),
         (("datasets", "pull", "mnist-inr"), "mnist-inr is not published yet; make it"),
         (
@@ -183,38 +220,38 @@ def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Pa
         (("new-method", "../x"), "cannot be a method's name"),
     ],
 )
-def test_mistakes_get_one_clear_error(arguments: tuple[str, ...], message: str) -> None:
-    status, output, errors = benchmark(*arguments)
+def test_mistakes_get_one_clear_error(
+    arguments: tuple[str, ...], message: str, command: Command
+) -> None:
+    status, output, errors = command(*arguments)
     assert status == 2
     assert message in errors
     assert "Traceback" not in errors
     assert output == ""
 
 
-def test_a_wrong_record_is_found_before_training(tmp_path: Path) -> None:
+def test_a_wrong_record_is_found_before_training(tmp_path: Path, command: Command) -> None:
     (tmp_path / RECORD).parent.mkdir(parents=True)
     (tmp_path / RECORD).write_text("{}")
-    status, _, errors = benchmark("run", "inr-classification", *ONE, "--results", str(tmp_path))
+    status, _, errors = command("run", *ONE, "--results", str(tmp_path))
     assert status == 2
     assert f"error: {tmp_path / RECORD}: " in errors
     assert "delete the file to run it again" in errors
 
 
-def test_a_results_folder_has_one_user(tmp_path: Path) -> None:
-    from filelock import FileLock
-
+def test_a_results_folder_has_one_user(tmp_path: Path, command: Command) -> None:
     with FileLock(tmp_path / ".lock"):
-        status, _, errors = benchmark("run", "inr-classification", *ONE, "--results", str(tmp_path))
+        status, _, errors = command("run", *ONE, "--results", str(tmp_path))
     assert status == 2
     assert "is in use by another run" in errors
 
 
-def test_list_and_help_help() -> None:
-    status, output, _ = benchmark("list")
+def test_list_and_help_help(command: Command) -> None:
+    status, output, _ = command("list")
     assert status == 0
     for name in ("inr-classification", "mini", "fashion-inr-mini", "nfn-hnp"):
         assert name in output
     for command in ((), ("run",), ("list",), ("datasets",), ("datasets", "build")):
-        status, output, _ = benchmark(*command, "--help")
+        status, output, _ = command(*command, "--help")
         assert status == 0
         assert "Usage:" in output

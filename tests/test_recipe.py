@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from helpers import HANGS, hold_after, start, wait_for
 from PIL import Image
 
 from benchmark.datasets import build, catalog, storage
@@ -229,23 +229,17 @@ def many_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_build_that_was_stopped_ends_with_the_same_fingerprint(
     many_images: Path, tmp_path: Path, how: signal.Signals
 ) -> None:
-    def start(folder: Path) -> subprocess.Popen[str]:
-        command = f"-m benchmark datasets build fashion-inr-mini --limit 1100 --output {folder} --hub-mirror {many_images}"
-        return subprocess.Popen(
-            [sys.executable, *command.split()],
-            cwd=Path(__file__).resolve().parent.parent,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def begin(folder: Path, **environment: str) -> subprocess.Popen[str]:
+        command = ["datasets", "build", "fashion-inr-mini", "--limit", "1100"]
+        places = ["--output", str(folder), "--hub-mirror", str(many_images)]
+        return start(*command, *places, **environment)
 
-    stopped = start(tmp_path / "stopped")
+    held = hold_after(tmp_path / "held", "benchmark.datasets.storage", "write_shard")
+    stopped = begin(tmp_path / "stopped", **held)
     first = tmp_path / "stopped" / storage.shard_path("train", 0, 2)
-    deadline = time.monotonic() + 120
-    while not first.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    stopped.send_signal(how)
-    _, errors = stopped.communicate(timeout=60)
+    wait_for(first.exists, stopped)
+    os.killpg(stopped.pid, how)
+    _, errors = stopped.communicate(timeout=HANGS)
     if how == signal.SIGINT:
         assert stopped.returncode == 130
         assert "the same command goes on" in errors
@@ -254,8 +248,8 @@ def test_a_build_that_was_stopped_ends_with_the_same_fingerprint(
     kept = first.stat().st_mtime_ns
     prints = []
     for folder in (tmp_path / "stopped", tmp_path / "whole"):
-        made = start(folder)
-        output, errors = made.communicate(timeout=300)
+        made = begin(folder)
+        output, errors = made.communicate(timeout=HANGS)
         assert made.returncode == 0, errors
         prints.append(output.split()[-1])
     assert prints[0] == prints[1]

@@ -96,7 +96,7 @@ def test_an_undefined_metric_is_shown_as_such() -> None:
 
 def test_controls_are_told_apart_and_not_ranked() -> None:
     (board,) = boards(records("mlp", [0.2, 0.3]) + records("mlp", [0.8, 0.9], arm="aligned"))
-    assert [row.shown for row in board.rows] == ["MLP", "MLP (aligned)"]
+    assert [row.label for row in board.rows] == ["MLP", "MLP (aligned)"]
     assert board.rows[1].cells["small"].rank is None
 
 
@@ -131,7 +131,9 @@ def test_reconstructions_stand_beside_the_mean_image() -> None:
             for record, part in zip(two, parts, strict=True)
         ]
     )
-    wanted = "NFT on small redraws unseen networks at 21.0 ± 1.4 dB; their mean image is at 12.5 dB"
+    wanted = (
+        "NFT on small reconstructs unseen networks at 21.0 ± 1.4 dB; their mean image is at 12.5 dB"
+    )
     assert wanted in render.text([board])
     assert wanted in render.board_markdown(board)
     assert "first of two stages: steps 5" in render.board_markdown(board)
