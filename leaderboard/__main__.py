@@ -1,203 +1,260 @@
-"""`python -m leaderboard`: the pages, tables and site from the committed records, and what checks them."""
+"""The command line: `python -m leaderboard build`, `verify`, `submit`, `reproduce`, `review`."""
 
 from __future__ import annotations
 
-import argparse
+import os
+import re
 import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Annotated
 
-from benchmark.record.schema import RecordError
-from leaderboard import reported as published
-from leaderboard.archive import entries as archive
-from leaderboard.archive import lints, tables
-from leaderboard.publish import pages
+import typer
+
+from benchmark.errors import UserError
 from leaderboard.publish.text import visible
-from leaderboard.reported import check
-from leaderboard.submissions import reproduce, submit
 
 HERE = Path(__file__).resolve().parent
 SITE = HERE.parent / "build" / "site"
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Exits with 0, 1 where a check failed, 2 for a mistake."""
-    options = _parser().parse_args(arguments)
-    try:
-        return options.run(options)
-    except RecordError as error:
-        print(f"error: {visible(str(error))}", file=sys.stderr)
-        return 2
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="Write the pages, tables and site of the committed records, and check the records.",
+)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m leaderboard", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=text, description=text)
-        made.set_defaults(run=run)
-        return made
-
-    build = command("build", _build, "Write the pages and tables, and the site.")
-    build.add_argument(
-        "--check",
-        action="store_true",
-        help="write nothing, and fail where a committed file would change",
-    )
-    build.add_argument(
-        "--site", type=Path, default=SITE, help="folder for the site (default: build/site)"
-    )
-    command(
-        "verify",
-        _verify,
-        "Print every verdict, and fail where a committed record fails its checks.",
-    )
-    send = command(
-        "submit",
-        _submit,
-        "Check a method's records in a results folder, and copy them to the archive.",
-    )
-    send.add_argument("method", metavar="NAME")
-    send.add_argument("--suite", default="mini")
-    send.add_argument("--results", type=Path, default=Path("results"))
-    send.add_argument(
-        "--why", help="what changed, where these results take the place of older ones"
-    )
-    again = command(
-        "reproduce",
-        _reproduce,
-        "Run a committed cell again, and say bit-equal, within noise, or different.",
-    )
-    again.add_argument("cell", metavar="SUITE/TASK/DATASET/METHOD/SEED")
-    again.add_argument("--device", default="auto", help="cpu, cuda or auto")
-    again.add_argument("--results", type=Path, help="keep the run in this folder")
-    look = command(
-        "review",
-        _review,
-        "Check the methods that changed since a commit, as a pull request's checks do.",
-    )
-    look.add_argument("base", metavar="COMMIT")
-    look.add_argument("--output", type=Path, required=True, help="file for the review, as JSON")
-    tell = command("comment", _comment, "Turn a review into a comment, in Markdown.")
-    tell.add_argument("review", type=Path, metavar="FILE")
-    tell.add_argument("--output", type=Path, required=True, help="file for the comment")
-    rates = command(
-        "simulate",
-        _simulate,
-        "Simulate how often verdicts are wrong, for METHOD.md; takes a minute.",
-    )
-    rates.add_argument("--trials", type=int, default=20_000)
-    return parser
+def _device(name: str) -> str:
+    # Without torch, which only the run itself needs.
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", name):
+        raise typer.BadParameter(f"{name!r} is not cpu, cuda or auto")
+    return name
 
 
-def _build(options: argparse.Namespace) -> int:
-    from leaderboard.publish import site
+@app.callback()
+def _root() -> None:
+    pass
 
-    kept, rows = archive.read(), published.read()
-    boards = tables.boards(kept.current)
-    made = pages.build(kept, boards, rows)
-    there = {path for path in (HERE / "tables").glob("*") if path.is_file()}
-    stale = sorted(there - set(made))
-    if options.check:
-        with tempfile.TemporaryDirectory() as temporary:  # it must build, though nobody keeps it
-            site.build(kept, boards, rows, Path(temporary) / "site")
+
+@app.command()
+def build(
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Write nothing; fail where a committed file would change."),
+    ] = False,
+    site: Annotated[
+        Path, typer.Option(help="Folder for the site.", show_default="build/site")
+    ] = SITE,
+) -> None:
+    """Write the pages and tables, and the site."""
+    from leaderboard import reported
+    from leaderboard.archive import entries, tables
+    from leaderboard.publish import pages
+    from leaderboard.publish import site as sites
+
+    archive, rows = entries.read(), reported.read()
+    boards = tables.boards(archive.current)
+    files = pages.build(archive, boards, rows)
+    present = {path for path in (HERE / "tables").glob("*") if path.is_file()}
+    stale = sorted(present - set(files))
+    if check:
+        with tempfile.TemporaryDirectory() as temporary:  # the site must build, too
+            sites.build(archive, boards, rows, Path(temporary) / "site")
         changed = [
             path
-            for path, text in made.items()
+            for path, text in files.items()
             if not path.is_file() or path.read_bytes() != text.encode()
         ]
         for path in [*changed, *stale]:
-            print(
-                f"error: {path} is not what the records say; write it with nox -s leaderboard",
-                file=sys.stderr,
-            )
-        return 1 if changed or stale else 0
+            _error(f"{path} differs from what the records say; write it with nox -s leaderboard")
+        raise typer.Exit(1 if changed or stale else 0)
+    try:
+        front = sites.build(archive, boards, rows, site)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    except OSError as error:
+        raise UserError(f"{site}: cannot be written: {error.strerror}") from None
     for path in stale:
         path.unlink()
-    for path, text in made.items():
+    for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode())
-    try:
-        front = site.build(kept, boards, rows, options.site)
-    except (ValueError, OSError) as error:
-        raise RecordError(str(error)) from None
-    print(f"{len(made)} files under {HERE}\n{front}")
-    return 0
+    typer.echo(f"{len(files)} files under {HERE}\n{front}")
 
 
-def _verify(options: argparse.Namespace) -> int:  # noqa: ARG001
-    kept, rows = archive.read(), published.read()
-    checked = check.check(rows, [entry.record for entry in kept.current])
-    for found in checked:
-        place = f"{found.row.task} {found.row.dataset} {found.row.metric}"
-        print(
-            visible(
-                f"{found.text:42} {place}: {found.row.method} {found.row.shown}, by {found.row.claimed_by} {pages.ours(found)}"
-            )
-        )
-    counts = Counter(found.kind for found in checked)
-    print("\n" + ", ".join(f"{counts[kind]} {kind}" for kind in check.KINDS))
-    for line in lints.warnings(kept.current):
-        print(f"warning: {visible(line)}", file=sys.stderr)
-    wrong = lints.failures(kept.current)
-    for line in wrong:
-        print(f"error: {visible(line)}", file=sys.stderr)
-    print(
-        f"{len(kept.current)} current records, {len(kept.superseded)} superseded, {len(wrong)} things wrong"
+@app.command()
+def verify() -> None:
+    """Print every verdict, and check the records.
+
+    Fails where a committed record fails its checks.
+    """
+    from leaderboard import reported
+    from leaderboard.archive import entries, lints
+    from leaderboard.publish import pages
+    from leaderboard.reported import check
+
+    archive, rows = entries.read(), reported.read()
+    verdicts = check.check(rows, [entry.record for entry in archive.current])
+    for verdict in verdicts:
+        row = verdict.row
+        place = f"{row.task} {row.dataset} {row.metric}"
+        claim = f"{row.method} {row.text}, by {row.claimed_by}"
+        typer.echo(visible(f"{verdict.text:42} {place}: {claim} {pages.result(verdict)}"))
+    counts = Counter(verdict.kind for verdict in verdicts)
+    typer.echo("\n" + ", ".join(f"{counts[kind]} {kind}" for kind in check.KINDS))
+    for line in lints.warnings(archive.current):
+        typer.echo(f"warning: {visible(line)}", err=True)
+    failures = lints.failures(archive.current)
+    for line in failures:
+        _error(line)
+    typer.echo(
+        f"{len(archive.current)} current records, {len(archive.superseded)} superseded, "
+        f"{len(failures)} errors"
     )
-    return 1 if wrong else 0
+    raise typer.Exit(1 if failures else 0)
 
 
-def _submit(options: argparse.Namespace) -> int:
-    written = submit.submit(options.method, options.suite, options.results, options.why)
-    for path in written:
-        print(path)
-    print(
+@app.command()
+def submit(
+    method: Annotated[str, typer.Argument(metavar="NAME", help="A method.")],
+    suite: Annotated[str, typer.Option(help="The suite of the records.")] = "mini",
+    results: Annotated[Path, typer.Option(help="Folder of the records.")] = Path("results"),
+    why: Annotated[
+        str | None, typer.Option(help="What changed, where these results replace older ones.")
+    ] = None,
+) -> None:
+    """Copy a method's records to the archive.
+
+    The records come from a results folder, and are checked first.
+    """
+    from leaderboard.submissions import submit as submission
+
+    files = submission.submit(method, suite, results, why)
+    for path in files:
+        typer.echo(path)
+    typer.echo(
         "now: nox -s leaderboard, look at build/site/index.html, commit"
-        if written
+        if files
         else "the archive has these records already"
     )
-    return 0
 
 
-def _reproduce(options: argparse.Namespace) -> int:
-    kept = archive.read()
-    found = reproduce.reproduce(
-        reproduce.find(kept, options.cell), kept, options.results, options.device
-    )
-    print(visible(str(found)))
-    return 1 if found.verdict == "different" else 0
+@app.command()
+def reproduce(
+    cell: Annotated[
+        str, typer.Argument(metavar="SUITE/TASK/DATASET/METHOD/SEED", help="A committed cell.")
+    ],
+    device: Annotated[
+        str, typer.Option(callback=_device, help="cpu, cuda, or auto: a GPU where available.")
+    ] = "auto",
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the new record.", show_default="a temporary folder"),
+    ] = None,
+) -> None:
+    """Run a committed cell again.
+
+    Says whether the result is bit-equal, within noise, or different, and fails if it is different.
+    """
+    from leaderboard.archive import entries
+    from leaderboard.submissions import reproduce as reproduction
+
+    archive = entries.read()
+    entry = reproduction.find(archive, cell)
+    comparison = reproduction.reproduce(entry, archive, results, device)
+    typer.echo(visible(str(comparison)))
+    raise typer.Exit(1 if comparison.verdict == "different" else 0)
 
 
-def _review(options: argparse.Namespace) -> int:
-    from leaderboard.submissions import review
+@app.command()
+def review(
+    base: Annotated[str, typer.Argument(metavar="COMMIT", help="The commit to compare with.")],
+    output: Annotated[Path, typer.Option(help="File for the review, as JSON.")],
+) -> None:
+    """Check the methods that changed since a commit.
 
-    found = review.review(review.changed_methods(options.base))
-    options.output.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    print(review.comment(found))
-    return 0 if found.stands else 1
+    A pull request's checks do so.
+    """
+    from leaderboard.submissions import review as reviews
+
+    _require_writable(output)
+    report = reviews.review(reviews.changed_methods(base))
+    _write(output, report.model_dump_json(indent=1) + "\n")
+    typer.echo(reviews.comment(report))
+    raise typer.Exit(0 if report.stands else 1)
 
 
-def _comment(options: argparse.Namespace) -> int:
+@app.command()
+def comment(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A review, as JSON.")],
+    output: Annotated[Path, typer.Option(help="File for the comment.")],
+) -> None:
+    """Render a review as a comment, in Markdown."""
     from pydantic import ValidationError
 
-    from leaderboard.submissions import review
+    from leaderboard.submissions import review as reviews
 
+    _require_writable(output)
     try:
-        found = review.Review.model_validate_json(options.review.read_bytes())
+        report = reviews.Review.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise RecordError(
-            f"{options.review}: not a review ({str(error).splitlines()[0]})"
-        ) from None
-    options.output.write_text(review.comment(found), encoding="utf-8")
-    print(options.output)
-    return 0
+        raise UserError(f"{path}: not a review ({str(error).splitlines()[0]})") from None
+    _write(output, reviews.comment(report))
+    typer.echo(output)
 
 
-def _simulate(options: argparse.Namespace) -> int:
-    print(pages.write_rates(options.trials))
+@app.command()
+def simulate(
+    trials: Annotated[int, typer.Option(min=1, help="Simulations of each line.")] = 20_000,
+) -> None:
+    """Simulate how often verdicts are wrong.
+
+    METHOD.md states the rates. The simulation takes a minute.
+    """
+    from leaderboard.publish import pages
+
+    typer.echo(pages.write_rates(trials))
+
+
+def _require_writable(path: Path) -> None:
+    """Raise UserError where a file cannot be written, before the work whose result it is for."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise UserError(f"{path}: cannot be written: {folder} is not a folder")
+    if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise UserError(f"{path}: cannot be written; name another file")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _error(message: str) -> None:
+    typer.echo(f"error: {visible(message)}", err=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Those of the command line; by default `sys.argv`'s.
+
+    Returns:
+        0, 1 where a check failed, 2 for a mistake.
+    """
+    try:
+        app(arguments, prog_name="python -m leaderboard")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except (UserError, OSError) as error:
+        _error(str(error))
+        return 2
     return 0
 
 

@@ -1,9 +1,10 @@
 """The committed records: for each suite and method one file of records, and one of predictions.
 
-    records/<suite>/<method>.jsonl   a record a line, with why it took the place of an older one, where it did
-    records/<suite>/<method>.npz     what the runs predicted, under the digests that the records hold
+    records/<suite>/<method>.jsonl   a record a line, with the reason it replaced an older one
+    records/<suite>/<method>.npz     the predictions, under the digests that the records hold
 
-The newest record of a cell (suite, task, dataset, entrant, seed) counts; older ones stay as its history.
+The newest record of a cell (suite, task, dataset, entrant, seed) counts; older ones stay as its
+history.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from benchmark.record import schema as records
+from benchmark.record import schema
 from benchmark.record.cell import Cell
 from benchmark.record.predictions import Kept, Predictions
 from benchmark.record.predictions import write as write_predictions
@@ -26,23 +27,29 @@ WHY_LIMIT = 300
 
 @dataclass(frozen=True)
 class Entry:
-    """One committed record. why: what made it take the place of an older one. place: file and line, for errors."""
+    """One committed record.
+
+    why: the reason it replaced an older one, None where it replaced none.
+    place: its file and line, for error messages.
+    store: the file of its predictions.
+    """
 
     record: Record
     why: str | None
     place: str
-    kept: Kept
+    store: Kept
 
     @property
     def has_predictions(self) -> bool:
-        return self.record.predictions is not None and self.record.predictions in self.kept
+        """Whether its predictions are available."""
+        return self.record.predictions is not None and self.record.predictions in self.store
 
     @cached_property
     def predictions(self) -> Predictions:
-        """Raises RecordError where they are missing or were changed."""
+        """Its predictions. Raises RecordError where they are missing or were changed."""
         if self.record.predictions is None:
             raise RecordError(f"{self.place}: this record has no predictions")
-        return self.kept.get(self.record.predictions)
+        return self.store.get(self.record.predictions)
 
 
 @dataclass(frozen=True)
@@ -53,12 +60,12 @@ class Archive:
 
     @cached_property
     def current(self) -> list[Entry]:
-        """The newest of each cell."""
+        """The newest entry of each cell."""
         return list({entry.record.cell: entry for entry in self.entries}.values())
 
     @cached_property
     def superseded(self) -> list[tuple[Entry, Entry]]:
-        """Each older record, with the next one of its cell."""
+        """Each older entry, with the next one of its cell."""
         pairs = []
         latest: dict[Cell, Entry] = {}
         for entry in self.entries:
@@ -69,24 +76,28 @@ class Archive:
 
 
 def read(folder: Path = FOLDER) -> Archive:
-    """Every record under a folder of the archive. Raises RecordError naming file and line."""
+    """Read every record of an archive. Raises RecordError that names file and line."""
     entries = [entry for path in sorted(folder.glob("*/*.jsonl")) for entry in read_file(path)]
     entries.sort(key=lambda entry: (entry.record.cell, entry.record.finished_at))
     return Archive(entries)
 
 
 def read_file(path: Path) -> list[Entry]:
-    """The records of one file. Raises RecordError naming the line that is wrong, or that belongs elsewhere."""
+    """Read the records of one file.
+
+    Raises:
+        RecordError: names the line that is malformed, a duplicate, or of another file.
+    """
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
         raise RecordError(f"{path}: {error.strerror}") from None
-    kept = Kept(path.with_suffix(".npz"))
-    found: list[Entry] = []
-    places: dict[tuple[object, str], int] = {}
+    store = Kept(path.with_suffix(".npz"))
+    entries: list[Entry] = []
+    numbers: dict[tuple[object, str], int] = {}
     for number, line in enumerate(lines, start=1):
         place = f"{path}, line {number}"
-        mend = "take the line from the results folder again"
+        remedy = "take the line from the results folder again"
         try:
             data = json.loads(line)
             why, inner = data["why"], json.dumps(data["record"]).encode()
@@ -97,34 +108,33 @@ def read_file(path: Path) -> list[Entry]:
                     f"a line holds a record and a why of at most {WHY_LIMIT} characters"
                 )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise RecordError(f"{place}: not a record's line ({error}); {mend}") from None
-        record = records.parse(inner, place, mend)
+            raise RecordError(f"{place}: not a record's line ({error}); {remedy}") from None
+        record = schema.parse(inner, place, remedy)
         if (record.suite, record.method.name) != (path.parent.name, path.stem):
-            raise RecordError(
-                f"{place}: holds a record of {record.suite}/{record.method.name}; move it to that file"
-            )
-        if (twin := places.setdefault((record.cell, record.finished_at), number)) != number:
+            file = f"{record.suite}/{record.method.name}"
+            raise RecordError(f"{place}: holds a record of {file}; move it to that file")
+        if (twin := numbers.setdefault((record.cell, record.finished_at), number)) != number:
             raise RecordError(f"{place}: the same cell and time as line {twin}; remove one of them")
-        found.append(Entry(record, why, place, kept))
-    return found
+        entries.append(Entry(record, why, place, store))
+    return entries
 
 
-def of_results(folder: Path, found: Iterable[Record] | None = None) -> list[Entry]:
-    """Records of a results folder, all or those that are given, with what lies beside them."""
-    made = records.read_all(folder) if found is None else found
-    return [
-        Entry(
-            record,
-            None,
-            str(folder / record.path),
-            Kept((folder / record.path).with_suffix(".npz")),
-        )
-        for record in made
-    ]
+def of_results(folder: Path, records: Iterable[Record] | None = None) -> list[Entry]:
+    """Make entries of a results folder's records.
+
+    Args:
+        folder: The results folder, which holds the predictions too.
+        records: The records to take; by default all in the folder.
+    """
+    entries = []
+    for record in schema.read_all(folder) if records is None else records:
+        path = folder / record.path
+        entries.append(Entry(record, None, str(path), Kept(path.with_suffix(".npz"))))
+    return entries
 
 
 def write_file(folder: Path, entries: Iterable[Entry]) -> list[Path]:
-    """Write all records of one suite and method, whole or not at all. Returns the two files."""
+    """Write all records of one suite and method, each file atomically. Returns the two files."""
     ordered = sorted(entries, key=lambda entry: (entry.record.cell, entry.record.finished_at))
     first = ordered[0].record
     path = folder / first.suite / f"{first.method.name}.jsonl"
@@ -137,5 +147,5 @@ def write_file(folder: Path, entries: Iterable[Entry]) -> list[Path]:
         entry.record.predictions: entry.predictions for entry in ordered if entry.has_predictions
     }
     write_predictions(path.with_suffix(".npz"), predictions.items())
-    records.write_atomically(path, ("\n".join(lines) + "\n").encode())
+    schema.write_atomically(path, ("\n".join(lines) + "\n").encode())
     return [path, path.with_suffix(".npz")]

@@ -1,4 +1,4 @@
-"""What committed records must hold, and what gives mix-ups, leaks and inventions away."""
+"""Checks of the committed records, which reveal mix-ups, leaks and invented numbers."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ TOLERANCE = 1e-6
 
 
 def failures(entries: Sequence[Entry]) -> list[str]:
-    """One line for each thing that is wrong with the current records; none where all is well."""
-    found = list(_alike(entries))
+    """List what is wrong with the current records, a line each."""
+    lines = list(_duplicates(entries))
     for cell, identities in provenance.mixtures(entry.record for entry in entries).items():
-        described = " and ".join(", ".join(_short(part) for part in one) for one in identities)
-        found.append(f"{cell}: its seeds were not made alike: {described}; run all of them again")
+        variants = " and ".join(", ".join(map(_short, identity)) for identity in identities)
+        lines.append(
+            f"{cell}: its seeds ran with different code or versions: {variants}; "
+            "run all of them again"
+        )
     for entry in entries:
-        found += [f"{entry.place}: {trouble}" for trouble in _troubles(entry)]
-    return found
+        lines += [f"{entry.place}: {trouble}" for trouble in _troubles(entry)]
+    return lines
 
 
 def warnings(entries: Sequence[Entry]) -> list[str]:
-    """What is odd, but can be chance: the same scores in several cells."""
-    seen: dict[tuple[object, ...], Entry] = {}
-    found = []
+    """List what is suspicious but may be chance: the same scores in several cells."""
+    first: dict[tuple[object, ...], Entry] = {}
+    lines = []
     for entry in entries:
         record = entry.record
         if (
@@ -40,9 +43,9 @@ def warnings(entries: Sequence[Entry]) -> list[str]:
         ):
             continue
         key = (record.suite, record.task, record.metrics["test"], record.metrics["validation"])
-        if (other := seen.setdefault(key, entry)) is not entry:
-            found.append(f"{_name(record)} has the scores of {_name(other.record)}")
-    return found
+        if (other := first.setdefault(key, entry)) is not entry:
+            lines.append(f"{record.cell} has the scores of {other.record.cell}")
+    return lines
 
 
 def _troubles(entry: Entry) -> Iterator[str]:
@@ -51,7 +54,9 @@ def _troubles(entry: Entry) -> Iterator[str]:
         return
     seeds = {role: record.cell.seed_for(role, record.method.base) for role in record.seeds}
     if record.seeds != seeds:
-        yield f"its random seed is not that of {_name(record)}: it was run as something else; run it again"
+        yield (
+            f"its random seed is not that of {record.cell}: it ran as another cell; run it again"
+        )
     metric = metrics.get(record.metric)
     low, high = metric.bounds
     for split, value in record.metrics.items():
@@ -68,16 +73,17 @@ def _troubles(entry: Entry) -> Iterator[str]:
     except RecordError as error:
         yield str(error)
         return
-    yield from _against_predictions(record, metric, predictions)
+    yield from _contradictions(record, metric, predictions)
 
 
-def _against_predictions(record: Record, metric: Metric, predictions: Predictions) -> Iterator[str]:
+def _contradictions(record: Record, metric: Metric, predictions: Predictions) -> Iterator[str]:
+    """List in what a record disagrees with its predictions, or they with each other."""
     for split, outcome in predictions.items():
-        made, told = metric.whole(outcome), record.metrics[split]
-        if (told is None) != math.isnan(made) or (
-            told is not None and not math.isclose(made, told, abs_tol=TOLERANCE, rel_tol=1e-5)
+        value, claim = metric.whole(outcome), record.metrics[split]
+        if (claim is None) != math.isnan(value) or (
+            claim is not None and not math.isclose(value, claim, abs_tol=TOLERANCE, rel_tol=1e-5)
         ):
-            yield f"{split} {record.metric} is {told}, but its predictions make {made:.6g}"
+            yield f"{split} {record.metric} is {claim}, but its predictions make {value:.6g}"
     test, validation = predictions["test"].predictions, predictions["validation"].predictions
     if (
         test.shape == validation.shape
@@ -87,21 +93,24 @@ def _against_predictions(record: Record, metric: Metric, predictions: Prediction
         yield "its test predictions are its predictions on validation"
     if record.dataset.arm == RANDOM_TARGETS and record.metric == "accuracy":
         outcome = predictions["test"]
-        # The best that guessing one class reaches, and four standard deviations.
+        # The accuracy of always predicting the most frequent class, and four standard deviations.
         chance = max((outcome.targets == label).mean() for label in set(outcome.targets.tolist()))
         limit = chance + 4 * math.sqrt(chance * (1 - chance) / len(outcome.targets))
-        if metric.whole(outcome) > limit:
-            yield f"learning from other networks' labels it reaches {metric.whole(outcome):.3f}, above {limit:.3f}: test labels leak"
+        if (accuracy := metric.whole(outcome)) > limit:
+            yield (
+                f"trained on other networks' labels, it reaches {accuracy:.3f}, "
+                f"above {limit:.3f}: test labels leak"
+            )
 
 
 def _short(part: str) -> str:
-    """Digests by their beginning, all else whole."""
+    """Shorten a digest; leave all else as it is."""
     return f"code {part[:12]}" if len(part) == 64 else part
 
 
-def _alike(entries: Sequence[Entry]) -> Iterator[str]:
-    """The same predictions in two cells: a reused seed, or one method's results under another's name."""
-    seen: dict[tuple[str, str], Entry] = {}
+def _duplicates(entries: Sequence[Entry]) -> Iterator[str]:
+    """List cells with the predictions of another: a reused seed, or another method's results."""
+    first: dict[tuple[str, str], Entry] = {}
     for entry in entries:
         record = entry.record
         if (
@@ -109,10 +118,9 @@ def _alike(entries: Sequence[Entry]) -> Iterator[str]:
             or record.metrics.get("test") is None
             or record.method.parameters == 0
         ):
-            continue  # what has nothing to learn is the same with every seed
-        if (other := seen.setdefault((record.task, record.predictions), entry)) is not entry:
-            yield f"{entry.place}: {_name(record)} has the very predictions of {_name(other.record)}; run it again with its own seed"
-
-
-def _name(record: Record) -> str:
-    return str(record.cell)
+            continue  # a method without parameters predicts the same with every seed
+        if (other := first.setdefault((record.task, record.predictions), entry)) is not entry:
+            yield (
+                f"{entry.place}: {record.cell} has the very predictions of {other.record.cell}; "
+                "run it again with its own seed"
+            )

@@ -1,4 +1,4 @@
-"""Whether a record may be ranked: a clean commit, a pinned dataset, the present code and settings."""
+"""Whether a record may be ranked: its commit, dataset, code and settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmark.suites import settings
 
 
 def objections(record: Record) -> list[str]:
-    """Why a record is shown apart and never ranked; none for one that may be."""
+    """List why a record is not ranked; nothing for one that is."""
     environment, reasons = record.environment, []
     if environment.commit is None:
         reasons.append("from no commit")
@@ -28,8 +28,7 @@ def objections(record: Record) -> list[str]:
 
 
 def identity(record: Record) -> tuple[str, ...]:
-    """What records must share for one number to stand for them: code that computes the same, and
-    the versions of what computes."""
+    """Return what records of one mean have in common: equivalent code, and library versions."""
     code = equivalence.representative(record.method.name, record.method.code_sha256)
     versions = (
         f"{name} {version}" for name, version in sorted(record.environment.versions.items())
@@ -38,13 +37,13 @@ def identity(record: Record) -> tuple[str, ...]:
 
 
 def mixtures(records: Iterable[Record]) -> dict[str, list[tuple[str, ...]]]:
-    """The cells whose seeds were not made alike, each with the identities that it mixes."""
-    found: dict[str, list[tuple[str, ...]]] = {}
+    """Return the cells whose seeds differ in code or versions, each with its identities."""
+    identities: dict[str, list[tuple[str, ...]]] = {}
     for record in records:
-        known = found.setdefault(str(record.cell.column), [])
-        if record.status == "finished" and (made := identity(record)) not in known:
-            known.append(made)
-    return {cell: known for cell, known in found.items() if len(known) > 1}
+        known = identities.setdefault(str(record.cell.column), [])
+        if record.status == "finished" and (current := identity(record)) not in known:
+            known.append(current)
+    return {cell: known for cell, known in identities.items() if len(known) > 1}
 
 
 def _is_present_code(record: Record) -> bool:
@@ -55,19 +54,19 @@ def _is_present_code(record: Record) -> bool:
 
 
 def _has_present_settings(record: Record) -> bool:
-    """Whether suite and settings file say what the record was made with."""
+    """Whether the record ran with what the suite and its settings file say now."""
     try:
         suite = suites.get(record.suite)
         task = suite.tasks[record.task]
-        chosen = settings.read(suite.settings, record.method.name)
+        choices = settings.read(suite.settings, record.method.name)
     except (UserError, KeyError):
         return False
-    values = chosen.of(record.task, record.dataset.name) if chosen else {}
+    values = choices.of(record.task, record.dataset.name) if choices else {}
     options = {option.partition("=")[0] for option in record.method.options}
-    found = record.method.hyperparameters
+    hyperparameters = record.method.hyperparameters
     protocols = [(task.protocol, record.protocol)]
     if record.encoder and task.encoder_protocol:
         protocols.append((task.encoder_protocol, record.encoder.protocol))
-    return all(ours.model_dump() == theirs for ours, theirs in protocols) and all(
-        found.get(name) == value for name, value in values.items() if name not in options
+    return all(present.model_dump() == recorded for present, recorded in protocols) and all(
+        hyperparameters.get(name) == value for name, value in values.items() if name not in options
     )

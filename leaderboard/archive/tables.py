@@ -1,4 +1,4 @@
-"""The tables, before anything is written: a board for each suite and task, with a row for each entrant."""
+"""The tables as data: a board for each suite and task, with a row for each entrant."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from leaderboard.statistics.comparison import Summary
 
 @dataclass(frozen=True)
 class Cell:
-    """An entrant's results on one dataset. summary: None where no run finished with a defined metric. rank: of its group; None for
-    what is not ranked. undefined: runs whose metric has no value.
+    """An entrant's results on one dataset.
+
+    summary: None where no run finished with a defined metric.
+    rank: that of its group; None where it is not ranked.
+    undefined: the number of runs whose metric is undefined.
     """
 
     summary: Summary | None
@@ -30,7 +33,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One entrant. objections: why it is shown apart and not ranked. Costs are means over all of its runs; None where unknown."""
+    """One entrant.
+
+    objections: why it is not ranked.
+    parameters, flops, seconds, rate, memory: means over all of its runs; None where unknown.
+    """
 
     entrant: str
     title: str
@@ -47,20 +54,26 @@ class Row:
 
     @property
     def is_control(self) -> bool:
+        """Whether it reads another arm than the default one."""
         return self.arm != DEFAULT_ARM
 
     @property
     def is_ranked(self) -> bool:
+        """Whether it is ranked."""
         return not (self.is_control or self.objections)
 
     @property
-    def shown(self) -> str:
+    def label(self) -> str:
+        """Its title in tables, with the arm of a control."""
         return f"{self.title} ({self.arm.replace('-', ' ')})" if self.is_control else self.title
 
 
 @dataclass(frozen=True)
 class Board:
-    """One suite's task. rows: ranked ones first, the best first; then controls, then what is shown apart."""
+    """One suite's task.
+
+    rows: the ranked ones from the best on, then controls, then those with objections.
+    """
 
     suite: str
     task: str
@@ -72,11 +85,12 @@ class Board:
 
     @property
     def name(self) -> str:
+        """The name of its files and anchors."""
         return f"{self.suite}--{self.task}"
 
     @cached_property
     def most_seeds(self) -> int:
-        """Of any cell."""
+        """The largest number of seeds of any cell."""
         counts = [
             cell.summary.seeds for row in self.rows for cell in row.cells.values() if cell.summary
         ]
@@ -84,6 +98,7 @@ class Board:
 
     @property
     def records(self) -> list[Record]:
+        """The records of all rows."""
         return [
             entry.record
             for row in self.rows
@@ -93,38 +108,38 @@ class Board:
 
 
 def boards(entries: Sequence[Entry]) -> list[Board]:
-    """Of current entries, in the order of suites and tasks."""
-    keyed: dict[tuple[str, str], list[Entry]] = {}
+    """Make the boards of current entries, in the order of suites and tasks."""
+    by_task: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
-        keyed.setdefault((entry.record.suite, entry.record.task), []).append(entry)
-    return [_board(suite, task, found) for (suite, task), found in sorted(keyed.items())]
+        by_task.setdefault((entry.record.suite, entry.record.task), []).append(entry)
+    return [_board(suite, task, group) for (suite, task), group in sorted(by_task.items())]
 
 
 def _board(suite: str, task: str, entries: Sequence[Entry]) -> Board:
     metric = metrics.get(entries[0].record.metric)
     datasets = tuple(sorted({entry.record.dataset.name for entry in entries}))
-    grouped: dict[tuple[str, tuple[str, ...]], list[Entry]] = {}
-    apart = _apart(entries)
+    groups: dict[tuple[str, tuple[str, ...]], list[Entry]] = {}
+    strays = _strays(entries)
     for entry in entries:
-        objections = (*provenance.objections(entry.record), *apart.get(entry.place, ()))
-        grouped.setdefault((str(entry.record.cell.entrant), objections), []).append(entry)
-    ranks = {dataset: _ranks(metric, dataset, grouped) for dataset in datasets}
+        objections = (*provenance.objections(entry.record), *strays.get(entry.place, ()))
+        groups.setdefault((str(entry.record.cell.entrant), objections), []).append(entry)
+    ranks = {dataset: _ranks(metric, dataset, groups) for dataset in datasets}
     rows = [
-        _row(entrant, objections, found, datasets, ranks)
-        for (entrant, objections), found in grouped.items()
+        _row(entrant, objections, group, datasets, ranks)
+        for (entrant, objections), group in groups.items()
     ]
     sign = -1 if metric.direction == "max" else 1
 
     def order(row: Row) -> tuple[object, ...]:
-        placed = [cell.rank for cell in row.cells.values() if cell.rank]
+        places = [cell.rank for cell in row.cells.values() if cell.rank]
         means = [cell.summary.mean for cell in row.cells.values() if cell.summary]
         mean = sign * sum(means) / len(means) if means else float("inf")
-        fewer = len(datasets) - len(means)
+        gaps = len(datasets) - len(means)
         return (
             bool(row.objections),
             row.is_control,
-            fewer,
-            sum(placed) / len(placed) if placed else 0.0,
+            gaps,
+            sum(places) / len(places) if places else 0.0,
             mean,
             row.entrant,
         )
@@ -134,17 +149,20 @@ def _board(suite: str, task: str, entries: Sequence[Entry]) -> Board:
     return Board(suite, task, metric, settings, datasets, sorted(rows, key=order), hardware)
 
 
-def _apart(entries: Sequence[Entry]) -> dict[str, tuple[str, ...]]:
-    """What, by place, was made otherwise than the newest record of its cell: no mean is of both."""
-    mixed = provenance.mixtures(entry.record for entry in entries)
+def _strays(entries: Sequence[Entry]) -> dict[str, tuple[str, ...]]:
+    """Object, by place, to records whose code or versions differ from their cell's newest.
+
+    No mean is of runs with different code or versions.
+    """
+    mixtures = provenance.mixtures(entry.record for entry in entries)
     newest: dict[str, Record] = {}
     for entry in entries:
         cell = str(entry.record.cell.column)
-        if cell in mixed and entry.record.status == "finished":
+        if cell in mixtures and entry.record.status == "finished":
             other = newest.setdefault(cell, entry.record)
             if entry.record.finished_at > other.finished_at:
                 newest[cell] = entry.record
-    reason = ("made with other code or versions than the newest of its cell",)
+    reason = ("of other code or library versions than its cell's newest",)
     return {
         entry.place: reason
         for entry in entries
@@ -154,20 +172,20 @@ def _apart(entries: Sequence[Entry]) -> dict[str, tuple[str, ...]]:
 
 
 def _ranks(
-    metric: Metric, dataset: str, grouped: dict[tuple[str, tuple[str, ...]], list[Entry]]
+    metric: Metric, dataset: str, groups: dict[tuple[str, tuple[str, ...]], list[Entry]]
 ) -> dict[str, int | None]:
     means, outcomes = {}, {}
-    for (entrant, objections), entries in grouped.items():
-        mine = [entry for entry in entries if entry.record.dataset.name == dataset]
-        scores = _scores(mine)
+    for (entrant, objections), entries in groups.items():
+        runs = [entry for entry in entries if entry.record.dataset.name == dataset]
+        scores = _scores(runs)
         if objections or "@" in entrant or not scores:
             continue
         means[entrant] = sum(scores) / len(scores)
-        kept = {
-            entry.record.seed: entry.predictions["test"] for entry in mine if entry.has_predictions
+        by_seed = {
+            entry.record.seed: entry.predictions["test"] for entry in runs if entry.has_predictions
         }
-        if kept:
-            outcomes[entrant] = kept
+        if by_seed:
+            outcomes[entrant] = by_seed
     return statistics.groups(metric, means, statistics.resample(metric, outcomes))
 
 
@@ -180,12 +198,12 @@ def _row(
 ) -> Row:
     cells = {}
     for dataset in datasets:
-        mine = [entry for entry in entries if entry.record.dataset.name == dataset]
-        scores = _scores(mine)
-        finished = sum(entry.record.status == "finished" for entry in mine)
+        runs = [entry for entry in entries if entry.record.dataset.name == dataset]
+        scores = _scores(runs)
+        finished = sum(entry.record.status == "finished" for entry in runs)
         rank = None if objections else ranks[dataset].get(entrant)
         cells[dataset] = Cell(
-            statistics.summary(scores) if scores else None, rank, finished - len(scores), mine
+            statistics.summary(scores) if scores else None, rank, finished - len(scores), runs
         )
     last = entries[-1].record
     costs = [entry.record.cost for entry in entries if entry.record.cost]
@@ -206,10 +224,10 @@ def _row(
 
 
 def _scores(entries: Sequence[Entry]) -> list[float]:
-    found = [
+    scores = [
         entry.record.metrics.get("test") for entry in entries if entry.record.status == "finished"
     ]
-    return [score for score in found if score is not None]
+    return [score for score in scores if score is not None]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -21,29 +21,32 @@ COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#6
 
 
 def curves(records: Sequence[Record]) -> Markup:
-    """Validation over steps, a line a dataset and suite: the mean over seeds. Drawn by hand, since a site has thousands."""
-    grouped: dict[tuple[str, str, str], list[Record]] = {}
+    """Plot the mean validation metric of all seeds over steps, with a line for each dataset.
+
+    Written as SVG directly, since matplotlib is slow for the thousands of lines that a site has.
+    """
+    groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
         if record.curve:
-            grouped.setdefault(
-                (record.suite, record.task, record.dataset.name + _arm(record)), []
-            ).append(record)
+            key = (record.suite, record.task, record.dataset.name + _arm(record))
+            groups.setdefault(key, []).append(record)
     figures: dict[tuple[str, str], list[tuple[str, list[tuple[float, float]]]]] = {}
-    for (suite, task, name), mine in sorted(grouped.items()):
-        metric = metrics.get(mine[0].metric)
+    for (suite, task, name), runs in sorted(groups.items()):
+        metric = metrics.get(runs[0].metric)
         points: dict[int, list[float]] = {}
-        for record in mine:
+        for record in runs:
             for point in record.curve:
                 if point.validation is not None:
                     points.setdefault(point.step, []).append(metric.scale * point.validation)
         line = [(float(step), sum(values) / len(values)) for step, values in sorted(points.items())]
         if line:
             figures.setdefault((suite, task), []).append((name, line))
-    made = []
+    plots = []
     for (suite, task), lines in figures.items():
-        label = f"{task}, suite {suite}: {metrics.get(_first(records, suite, task).metric).label} on validation"
-        made.append(_lines(label, lines))
-    return Markup("").join(made)
+        metric = metrics.get(_first(records, suite, task).metric)
+        label = f"{task}, suite {suite}: {metric.label} on validation"
+        plots.append(_lines(label, lines))
+    return Markup("").join(plots)
 
 
 def _arm(record: Record) -> str:
@@ -108,8 +111,12 @@ def _lines(label: str, lines: Sequence[tuple[str, Sequence[tuple[float, float]]]
 
 
 def costs(board: Board) -> Markup | None:
-    """Cost against result, a panel for parameters and one for FLOPs; seconds only where all ran on one kind of machine."""
-    shown = [
+    """Plot the result over parameters, over FLOPs and, on boards of one machine, over seconds.
+
+    Returns:
+        None for fewer than two methods, or without any cost.
+    """
+    rows = [
         row
         for row in board.rows
         if not row.is_control and any(cell.summary for cell in row.cells.values())
@@ -117,33 +124,28 @@ def costs(board: Board) -> Markup | None:
     panels = [("parameters", "parameters"), ("FLOPs a network", "flops")]
     if len(board.hardware) == 1:
         panels.append(("seconds a run", "seconds"))
-    panels = [(label, name) for label, name in panels if any(getattr(row, name) for row in shown)]
-    if len(shown) < 2 or not panels:
+    panels = [(label, name) for label, name in panels if any(getattr(row, name) for row in rows)]
+    if len(rows) < 2 or not panels:
         return None
     figure, axes = _figure(4.2 * len(panels), 3.4, len(panels))
     for axis, (label, name) in zip(axes, panels, strict=True):
-        for index, row in enumerate(shown):
-            if getattr(row, name):
-                score = (
-                    np.mean([cell.summary.mean for cell in row.cells.values() if cell.summary])
-                    * board.metric.scale
-                )
-                axis.plot(getattr(row, name), score, "o", color=COLOURS[index % len(COLOURS)])
-                if len(shown) <= 20:
-                    axis.annotate(
-                        _plain(row.entrant),
-                        (getattr(row, name), score),
-                        fontsize=7,
-                        xytext=(4, 3),
-                        textcoords="offset points",
-                    )
+        for index, row in enumerate(rows):
+            if cost := getattr(row, name):
+                means = [cell.summary.mean for cell in row.cells.values() if cell.summary]
+                point = (cost, np.mean(means) * board.metric.scale)
+                axis.plot(*point, "o", color=COLOURS[index % len(COLOURS)])
+                if len(rows) <= 20:
+                    label_place = {"xytext": (4, 3), "textcoords": "offset points"}
+                    axis.annotate(_plain(row.entrant), point, fontsize=7, **label_place)
         axis.set(xscale="log", xlabel=label, ylabel=f"test {board.metric.label}")
     return _svg(figure, f"cost against result, {board.name}")
 
 
 def critical_difference(board: Board) -> Markup | None:
-    """Mean ranks over datasets, with a bar over what a Nemenyi test at 5 % does not separate; None for less than three datasets, or
-    so many methods that nobody could read it.
+    """Plot mean ranks over datasets, with a bar over methods that a Nemenyi test does not separate.
+
+    Returns:
+        None for fewer than three datasets or methods, or for too many methods to be readable.
     """
     import scikit_posthocs
 
@@ -172,7 +174,7 @@ def critical_difference(board: Board) -> Markup | None:
 
 
 def quality(folder: Path, manifest: dict[str, Any]) -> Markup | None:
-    """How good the fits of a dataset's networks are."""
+    """Plot a histogram of how well a dataset's networks fit."""
     import pyarrow.parquet as pq
 
     name = manifest.get("quality", "psnr")
@@ -202,19 +204,19 @@ def _plain(text: str) -> str:
 
 
 def _svg(figure: Any, label: str) -> Markup:
-    """SVG whose text is text and whose black follows the page's colour."""
+    """Render as SVG, with text as text and black as the page's text colour."""
     import matplotlib as mpl
 
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    drawn = buffer.getvalue()
-    drawn = drawn[drawn.index("<svg") :]
-    drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
-    drawn = drawn.replace("#000000", "currentColor")
-    # Made here from numbers and names that matplotlib has escaped.
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = svg.replace("#000000", "currentColor")
+    # Markup is safe here: matplotlib has escaped the names.
     return (
         Markup('<figure class="drawn" role="img" aria-label="{}">').format(label)
-        + Markup(drawn)
-        + Markup("</figure>")  # noqa: S704
+        + Markup(svg)  # noqa: S704
+        + Markup("</figure>")
     )

@@ -6,12 +6,11 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tabulate import tabulate
 
-from benchmark.record import metrics
-from benchmark.record import schema as record
+from benchmark.record import metrics, schema
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
 from leaderboard.publish import render
@@ -26,164 +25,195 @@ RATES = HERE / "rates.json"
 LEADERBOARD = """\
 # Leaderboard
 
-Made from the [records](records/); every number comes from a run, and every record holds the command that makes it again
-(`python -m leaderboard reproduce SUITE/TASK/DATASET/METHOD/SEED`). Test results are of the checkpoint that was best on validation: mean ±
-standard deviation over seeds. `#1` is the group that leads a column: its methods cannot be told from the best; `#k` is the next
-group, below k - 1 methods ([METHOD.md](METHOD.md) says how). Costs compare only on one machine, except parameters and FLOPs.
+Written from the [records](records/). Every number comes from a run, and every record holds the
+command that reproduces it (`python -m leaderboard reproduce SUITE/TASK/DATASET/METHOD/SEED`). Test
+results are of the checkpoint that is best on validation: mean ± standard deviation over seeds. `#1`
+is the leading group of a column: its methods do not differ significantly from the best. `#k` is the
+next group, below k - 1 methods ([METHOD.md](METHOD.md) gives the tests). Parameters and FLOPs
+compare across machines, times do not.
 
-What the papers report, and whether it was reproduced: [VERDICTS.md](VERDICTS.md). The same tables as CSV, JSON and LaTeX:
-[tables/](tables/). Please cite the project ([CITATION.cff](../CITATION.cff)) and the methods ([references.bib](tables/references.bib)).
+What the papers report, and whether it is reproduced: [VERDICTS.md](VERDICTS.md). The same tables as
+CSV, JSON and LaTeX: [tables/](tables/). Please cite the project ([CITATION.cff](../CITATION.cff))
+and the methods ([references.bib](tables/references.bib)).
 """
 
 VERDICTS = """\
 # Reported against reproduced
 
-Every row of [reported.csv](reported/reported.csv) with a verdict; [METHOD.md](METHOD.md) states the tests. Where papers disagree about a
-method, all their rows stand. A row is held against records of its own protocol's suite alone; `not comparable` says in what it differs,
-`not run` that there is no record yet.
+Every row of [reported.csv](reported/reported.csv) has a verdict; [METHOD.md](METHOD.md) states the
+tests. Where papers disagree about a method, all their rows stand. A row is compared only with
+records of its own protocol's suite. `not comparable` names the difference; `not run` means that
+there is no record yet.
+"""
+
+GAPS = """\
+## Gaps
+
+Every reported number beside our mean of the same method, in any suite; the farthest apart first.
 """
 
 METHOD = """\
-# How verdicts and ranks are made
+# How verdicts and ranks are computed
 
 ## A verdict on a reported number
 
-Our results over seeds, x, are held against a reported value v. The margin of a metric says which difference does not matter. It was
-declared before any run at the papers' size:
+Our results over seeds, x, are compared with a reported value v. The margin of a metric is the
+largest difference that does not matter. It was declared before any run at the papers' size:
 
 {margins}
 
-- **reproduced**: the difference is shown to be smaller than the margin, by two one-sided t-tests at 5 % each (TOST). Never from one seed.
-- **higher**, **lower**: it is not, our mean lies further than the margin from v, and differs from it by a two-sided t-test at 5 %.
-- **undecided**: neither. `needs m more seeds`: with so many the difference and the spread seen so far would be decided four times out of
-  five.
-- **not comparable**: the row's protocol is none of our suites', or there are only records of a reduced suite. **not run**: no record.
+- **reproduced**: the difference is shown to be smaller than the margin, by two one-sided t-tests at
+  5 % each (TOST). One seed is never enough.
+- **higher**, **lower**: it is not reproduced, our mean lies further than the margin from v, and it
+  differs from v by a two-sided t-test at 5 %.
+- **undecided**: neither. `needs m more seeds`: m more seeds with the same difference and spread
+  would decide it four times out of five.
+- **not comparable**: the row's protocol is none of our suites', or there are only records of a
+  reduced suite. **not run**: there is no record.
 
-What a paper's ± means decides the test. With a standard deviation, a standard error or the half range of a known number of runs, the two
-samples are compared as Welch does. A number without them is one new observation against our seeds: it is taken to have their
-variance, so that the error of the difference is s √(1 + 1/n). A spread whose meaning or number of runs is not stated is not used.
+What a paper's ± means decides the test. With a standard deviation, a standard error or the half
+range of a known number of runs, the two samples are compared by Welch's test. A number without them
+is one new observation with the variance of our seeds, so that the error of the difference is
+s √(1 + 1/n). A spread whose meaning or number of runs is not stated is ignored.
 
-How often these verdicts are wrong, simulated {trials:,} times for each line, with normal results of a standard deviation of
-{deviation:g} margins in both samples. The true difference is in margins: at 0 `higher` and `lower` are wrong, from 1 on `reproduced` is.
-Shares in percent.
+How often these verdicts are wrong is simulated {trials:,} times for each line, with normal results
+of a standard deviation of {deviation:g} margins in both samples. The true difference is in margins:
+at 0 `higher` and `lower` are wrong, from 1 on `reproduced` is. Shares are in percent.
 
 {rates}
 
+## Seeds
+
+Every seed of a run is derived from the dataset, the method (a variant has the seeds of the method
+that it varies), the role (the initial parameters, the order of the batches, ...) and the run's
+number, and from nothing else. All arms of a method therefore start from the same parameters and see
+the networks in the same order, so that arms compare in pairs; adding a method or a dataset changes
+no other result.
+
 ## Ranks
 
-Two methods are compared on the same test networks: with one common seed and right-or-wrong answers by McNemar's exact test, else by a
-bootstrap of {resamples:,} resamples over networks and seeds ({resamples_whole} for Kendall's tau, which is no mean over networks). In
-each column the leader is compared with every other method, and the p-values are corrected by Holm's method. What cannot be told from the
-leader at 5 % shares its rank; the best of the others leads the next group. Intervals over seeds are Student's.
+Two methods are compared on the same test networks: with one common seed and right-or-wrong answers
+by McNemar's exact test, else by a bootstrap of {resamples:,} resamples over networks and seeds
+({resamples_whole} for Kendall's tau, which is not a mean over networks). In each column the leader
+is compared with every other method, and Holm's method corrects the p-values. A method that does not
+differ significantly from the leader at 5 % shares its rank; the best of the others leads the next
+group. Intervals over seeds are Student's.
 
-A result from a tree with uncommitted changes, on a dataset whose fingerprint the catalogue does not pin, or of a method whose code has
-changed since, is shown apart and never ranked. Arms other than `permuted` are controls and not ranked either.
+## What is not ranked
+
+A result is printed but not ranked where
+
+- it comes from no commit, or from a tree with uncommitted changes;
+- it is on a dataset whose fingerprint the catalogue does not pin;
+- its code has changed since. A record holds a digest of the syntax of its method, task and arm,
+  with what they import of the project, and of the harness that every run goes through; docstrings,
+  comments and layout do not count. Two digests are equivalent where a canary is bit-equal under
+  both: the whole protocol squeezed into 16 steps, with every loss, the final and the selected
+  predictions compared (`python -m benchmark canary COMMIT`). What is compiled or computed in
+  bfloat16 has no canary;
+- its settings have changed since: the suite's protocol, or the method's hyperparameters;
+- it ran with other code or library versions than the newest result of its cell: no mean is over
+  runs with different code or versions.
+
+Arms other than `permuted` are controls and are not ranked either.
+
+## Reproduction
+
+`python -m leaderboard reproduce` runs a committed cell again, and `python -m benchmark run`
+compares each new run with the committed one of the same cell, where there is one that may be
+ranked. Both say
+
+- **bit-equal**: all predictions are equal;
+- **within noise**: the result lies inside the 95 % prediction interval of the committed seeds, or
+  differs from the committed one by no more than the metric's margin;
+- **different**: neither.
 
 ## What is checked in every record
 
-`nox -s verify` checks that each record fits its schema, that its metrics follow from the predictions beside it, and looks for mix-ups and
-leaks: the same predictions in two cells, results beyond what the metric allows, test predictions that equal those on
-validation, and, in the control that learns from other networks' labels, anything better than chance.
+`nox -s verify` checks that each record fits its schema, that its seeds are those of its cell, that
+all seeds of a cell ran with equivalent code and the same library versions, and that its metrics
+follow from the predictions beside it. It looks for mix-ups and leaks: the same predictions in two
+cells, results beyond the bounds of the metric, test predictions that equal those on validation,
+and, in the control that learns from other networks' labels, anything better than chance.
 """
 
 
 def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -> dict[Path, str]:
-    """Every committed file of the leaderboard, by its path, from the records alone. boards: of the archive's current records."""
+    """Render every committed file of the leaderboard.
+
+    Args:
+        archive: The committed records.
+        boards: The boards of the archive's current records.
+        rows: The reported numbers.
+
+    Returns:
+        The content of each file, by its path.
+    """
     bibliography = render.read_bibliography()
     records = [entry.record for entry in archive.current]
     pages = {
         HERE / "LEADERBOARD.md": leaderboard(boards, archive),
         HERE / "VERDICTS.md": verdict_page(check.check(rows, records), check.gaps(rows, records)),
         HERE / "METHOD.md": method(),
-        HERE / "record.schema.json": record.schema(),
+        HERE / "record.schema.json": schema.schema(),
         HERE / "tables" / "references.bib": render.to_bibtex(boards, bibliography),
     }
     for board in boards:
         stem = HERE / "tables" / board.name
         pages |= {
-            stem.with_suffix(ending): text
-            for ending, text in render.files(board, bibliography).items()
+            stem.with_suffix(suffix): text
+            for suffix, text in render.files(board, bibliography).items()
         }
     return pages
 
 
 def leaderboard(boards: Sequence[Board], archive: Archive) -> str:
-    """`LEADERBOARD.md`."""
+    """Render `LEADERBOARD.md`."""
     parts = [LEADERBOARD]
     parts += [render.board_markdown(board) for board in boards] or ["No runs yet.\n"]
     if changes := history(archive):
         headers = ["cell", "was", "is", "since", "why"]
-        cells = [[markdown(cell) for cell in line] for line in changes]
-        parts.append("## Numbers that changed\n\nMeans over the seeds that were run again.\n")
-        parts.append(tabulate(cells, headers, tablefmt="pipe", disable_numparse=True) + "\n")
+        parts.append("## Numbers that changed\n\nMeans over the seeds that ran again.\n")
+        parts.append(_table(headers, changes))
     return "\n".join(parts)
 
 
 def history(archive: Archive) -> list[list[str]]:
-    """A line for each cell whose number changed as records were superseded: what it was, what it is, since when, and why."""
+    """List the cells whose mean changed: the cell, the old mean, the new one, the day, the reason.
+
+    The means are over the seeds whose records were superseded.
+    """
     changes: dict[tuple[str, ...], list[tuple[Entry, Entry]]] = {}
     for before, after in archive.superseded:
-        key = (
-            str(after.record.cell.column).rpartition("/")[0],
-            after.record.finished_at[:10],
-            after.why or "",
-        )
+        cell = str(after.record.cell.column).rpartition("/")[0]
+        key = (cell, after.record.finished_at[:10], after.why or "")
         changes.setdefault(key, []).append((before, after))
     lines = []
     for (cell, since, why), pairs in changes.items():
         metric = metrics.get(pairs[0][1].record.metric)
-        shown = []
-        for side in (0, 1):
-            scores = [pair[side].record.metrics.get("test") for pair in pairs]
-            known = [score for score in scores if score is not None]
-            shown.append(metric.show(sum(known) / len(known)) if known else "-")
-        if shown[0] != shown[1]:
-            lines.append([cell, *shown, since, why])
+        was, now = (
+            _mean([pair[side].record.metrics.get("test") for pair in pairs]) for side in (0, 1)
+        )
+        numbers = ["-" if value is None else metric.show(value) for value in (was, now)]
+        if numbers[0] != numbers[1]:
+            lines.append([cell, *numbers, since, why])
     return lines
 
 
 def verdict_page(checked: Sequence[Checked], gaps: Sequence[Gap]) -> str:
-    """`VERDICTS.md`: the verdicts by task and dataset, then every pair of numbers by distance."""
-    counts = Counter(found.kind for found in checked)
+    """Render `VERDICTS.md`: the verdicts by task and dataset, then the gaps."""
+    counts = Counter(verdict.kind for verdict in checked)
     parts = [VERDICTS, ", ".join(f"{counts[kind]} {kind}" for kind in check.KINDS) + ".\n"]
-    for task in dict.fromkeys(found.row.task for found in checked):
+    by_task: dict[str, dict[tuple[str, str], list[Checked]]] = {}
+    for verdict in checked:
+        columns = by_task.setdefault(verdict.row.task, {})
+        columns.setdefault((verdict.row.dataset, verdict.row.metric), []).append(verdict)
+    for task, columns in by_task.items():
         parts.append(f"## {markdown(task)}\n")
-        mine = [found for found in checked if found.row.task == task]
-        for dataset, metric in dict.fromkeys(
-            (found.row.dataset, found.row.metric) for found in mine
-        ):
-            shown = [
-                found
-                for found in mine
-                if (found.row.dataset, found.row.metric) == (dataset, metric)
-            ]
-            shown.sort(
-                key=lambda found: found.row.value, reverse=metrics.get(metric).direction == "max"
-            )
-            parts.append(f"### {markdown(dataset)}, {markdown(metrics.get(metric).label)}\n")
-            lines = [
-                [
-                    found.row.method,
-                    found.row.shown,
-                    f"{found.row.claimed_by} {found.row.claimed_in}",
-                    found.row.read_in,
-                    ours(found),
-                    found.text,
-                    found.row.note,
-                ]
-                for found in shown
-            ]
-            headers = ["method", "reported", "claimed by", "read in", "here", "verdict", "note"]
-            cells = [[markdown(cell) for cell in line] for line in lines]
-            parts.append(tabulate(cells, headers, tablefmt="pipe", disable_numparse=True) + "\n")
-    parts.append(
-        "## Gaps\n\nEvery reported number beside ours for the same method, in whatever suite; the farthest apart first.\n"
-    )
-    lines = [
-        [gap.row.method, gap.row.dataset, f"{gap.row.value:g}", f"{gap.ours:.4g} (n={gap.seeds})", f"{gap.distance:+.3g}",
-         gap.row.claimed_by, "; ".join(gap.deviations) or "none known"]
-        for gap in gaps
-    ]  # fmt: skip
+        for (dataset, name), column in columns.items():
+            metric = metrics.get(name)
+            parts.append(f"### {markdown(dataset)}, {markdown(metric.label)}\n")
+            parts.append(_verdict_table(column, metric.direction == "max"))
     headers = [
         "method",
         "dataset",
@@ -193,25 +223,34 @@ def verdict_page(checked: Sequence[Checked], gaps: Sequence[Gap]) -> str:
         "claimed by",
         "what sets them apart",
     ]
-    cells = [[markdown(cell) for cell in line] for line in lines]
-    parts.append(
-        tabulate(cells, headers, tablefmt="pipe", disable_numparse=True) if gaps else "None yet."
-    )
-    return "\n".join(parts) + "\n"
+    lines = [
+        [
+            gap.row.method,
+            gap.row.dataset,
+            f"{gap.row.value:g}",
+            f"{gap.mean:.4g} (n={gap.seeds})",
+            f"{gap.distance:+.3g}",
+            gap.row.claimed_by,
+            "; ".join(gap.deviations) or "none known",
+        ]
+        for gap in gaps
+    ]
+    parts += [GAPS, _table(headers, lines) if gaps else "None yet.\n"]
+    return "\n".join(parts)
 
 
-def ours(found: Checked) -> str:
-    """Our mean ± standard deviation of a reported row's cell."""
-    if not found.scores:
+def result(verdict: Checked) -> str:
+    """Format our mean ± standard deviation of a reported row's cell."""
+    if not verdict.scores:
         return ""
-    made = statistics.summary(found.scores)
-    spread = "" if made.deviation is None else f" ± {made.deviation:.2g}"
-    return f"{made.mean:.4g}{spread} (n={made.seeds})"
+    summary = statistics.summary(verdict.scores)
+    spread = "" if summary.deviation is None else f" ± {summary.deviation:.2g}"
+    return f"{summary.mean:.4g}{spread} (n={summary.seeds})"
 
 
 def method() -> str:
-    """`METHOD.md`."""
-    rates = read_rates()
+    """Render `METHOD.md`."""
+    rates, kinds = read_rates(), get_args(verdicts.Kind)
     margins = [
         [
             metric.label,
@@ -221,7 +260,6 @@ def method() -> str:
         ]
         for metric in metrics.METRICS.values()
     ]
-    kinds = ("reproduced", "higher", "lower", "undecided")
     lines = [
         [
             row["paper"],
@@ -243,12 +281,39 @@ def method() -> str:
 
 
 def read_rates() -> dict[str, Any]:
-    """The simulated rates that `python -m leaderboard simulate` wrote."""
+    """Read the rates that `python -m leaderboard simulate` wrote."""
     return json.loads(RATES.read_text(encoding="utf-8"))
 
 
 def write_rates(trials: int) -> Path:
-    """Simulate the rates anew, for `METHOD.md`."""
+    """Simulate the rates of `METHOD.md`, and write them. Returns the file."""
     rates = {"trials": trials, "rows": verdicts.simulate(trials)}
     RATES.write_text(json.dumps(rates, indent=1) + "\n", encoding="utf-8")
     return RATES
+
+
+def _verdict_table(column: Sequence[Checked], descending: bool) -> str:
+    headers = ["method", "reported", "claimed by", "read in", "here", "verdict", "note"]
+    lines = [
+        [
+            verdict.row.method,
+            verdict.row.text,
+            f"{verdict.row.claimed_by} {verdict.row.claimed_in}",
+            verdict.row.read_in,
+            result(verdict),
+            verdict.text,
+            verdict.row.note,
+        ]
+        for verdict in sorted(column, key=lambda verdict: verdict.row.value, reverse=descending)
+    ]
+    return _table(headers, lines)
+
+
+def _table(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    cells = [[markdown(cell) for cell in line] for line in lines]
+    return tabulate(cells, headers, tablefmt="pipe", disable_numparse=True) + "\n"
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    scores = [value for value in values if value is not None]
+    return sum(scores) / len(scores) if scores else None

@@ -1,4 +1,4 @@
-"""Tables as text: for a terminal, as Markdown, CSV, JSON and LaTeX."""
+"""Tables for a terminal, and as Markdown, CSV, JSON and LaTeX."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pandas as pd
 from tabulate import tabulate
 
 from benchmark.record.metrics import Metric
-from benchmark.record.schema import EncoderPart, Record, Settings
 from leaderboard.archive.tables import Board, Cell, Row
+from leaderboard.publish import notes
 from leaderboard.publish.text import latex, markdown, spreadsheet
 
 BIBLIOGRAPHY = Path(__file__).resolve().parent.parent / "references.bib"
@@ -20,11 +20,12 @@ CITE = "the benchmark as its CITATION.cff says, and the methods and datasets by 
 
 
 def text(boards: Sequence[Board]) -> str:
-    """All tables for a terminal."""
+    """Render boards for a terminal."""
     parts = []
     for board in boards:
         parts.append(
-            f"{board.task}, suite {board.suite}: test {board.metric.label}, mean ± standard deviation over seeds"
+            f"{board.task}, suite {board.suite}: test {board.metric.label}, "
+            "mean ± standard deviation over seeds"
         )
         rows = [_line(board, row, _plain_cell) for row in board.rows]
         parts.append(
@@ -36,30 +37,25 @@ def text(boards: Sequence[Board]) -> str:
                 colalign=_alignment(board),
             )
         )
-        parts += [
-            f"* {note}"
-            for note in reconstructions(board.records)
-            + further(board.records)
-            + troubles(board.records)
-        ]
+        parts += [f"* {note}" for note in notes.results(board.records)]
         reasons = sorted({objection for row in board.rows for objection in row.objections})
         parts += [f"* the leaderboard would not rank results {reason}" for reason in reasons]
     return "\n".join(parts)
 
 
 def overview(boards: Sequence[Board]) -> str:
-    """One table over several boards: methods by datasets, ranked ones and whatever else ran on the usual weights."""
+    """Render one table of all boards but their controls: methods by datasets."""
     columns = [(board, dataset) for board in boards for dataset in board.datasets]
     rows: dict[str, dict[str, str]] = {}
     for board in boards:
         for row in board.rows:
             if not row.is_control:
-                shown = {
+                cells = {
                     name: _plain_cell(board, cell)
                     for name, cell in row.cells.items()
                     if cell.entries
                 }
-                rows.setdefault(row.title, {}).update(shown)
+                rows.setdefault(row.title, {}).update(cells)
     headers = ["method", *(f"{dataset}\n{board.metric.label}" for board, dataset in columns)]
     lines = [
         [title, *(cells.get(dataset, "") for _, dataset in columns)]
@@ -70,28 +66,23 @@ def overview(boards: Sequence[Board]) -> str:
 
 
 def board_markdown(board: Board) -> str:
-    """One board's table and what its runs shared."""
+    """Render a board as a section of Markdown: its table, and what its runs share."""
     parts = [f"## {markdown(board.task)}, suite {markdown(board.suite)}\n"]
     parts += [f"{markdown(setting)}\n" for setting in board.settings]
     parts.append(f"Test {board.metric.label}.\n")
     parts.append(table_markdown(board) + "\n")
-    notes = (
-        reconstructions(board.records)
-        + further(board.records)
-        + troubles(board.records)
-        + provenance(board.records)
-    )
-    parts.append("\n".join(f"- {markdown(note)}" for note in notes) + "\n")
+    lines = notes.results(board.records) + notes.provenance(board.records)
+    parts.append("\n".join(f"- {markdown(line)}" for line in lines) + "\n")
     return "\n".join(parts)
 
 
 def table_markdown(board: Board) -> str:
-    """One board's table alone."""
+    """Render a board's table alone, as Markdown."""
     rows = []
     for row in board.rows:
-        shown, *others = _line(board, row, _ranked_cell)
-        apart = f" [not ranked: {'; '.join(row.objections)}]" if row.objections else ""
-        rows.append([markdown(cell) for cell in (shown + apart, *others)])
+        label, *others = _line(board, row, _ranked_cell)
+        reason = f" [not ranked: {'; '.join(row.objections)}]" if row.objections else ""
+        rows.append([markdown(cell) for cell in (label + reason, *others)])
     headers = [markdown(header) for header in _headers(board)]
     return tabulate(
         rows, headers, tablefmt="pipe", disable_numparse=True, colalign=_alignment(board)
@@ -99,13 +90,13 @@ def table_markdown(board: Board) -> str:
 
 
 def frame(board: Board) -> pd.DataFrame:
-    """A row for each entrant and dataset, numbers as numbers: what CSV, JSON and Parquet hold."""
+    """Make the table that CSV, JSON and Parquet hold: a row for each entrant and dataset."""
     lines = []
     for row in board.rows:
         for dataset, cell in row.cells.items():
             if not cell.entries:
                 continue
-            made = cell.summary
+            summary = cell.summary
             lines.append(
                 {
                     "suite": board.suite,
@@ -116,11 +107,11 @@ def frame(board: Board) -> pd.DataFrame:
                     "paper": row.paper,
                     "metric": board.metric.name,
                     "rank": cell.rank,
-                    "seeds": made.seeds if made else 0,
-                    "mean": made and made.mean,
-                    "standard_deviation": made and made.deviation,
-                    "interval_low": made and made.low,
-                    "interval_high": made and made.high,
+                    "seeds": summary.seeds if summary else 0,
+                    "mean": summary and summary.mean,
+                    "standard_deviation": summary and summary.deviation,
+                    "interval_low": summary and summary.low,
+                    "interval_high": summary and summary.high,
                     "undefined": cell.undefined,
                     "parameters": row.parameters,
                     "flops_per_network": row.flops,
@@ -134,7 +125,7 @@ def frame(board: Board) -> pd.DataFrame:
 
 
 def to_csv(board: Board) -> str:
-    """`frame` as CSV, in which no text is a formula."""
+    """Write `frame` as CSV, in which no text is a formula."""
     data = frame(board)
     words = data.select_dtypes(include=["object", "string"]).columns
     data[words] = data[words].map(
@@ -144,26 +135,30 @@ def to_csv(board: Board) -> str:
 
 
 def to_json(board: Board) -> str:
-    """`frame` as a list of objects."""
+    """Write `frame` as a list of objects."""
     rows = json.loads(frame(board).to_json(orient="records", double_precision=10))
     return json.dumps(rows, indent=1, ensure_ascii=True) + "\n"
 
 
 def to_latex(board: Board, bibliography: dict[str, str]) -> str:
-    """A booktabs table; the leading group of each column is bold, and methods whose paper is in the bibliography are cited."""
+    """Render a booktabs table.
+
+    The leading group of each column is bold, and methods whose paper is in the bibliography are
+    cited.
+    """
 
     def method(row: Row) -> str:
         key = cite_key(row.paper)
-        return latex(row.shown) + (rf"~\cite{{{key}}}" if key in bibliography else "")
+        return latex(row.label) + (rf"~\cite{{{key}}}" if key in bibliography else "")
 
-    def cell(board: Board, found: Cell) -> str:
-        shown = latex(_plain_cell(board, found))
-        return rf"\textbf{{{shown}}}" if found.rank == 1 else shown
+    def result(cell: Cell) -> str:
+        text = latex(_plain_cell(board, cell))
+        return rf"\textbf{{{text}}}" if cell.rank == 1 else text
 
-    shown = [row for row in board.rows if not row.objections]
     lines = [
-        [method(row), *(cell(board, found) for found in row.cells.values()), count(row.parameters)]
-        for row in shown
+        [method(row), *map(result, row.cells.values()), count(row.parameters)]
+        for row in board.rows
+        if not row.objections
     ]
     headers = ["Method", *map(latex, board.datasets), "Parameters"]
     body = (
@@ -173,7 +168,8 @@ def to_latex(board: Board, bibliography: dict[str, str]) -> str:
     )
     caption = (
         f"{latex(board.task)}, suite {latex(board.suite)}: test {latex(board.metric.label)}, mean "
-        r"\(\pm\) standard deviation over seeds. Bold: not told apart from the best at 5\,\%."
+        r"\(\pm\) standard deviation over seeds. "
+        r"Bold: no significant difference from the best at 5\,\%."
     )
     head = f"% Needs booktabs. Please cite: {CITE}\n"
     return (
@@ -182,18 +178,18 @@ def to_latex(board: Board, bibliography: dict[str, str]) -> str:
 
 
 def files(board: Board, bibliography: dict[str, str]) -> dict[str, str]:
-    """A board's table for other programs, by the ending of its file."""
+    """Export a board's table, by the suffix of the file."""
     return {".csv": to_csv(board), ".json": to_json(board), ".tex": to_latex(board, bibliography)}
 
 
 def read_bibliography(path: Path = BIBLIOGRAPHY) -> dict[str, str]:
-    """Every entry, by its key."""
+    """Read the entries of a bibliography, by their keys."""
     entries = re.split(r"\n(?=@)", path.read_text(encoding="utf-8").strip())
     return {re.match(r"@\w+\{([^,]+),", entry).group(1): entry + "\n" for entry in entries}
 
 
 def to_bibtex(boards: Sequence[Board], bibliography: dict[str, str]) -> str:
-    """The entries of just the methods and datasets in these boards."""
+    """Select the entries of the methods and datasets in these boards."""
     keys = {cite_key(row.paper) for board in boards for row in board.rows}
     names = {dataset for board in boards for dataset in board.datasets}
     keys |= {
@@ -212,115 +208,39 @@ DATASET_KEYS = {
 
 
 def cite_key(paper: str) -> str:
-    """ "arXiv:2305.13546" to "arxiv-2305-13546"."""
+    """Convert a paper to its key: "arXiv:2305.13546" to "arxiv-2305-13546"."""
     return re.sub(r"[^a-z0-9]+", "-", paper.lower())
 
 
-def reconstructions(records: Sequence[Record]) -> list[str]:
-    """One line for each two-stage method and dataset: how well its arrays let unseen networks be redrawn."""
-    found: dict[tuple[str, str], list[EncoderPart]] = {}
-    for record in records:
-        if record.encoder:
-            found.setdefault((record.method.title, record.dataset.name), []).append(record.encoder)
-    lines = []
-    for (title, dataset), parts in sorted(found.items()):
-        made = pd.Series([part.test_psnr for part in parts])
-        spread = f" ± {made.std():.1f}" if len(made) > 1 else ""
-        drawn = f"redraws unseen networks at {made.mean():.1f}{spread} dB"
-        lines.append(
-            f"{title} on {dataset} {drawn}; their mean image is at {parts[0].mean_image_psnr:.1f} dB"
-        )
-    return lines
-
-
-FURTHER = {
-    "test_r2": "R2",
-    "test_low": "lower end of Kendall's tau's 95 % bootstrap interval over networks",
-    "test_high": "upper end of Kendall's tau's 95 % bootstrap interval over networks",
-    "test_fit": "error of the unedited INRs on their own images, which fitting costs",
-    "test_ceiling": "error of the same networks fitted to the edited images directly, the ceiling",
-}
-"""Metrics beside a task's own that tables tell of."""
-
-
-def further(records: Sequence[Record]) -> list[str]:
-    """One line for each dataset and further metric: means over seeds."""
-    found: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for record in records:
-        for name in FURTHER.keys() & record.metrics.keys():
-            if (value := record.metrics[name]) is not None:
-                found.setdefault((record.dataset.name, name), {}).setdefault(
-                    record.method.title, []
-                ).append(value)
-    lines = []
-    for (dataset, name), methods in sorted(found.items()):
-        means = sorted(
-            ((sum(values) / len(values), title) for title, values in methods.items()), reverse=True
-        )
-        told = ", ".join(
-            f"{title} {mean:.4g}" if len(means) > 1 else f"{mean:.4g}" for mean, title in means
-        )
-        lines.append(f"{dataset}, {FURTHER[name]}: {told}")
-    return lines
-
-
-def troubles(records: Sequence[Record]) -> list[str]:
-    """One line for every run that did not finish."""
-    return [
-        f"{record.method.title} ({record.dataset.arm}) on {record.dataset.name}, seed {record.seed}: {record.status}: {record.reason}"
-        for record in records
-        if record.status != "finished"
-    ]
-
-
-def provenance(records: Sequence[Record]) -> list[str]:
-    """What the runs shared: protocol, seeds, data, and where they were made."""
-    protocols = {_settings(record.protocol) for record in records}
-    encoders = {_settings(record.encoder.protocol) for record in records if record.encoder}
-    seeds = sorted({record.seed for record in records})
-    data = sorted(
-        {f"{record.dataset.name} {record.dataset.fingerprint[:12]}" for record in records}
-    )
-    environments = sorted({_environment(record) for record in records})
-    return [
-        *(f"Protocol: {protocol}" for protocol in sorted(protocols)),
-        *(f"Protocol of the first of two stages: {protocol}" for protocol in sorted(encoders)),
-        f"Seeds: {', '.join(map(str, seeds))}",
-        f"Datasets, with their fingerprints: {', '.join(data)}",
-        *(f"Made with {environment}" for environment in environments),
-    ]
-
-
 def count(value: float | None) -> str:
-    """A number with thousands apart."""
+    """Format a number with separators of thousands."""
     return "-" if value is None else f"{value:,.0f}"
 
 
 def millions(value: float | None) -> str:
-    """A number in millions."""
+    """Format a number in millions."""
     return "-" if value is None else f"{value / 1e6:,.1f}"
 
 
 def plain(metric: Metric, cell: Cell) -> str:
-    """ "81.3 ± 0.4", and what is missing: few seeds, runs whose metric has no value."""
-    told = ["undefined"] if cell.undefined and not cell.summary else []
-    if cell.summary:
-        spread = (
-            "" if cell.summary.deviation is None else f" ± {metric.show(cell.summary.deviation)}"
-        )
-        told = [metric.show(cell.summary.mean) + spread]
-        if cell.summary.deviation is None:
-            told.append("(n=1)")
-        if cell.undefined:
-            told.append(f"({cell.undefined} undefined)")
-    return " ".join(told) or "-"
+    """Format a result, "81.3 ± 0.4", with a single seed and undefined metrics marked."""
+    summary = cell.summary
+    if summary is None:
+        return "undefined" if cell.undefined else "-"
+    if summary.deviation is None:
+        parts = [metric.show(summary.mean), "(n=1)"]
+    else:
+        parts = [f"{metric.show(summary.mean)} ± {metric.show(summary.deviation)}"]
+    if cell.undefined:
+        parts.append(f"({cell.undefined} undefined)")
+    return " ".join(parts)
 
 
 def _plain_cell(board: Board, cell: Cell) -> str:
-    shown = plain(board.metric, cell)
+    text = plain(board.metric, cell)
     if cell.summary and 1 < cell.summary.seeds < board.most_seeds:
-        return f"{shown} (n={cell.summary.seeds})"
-    return shown
+        return f"{text} (n={cell.summary.seeds})"
+    return text
 
 
 def _ranked_cell(board: Board, cell: Cell) -> str:
@@ -331,7 +251,7 @@ def _ranked_cell(board: Board, cell: Cell) -> str:
 def _line(board: Board, row: Row, cell: Callable[[Board, Cell], str]) -> list[str]:
     cells = [cell(board, row.cells[name]) for name in board.datasets]
     costs = [count(row.parameters), millions(row.flops), count(row.seconds), count(row.rate)]
-    return [row.shown, *cells, *costs]
+    return [row.label, *cells, *costs]
 
 
 def _headers(board: Board) -> list[str]:
@@ -347,16 +267,3 @@ def _headers(board: Board) -> list[str]:
 
 def _alignment(board: Board) -> list[str]:
     return ["left"] + ["right"] * (len(board.datasets) + 4)
-
-
-def _settings(protocol: Settings) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in protocol.items())
-
-
-def _environment(record: Record) -> str:
-    made = record.environment
-    commit = made.commit[:12] if made.commit else "no commit"
-    versions = ", ".join(f"{name} {version}" for name, version in made.versions.items())
-    state = "" if made.clean else " with uncommitted changes"
-    shared = f"{made.workers} runs at a time with {made.threads} threads each"
-    return f"commit {commit}{state}, {versions}, {made.device}: {made.processor}, {shared}"

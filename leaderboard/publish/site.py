@@ -1,4 +1,7 @@
-"""The static site: works from a file and offline. One page for all tables, one a method, one a dataset, the verdicts, the method."""
+"""The static site, which works from a file and offline.
+
+One page has all tables; each method and dataset has a page, as have verdicts and statistics.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,11 @@ HERE = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class MethodPage:
-    """name, title, paper, card: what the method's file says of itself. rows: its entrants, with the board of each."""
+    """What a method's page shows.
+
+    card: the docstrings of the method's file.
+    rows: its entrants, with the board of each.
+    """
 
     name: str
     title: str
@@ -45,9 +52,19 @@ class MethodPage:
 def build(
     archive: Archive, boards: Sequence[Board], rows: Sequence[Reported], folder: Path
 ) -> Path:
-    """Write the site into a folder, whose content it replaces. Returns the front page.
+    """Write the site into a folder, whose content it replaces.
 
-    boards: of the archive's current records. Raises ValueError for a folder that holds something else.
+    Args:
+        archive: The committed records.
+        boards: The boards of the archive's current records.
+        rows: The reported numbers.
+        folder: The site's folder.
+
+    Returns:
+        The front page.
+
+    Raises:
+        ValueError: The folder holds something else than a site.
     """
     if folder.exists():
         if any(folder.iterdir()) and not (folder / "index.html").is_file():
@@ -57,6 +74,7 @@ def build(
     checked, gaps = check.check(rows, records), check.gaps(rows, records)
     environment = _environment()
     methods, datasets = _methods(boards, archive), _datasets(boards)
+    method_text = MarkdownIt("commonmark", {"html": False}).enable("table").render(pages.method())
     shared = {
         "boards": boards,
         "methods": methods,
@@ -67,21 +85,13 @@ def build(
         "odd": lints.warnings(archive.current),
         "costs": {board.name: figures.costs(board) for board in boards},
         "differences": {board.name: figures.critical_difference(board) for board in boards},
-        "method_text": Markup(
-            MarkdownIt("commonmark", {"html": False}).enable("table").render(pages.method())
-        ),  # noqa: S704 (our own text, and its HTML is off)
-    }
-    written = {
-        "index.html": "index.html",
-        "verdicts.html": "verdicts.html",
-        "statistics.html": "statistics.html",
-        "about.html": "about.html",
+        "method_text": Markup(method_text),  # noqa: S704 (our own text, without HTML)
     }
     folder.mkdir(parents=True)
-    for name, template in written.items():
-        _write(folder / name, environment, template, root="", page=name, **shared)
+    for name in ("index.html", "verdicts.html", "statistics.html", "about.html"):
+        _write(folder / name, environment, name, root="", page=name, **shared)
     for page in methods:
-        mine = [found for found in checked if found.row.method == page.title]
+        verdicts = [verdict for verdict in checked if verdict.row.method == page.title]
         _write(
             folder / "methods" / f"{page.name}.html",
             environment,
@@ -89,7 +99,7 @@ def build(
             root="../",
             page="",
             it=page,
-            mine=mine,
+            verdicts=verdicts,
             **shared,
         )
     for page in datasets:
@@ -124,7 +134,7 @@ def _environment() -> Environment:
         "plain": render.plain,
         "count": render.count,
         "millions": render.millions,
-        "ours": pages.ours,
+        "result": pages.result,
         "metric_of": lambda record: metrics.get(record.metric),
         "objections": provenance.objections,
         "slug": lambda kind: kind.replace(" ", "-"),
@@ -145,42 +155,49 @@ def _methods(boards: Sequence[Board], archive: Archive) -> list[MethodPage]:
     entries: dict[str, list[Entry]] = {}
     for entry in archive.current:
         entries.setdefault(entry.record.method.name, []).append(entry)
-    found = []
-    for name, mine in sorted(rows.items()):
+    methods = []
+    for name, own_rows in sorted(rows.items()):
         last = entries[name][-1].record.method
-        card = _card(last.source, name)
-        curves = figures.curves([entry.record for entry in entries[name]])
-        found.append(
-            MethodPage(name, last.title, last.paper, last.source, card, mine, entries[name], curves)
+        methods.append(
+            MethodPage(
+                name=name,
+                title=last.title,
+                paper=last.paper,
+                source=last.source,
+                card=_card(last.source, name),
+                rows=own_rows,
+                entries=entries[name],
+                curves=figures.curves([entry.record for entry in entries[name]]),
+            )
         )
-    return found
+    return methods
 
 
 def _card(source: str | None, name: str) -> str:
-    """What a method's file says of it: the module's and the class's docstring, read without running anything."""
+    """Read the docstrings of a method's class and module, without running its file."""
     path = sources.ROOT / source if source else None
     if path is None or not path.is_file():
         return ""
     module = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    told = sources.methods_in(path).get(name, "")
-    return "\n\n".join(part for part in (told, module) if part)
+    method = sources.methods_in(path).get(name, "")
+    return "\n\n".join(part for part in (method, module) if part)
 
 
 def _datasets(boards: Sequence[Board]) -> list[dict[str, Any]]:
     pages = []
     for name in sorted({name for board in boards for name in board.datasets}):
-        listed = listing.get(name)
-        pictures = [listed.folder / file for file in ("renderings.png", "accuracies.png")]
+        dataset = listing.get(name)
+        pictures = [dataset.folder / file for file in ("renderings.png", "accuracies.png")]
         pages.append(
             {
                 "name": name,
-                "title": listed.title,
-                "source": listed.source,
-                "manifest": listed.manifest,
-                "networks": listed.networks,
+                "title": dataset.title,
+                "source": dataset.source,
+                "manifest": dataset.manifest,
+                "networks": dataset.networks,
                 "pictures": [path for path in pictures if path.is_file()],
-                "quality": figures.quality(listed.folder, listed.manifest)
-                if listed.manifest
+                "quality": figures.quality(dataset.folder, dataset.manifest)
+                if dataset.manifest
                 else None,
                 "boards": [board for board in boards if name in board.datasets],
             }
@@ -194,8 +211,8 @@ def _write_tables(folder: Path, boards: Sequence[Board]) -> None:
     (folder / "references.bib").write_text(render.to_bibtex(boards, bibliography), encoding="utf-8")
     for board in boards:
         stem = folder / board.name
-        for ending, text in render.files(board, bibliography).items():
-            stem.with_suffix(ending).write_text(text, encoding="utf-8")
+        for suffix, text in render.files(board, bibliography).items():
+            stem.with_suffix(suffix).write_text(text, encoding="utf-8")
         stem.with_suffix(".md").write_text(render.table_markdown(board) + "\n", encoding="utf-8")
         buffer = io.BytesIO()
         render.frame(board).to_parquet(buffer, index=False)
@@ -203,13 +220,14 @@ def _write_tables(folder: Path, boards: Sequence[Board]) -> None:
 
 
 def _write_assets(folder: Path) -> None:
-    """The style, the script, and DataTables as the package itables ships it: a module, which a page opened from a file can only
-    import from memory.
+    """Write the style, the script, and DataTables as the package itables ships it.
+
+    DataTables is a module, which a page opened from a file can only import from memory.
     """
     folder.mkdir()
-    shipped = files("itables") / "html"
-    (folder / "tables.css").write_bytes((shipped / "dt_bundle.css").read_bytes())
-    module = base64.b64encode((shipped / "dt_bundle.js").read_bytes()).decode("ascii")
+    package = files("itables") / "html"
+    (folder / "tables.css").write_bytes((package / "dt_bundle.css").read_bytes())
+    module = base64.b64encode((package / "dt_bundle.js").read_bytes()).decode("ascii")
     (folder / "tables.js").write_text(f'window.tablesModule = "{module}";\n', encoding="ascii")
     for name in ("site.css", "site.js"):
         shutil.copyfile(HERE / "publish" / "templates" / name, folder / name)

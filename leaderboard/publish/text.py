@@ -1,4 +1,4 @@
-"""Text from records made harmless for wherever it is shown: whoever submits a record chooses its words."""
+"""Escaping of text from records, since whoever submits a record chooses its words."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LATEX = {
 
 
 def visible(text: str) -> str:
-    """The same on one line, with characters that nobody sees (control characters, direction marks) written out."""
+    """Put text on one line, with control characters and direction marks as escapes."""
     spaced = " ".join(text.split())
     return "".join(
         f"\\u{ord(letter):04x}"
@@ -45,15 +45,15 @@ def visible(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Text as Markdown shows it."""
+    """Escape text for Markdown."""
     text = visible(text)
-    for special, harmless in _MARKDOWN:
-        text = text.replace(special, harmless)
+    for special, escape in _MARKDOWN:
+        text = text.replace(special, escape)
     return text
 
 
 def latex(text: str) -> str:
-    """Text as LaTeX prints it; letters that its standard fonts lack are written as their code points."""
+    """Escape text for LaTeX; characters outside ASCII, which its fonts lack, are code points."""
 
     def letter(character: str) -> str:
         if character in _LATEX:
@@ -64,6 +64,6 @@ def latex(text: str) -> str:
 
 
 def spreadsheet(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
+    """Escape text for spreadsheets, so that none is a formula."""
     text = visible(text)
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "'")) else text

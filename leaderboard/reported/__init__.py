@@ -15,7 +15,7 @@ PATH = Path(__file__).resolve().parent / "reported.csv"
 
 
 class Reported(BaseModel):
-    """One published number; see `README.md` for the columns."""
+    """One published number; `README.md` explains the columns."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     task: str = Field(pattern=NAME)
@@ -46,16 +46,16 @@ class Reported(BaseModel):
         return value
 
     @property
-    def shown(self) -> str:
-        """The number as it was printed, and what its ± means: "92.9 ± 0.218 (standard error, 3 runs)"."""
+    def text(self) -> str:
+        """The number as printed, with the meaning of its ±: "92.9 ± 0.2 (std, 3 runs)"."""
         spread = "" if self.spread is None else f" ± {self.spread:g}"
-        known = [self.spread_kind or "", f"{self.runs} runs" if self.runs else ""]
-        told = ", ".join(part for part in known if part)
-        return f"{self.value:g}{spread}" + (f" ({told})" if told else "")
+        parts = [self.spread_kind or "", f"{self.runs} runs" if self.runs else ""]
+        meaning = ", ".join(part for part in parts if part)
+        return f"{self.value:g}{spread}" + (f" ({meaning})" if meaning else "")
 
 
 def read(path: Path = PATH) -> list[Reported]:
-    """Every row. Raises RecordError naming the line and column that is malformed."""
+    """Read every row. Raises RecordError that names the malformed row and column."""
     rows = []
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -64,8 +64,8 @@ def read(path: Path = PATH) -> list[Reported]:
                     rows.append(Reported.model_validate(row))
                 except ValidationError as error:
                     first = error.errors()[0]
-                    where = ".".join(map(str, first["loc"]))
-                    raise RecordError(f"{path}, row {line}: {where}: {first['msg']}") from None
+                    column = ".".join(map(str, first["loc"]))
+                    raise RecordError(f"{path}, row {line}: {column}: {first['msg']}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RecordError(f"{path}: cannot be read as a table ({error})") from None
     return rows

@@ -1,4 +1,4 @@
-"""Reported against reproduced: a verdict on every reported row, and the distances between all numbers that stand side by side."""
+"""Reported against reproduced: a verdict on every reported number, and its distance from ours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from benchmark.record.schema import Record
 from leaderboard.archive import provenance
 from leaderboard.reported import Reported, verdicts
 
-# Datasets whose networks are those of a reported dataset: the published originals, or made by the same recipe.
 SAME_NETWORKS = {
     "mnist-inr": ("mnist-inr", "mnist-inr-nfn"),
     "fashion-inr": ("fashion-inr", "fashion-inr-nfn"),
@@ -23,12 +22,19 @@ SAME_NETWORKS = {
     "mnist-dilate": ("mnist-dilate", "mnist-dilate-nfn"),
     "cifar10-contrast": ("cifar10-contrast", "cifar10-contrast-nfn"),
 }
+"""By reported dataset, those whose networks are the published ones or follow the same recipe."""
+
 KINDS = ("reproduced", "higher", "lower", "undecided", "not comparable", "not run")
 
 
 @dataclass(frozen=True)
 class Checked:
-    """One reported row, our scores of its cell in the reported unit, and the verdict: one of `KINDS`, and all of it as text."""
+    """One reported row and its verdict.
+
+    scores: ours of the row's cell, in the reported unit.
+    kind: one of `KINDS`.
+    text: the whole verdict.
+    """
 
     row: Reported
     scores: Sequence[float]
@@ -38,28 +44,31 @@ class Checked:
 
 @dataclass(frozen=True)
 class Gap:
-    """A reported number beside one of ours for the same method, task and metric, and what sets the two apart by name."""
+    """A reported number beside our mean for the same method, task and metric.
+
+    deviations: what distinguishes the two settings.
+    """
 
     row: Reported
     suite: str
     dataset: str
-    ours: float
+    mean: float
     seeds: int
     deviations: tuple[str, ...]
 
     @property
     def distance(self) -> float:
-        """Ours less theirs, in the reported unit."""
-        return self.ours - self.row.value
+        """Our mean less the reported value, in the reported unit."""
+        return self.mean - self.row.value
 
     @property
     def margins(self) -> float:
-        """The distance in margins of equivalence, which compares across metrics."""
+        """The distance in margins of equivalence, which is comparable across metrics."""
         return self.distance / metrics.get(self.row.metric).tolerance(self.row.value)
 
 
 def check(rows: Sequence[Reported], records: Sequence[Record]) -> list[Checked]:
-    """A verdict for each row, in their order. Records that may not be ranked do not count."""
+    """Judge each row, in their order, by the records that may be ranked."""
     usable = [
         record
         for record in records
@@ -69,45 +78,45 @@ def check(rows: Sequence[Reported], records: Sequence[Record]) -> list[Checked]:
 
 
 def gaps(rows: Sequence[Reported], records: Sequence[Record]) -> list[Gap]:
-    """Every pair of a reported number and ours for the same method, in any suite, the farthest apart first."""
-    found = []
+    """Pair each reported number with our means of the same method in any suite.
+
+    The numbers that are farthest apart come first.
+    """
+    pairs = []
     for row in rows:
         cells: dict[tuple[str, str], list[Record]] = {}
         for record in records:
             if record.status == "finished" and _is_of(row, record) and _is_kin(row, record):
                 cells.setdefault((record.suite, record.dataset.name), []).append(record)
-        for (suite, dataset), mine in cells.items():
-            scores = _scores(row, mine)
-            if len(scores):
-                named = _deviations(row, mine[0])
-                found.append(Gap(row, suite, dataset, float(np.mean(scores)), len(scores), named))
-    return sorted(found, key=lambda gap: -abs(gap.margins))
+        for (suite, dataset), runs in cells.items():
+            if scores := _scores(row, runs):
+                deviations, mean = _deviations(row, runs[0]), float(np.mean(scores))
+                pairs.append(Gap(row, suite, dataset, mean, len(scores), deviations))
+    return sorted(pairs, key=lambda gap: -abs(gap.margins))
 
 
 def _check(row: Reported, records: Sequence[Record]) -> Checked:
     if row.differs:
         return Checked(row, (), "not comparable", f"not comparable: {row.differs}")
-    mine = [record for record in records if _is_of(row, record)]
+    runs = [record for record in records if _is_of(row, record)]
     same = SAME_NETWORKS.get(row.dataset, (row.dataset,))
-    exact = [record for record in mine if record.suite == row.suite and record.dataset.name in same]
+    exact = [record for record in runs if record.suite == row.suite and record.dataset.name in same]
     scores = _scores(row, exact)
-    if not len(scores):
-        reduced = sorted({record.suite for record in mine if record.dataset.name in same})
+    if not scores:
+        reduced = sorted({record.suite for record in runs if record.dataset.name in same})
         if reduced:
-            return Checked(
-                row, (), "not comparable", f"not comparable: only run in suite {', '.join(reduced)}"
-            )
+            text = f"not comparable: only run in suite {', '.join(reduced)}"
+            return Checked(row, (), "not comparable", text)
         return Checked(row, (), "not run", "not run")
     reported = verdicts.published(row.value, row.spread, row.spread_kind, row.runs)
-    verdict = verdicts.judge(
-        np.asarray(scores), reported, metrics.get(row.metric).tolerance(row.value)
-    )
+    margin = metrics.get(row.metric).tolerance(row.value)
+    verdict = verdicts.judge(np.asarray(scores), reported, margin)
     return Checked(row, scores, verdict.kind, str(verdict))
 
 
 def _is_of(row: Reported, record: Record) -> bool:
-    wanted = (row.task, row.metric, row.method, DEFAULT_ARM)
-    return (record.task, record.metric, record.method.title, record.dataset.arm) == wanted
+    key = (row.task, row.metric, row.method, DEFAULT_ARM)
+    return (record.task, record.metric, record.method.title, record.dataset.arm) == key
 
 
 def _is_kin(row: Reported, record: Record) -> bool:
@@ -120,12 +129,12 @@ def _is_kin(row: Reported, record: Record) -> bool:
 
 
 def _deviations(row: Reported, record: Record) -> tuple[str, ...]:
-    named = [row.differs] if row.differs else []
+    deviations = [row.differs] if row.differs else []
     if record.dataset.name not in SAME_NETWORKS.get(row.dataset, (row.dataset,)):
-        named.append(f"dataset {record.dataset.name}")
+        deviations.append(f"dataset {record.dataset.name}")
     if record.suite != row.suite:
-        named.append(f"suite {record.suite}: {record.setting}")
-    return tuple(named + provenance.objections(record))
+        deviations.append(f"suite {record.suite}: {record.setting}")
+    return tuple(deviations + provenance.objections(record))
 
 
 def _scores(row: Reported, records: Sequence[Record]) -> list[float]:

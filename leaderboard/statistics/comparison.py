@@ -1,4 +1,4 @@
-"""The statistics of the tables: intervals over seeds, paired comparisons on the same networks, ranks as groups."""
+"""The statistics of the tables: intervals over seeds, paired comparisons, ranks as groups."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ RESAMPLES_OF_WHOLE = 400
 
 @dataclass(frozen=True)
 class Summary:
-    """Of one cell over seeds. low, high: 95 % interval of the mean; None for one seed."""
+    """A cell's results over seeds.
+
+    low, high: 95 % confidence interval of the mean; None for one seed, as is the deviation.
+    """
 
     mean: float
     deviation: float | None
@@ -31,7 +34,7 @@ class Summary:
 
 
 def summary(scores: Sequence[float]) -> Summary:
-    """Mean, standard deviation and Student's 95 % interval of the mean."""
+    """Compute mean, standard deviation and Student's 95 % interval of the mean."""
     values, count = np.asarray(scores, dtype=np.float64), len(scores)
     mean = float(values.mean())
     if count < 2:
@@ -42,23 +45,25 @@ def summary(scores: Sequence[float]) -> Summary:
 
 
 def prediction_interval(scores: Sequence[float]) -> tuple[float, float]:
-    """Where one more score lies with 95 % probability: low and high, by Student's t.
+    """Compute Student's 95 % prediction interval of one more score: low and high.
 
-    Of fewer than two scores nothing is known, and the interval is empty.
+    Fewer than two scores have no deviation, and their interval is empty.
     """
-    made = summary(scores) if scores else None
-    if made is None or made.deviation is None:
+    moments = summary(scores) if scores else None
+    if moments is None or moments.deviation is None:
         return float("inf"), float("-inf")
-    reach = (
-        stats.t.ppf(1 - LEVEL / 2, made.seeds - 1) * made.deviation * np.sqrt(1 + 1 / made.seeds)
-    )
-    return made.mean - float(reach), made.mean + float(reach)
+    quantile = float(stats.t.ppf(1 - LEVEL / 2, moments.seeds - 1))
+    reach = quantile * moments.deviation * float(np.sqrt(1 + 1 / moments.seeds))
+    return moments.mean - reach, moments.mean + reach
 
 
 @dataclass(frozen=True)
 class Resampled:
-    """A method's test results on one dataset, prepared for comparisons. scores: `[seeds, networks]`, or None for a metric that is
-    no mean over networks. means: `[resamples, seeds]`, the metric on networks drawn with replacement, the same for every method.
+    """A method's test results on one dataset, prepared for comparisons.
+
+    scores: `[seeds, networks]`; None for a metric that is not a mean over networks.
+    means: `[resamples, seeds]`, the metric on networks sampled with replacement, the same networks
+    for every method.
     """
 
     seeds: tuple[int, ...]
@@ -68,51 +73,54 @@ class Resampled:
 
 
 def resample(metric: Metric, outcomes: Mapping[str, Mapping[int, Outcome]]) -> dict[str, Resampled]:
-    """Of several methods' test outcomes by seed."""
-    found: dict[str, Resampled] = {}
+    """Resample several methods' test outcomes, which are by method and seed."""
+    samples: dict[str, Resampled] = {}
     scores: dict[int, dict[str, np.ndarray]] = {}
-    for name, mine in outcomes.items():
-        seeds = tuple(sorted(mine))
-        count = len(mine[seeds[0]].predictions)
+    for name, by_seed in outcomes.items():
+        seeds = tuple(sorted(by_seed))
+        count = len(by_seed[seeds[0]].predictions)
         if metric.each is not None:
             scores.setdefault(count, {})[name] = np.stack(
-                [metric.each(mine[seed]) for seed in seeds]
+                [metric.each(by_seed[seed]) for seed in seeds]
             )
             continue
         rows = np.random.default_rng(0).integers(count, size=(RESAMPLES_OF_WHOLE, count))
-        means = [[metric.whole(mine[seed].take(drawn)) for seed in seeds] for drawn in rows]
-        found[name] = Resampled(seeds, count, None, np.asarray(means))
-    for count, alike in scores.items():  # one large product for all methods
-        means = _weights(count) @ np.concatenate(list(alike.values())).T.astype(np.float32)
-        parts = np.split(means, np.cumsum([len(rows) for rows in alike.values()])[:-1], axis=1)
-        for (name, rows), part in zip(alike.items(), parts, strict=True):
-            found[name] = Resampled(tuple(sorted(outcomes[name])), count, rows, part)
-    return found
+        means = [[metric.whole(by_seed[seed].take(row)) for seed in seeds] for row in rows]
+        samples[name] = Resampled(seeds, count, None, np.asarray(means))
+    for count, by_method in scores.items():  # one large product for all methods
+        means = _weights(count) @ np.concatenate(list(by_method.values())).T.astype(np.float32)
+        parts = np.split(means, np.cumsum([len(rows) for rows in by_method.values()])[:-1], axis=1)
+        for (name, rows), part in zip(by_method.items(), parts, strict=True):
+            samples[name] = Resampled(tuple(sorted(outcomes[name])), count, rows, part)
+    return samples
 
 
-def paired(ours: Resampled, theirs: Resampled) -> float | None:
-    """Two-sided p of no difference between two methods on the same networks; None without a common seed.
+def paired(first: Resampled, second: Resampled) -> float | None:
+    """Compute the two-sided p-value of no difference between two methods on the same networks.
 
-    From one seed of right-or-wrong answers, McNemar's exact test. Else a bootstrap over networks, and over seeds where there are
-    several.
+    One seed of right-or-wrong answers is compared by McNemar's exact test, all else by a bootstrap
+    over networks and, where there are several, seeds.
+
+    Returns:
+        None where the two have no seed in common.
     """
-    seeds = [seed for seed in ours.seeds if seed in theirs.seeds]
-    if not seeds or ours.networks != theirs.networks:
+    seeds = [seed for seed in first.seeds if seed in second.seeds]
+    if not seeds or first.networks != second.networks:
         return None
-    mine, other = ([of.seeds.index(seed) for seed in seeds] for of in (ours, theirs))
-    if len(seeds) == 1 and ours.scores is not None and theirs.scores is not None:
-        differences = ours.scores[mine[0]] - theirs.scores[other[0]]
+    left, right = ([sample.seeds.index(seed) for seed in seeds] for sample in (first, second))
+    if len(seeds) == 1 and first.scores is not None and second.scores is not None:
+        differences = first.scores[left[0]] - second.scores[right[0]]
         if np.isin(differences, (-1, 0, 1)).all():
             better, worse = int((differences > 0).sum()), int((differences < 0).sum())
             return float(mcnemar([[0, better], [worse, 0]], exact=True).pvalue)
-    differences = ours.means[:, mine] - theirs.means[:, other]
-    drawn = _seeds_drawn(len(differences), len(seeds))
-    return _two_sided(np.take_along_axis(differences, drawn, axis=1).mean(axis=1))
+    differences = first.means[:, left] - second.means[:, right]
+    columns = _seed_samples(len(differences), len(seeds))
+    return _two_sided(np.take_along_axis(differences, columns, axis=1).mean(axis=1))
 
 
 @cache
 def _weights(count: int) -> np.ndarray:
-    """`[resamples, networks]`: how often each network is drawn, over how many are."""
+    """Sample each network's frequency in a resample: `[resamples, networks]`, of rows' sum 1."""
     random = np.random.default_rng(0)
     return (random.multinomial(count, np.full(count, 1 / count), size=RESAMPLES) / count).astype(
         np.float32
@@ -120,43 +128,51 @@ def _weights(count: int) -> np.ndarray:
 
 
 @cache
-def _seeds_drawn(resamples: int, count: int) -> np.ndarray:
+def _seed_samples(resamples: int, count: int) -> np.ndarray:
     return np.random.default_rng(1).integers(count, size=(resamples, count))
 
 
-def _two_sided(resampled: np.ndarray) -> float:
-    if not np.isfinite(resampled).all():
-        return 1.0  # an undefined result is not told apart from anything
-    below, above = np.mean(resampled <= 0), np.mean(resampled >= 0)
-    return float(min(1.0, 2 * max(min(below, above), 1 / len(resampled))))
+def _two_sided(differences: np.ndarray) -> float:
+    if not np.isfinite(differences).all():
+        return 1.0  # an undefined result differs from nothing
+    below, above = np.mean(differences <= 0), np.mean(differences >= 0)
+    return float(min(1.0, 2 * max(min(below, above), 1 / len(differences))))
 
 
 def groups(
     metric: Metric, means: Mapping[str, float], prepared: Mapping[str, Resampled]
 ) -> dict[str, int | None]:
-    """Ranks as groups: the best method's rank is 1, and so is that of all that cannot be told from it at `LEVEL`.
+    """Rank methods as groups.
 
-    The p-values of the comparisons with the leader are corrected by Holm's method. Of those that are told apart, the best leads
-    the next group, whose rank is one more than the number of methods above. None for a method without predictions, which can be
-    told from nothing.
+    The best method has rank 1, and so has every method that does not differ from it at `LEVEL`,
+    by p-values that Holm's method corrects. The best of the others leads the next group, whose rank
+    is one more than the number of methods above.
+
+    Args:
+        metric: What the means are of.
+        means: Each method's mean over seeds.
+        prepared: The methods' resamples, of those whose predictions are available.
+
+    Returns:
+        Each method's rank; None for one without predictions, which cannot be compared.
     """
     sign = -1 if metric.direction == "max" else 1
-    left = sorted(
+    rest = sorted(
         (name for name in means if name in prepared), key=lambda name: (sign * means[name], name)
     )
     ranks: dict[str, int | None] = dict.fromkeys(means)
     above = 0
-    while left:
-        leader, *others = left
-        found = [paired(prepared[leader], prepared[other]) for other in others]
-        ps = [1.0 if p is None else p for p in found]
-        apart = multipletests(ps, LEVEL, "holm")[0] if ps else []
+    while rest:
+        leader, *others = rest
+        tests = [paired(prepared[leader], prepared[other]) for other in others]
+        p_values = [1.0 if p is None else p for p in tests]
+        rejections = multipletests(p_values, LEVEL, "holm")[0] if p_values else []
         group = [
             leader,
-            *(other for other, is_apart in zip(others, apart, strict=True) if not is_apart),
+            *(other for other, differs in zip(others, rejections, strict=True) if not differs),
         ]
         for name in group:
             ranks[name] = above + 1
         above += len(group)
-        left = [name for name in left if name not in group]
+        rest = [name for name in rest if name not in group]
     return ranks

@@ -1,1 +1,1 @@
-"""What becomes of a submitted result: submission, review, reproduction."""
+"""The life of a submitted result: submission, review, reproduction."""

@@ -1,4 +1,4 @@
-"""Making a committed number again: run its command, and tell whether the result is bit-equal, within noise, or different."""
+"""Reproduction of a committed number: bit-equal, within noise, or different."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ Verdict = Literal["bit-equal", "within noise", "different"]
 
 @dataclass(frozen=True)
 class Reproduction:
-    """was, now: the test metric, None where undefined."""
+    """A committed result and a new one of the same cell.
+
+    was, now: the test metric; None where it is undefined.
+    """
 
     cell: str
     verdict: Verdict
@@ -35,8 +38,8 @@ class Reproduction:
     now: float | None
 
     @property
-    def shown(self) -> tuple[str, str]:
-        """Both numbers as tables show them."""
+    def numbers(self) -> tuple[str, str]:
+        """Both results as tables print them."""
         metric = metrics.get(self.metric)
         before, after = (
             "undefined" if value is None else metric.show(value) for value in (self.was, self.now)
@@ -44,12 +47,12 @@ class Reproduction:
         return before, after
 
     def __str__(self) -> str:
-        before, after = self.shown
+        before, after = self.numbers
         return f"{self.cell}: {self.verdict}: {self.metric} was {before}, is {after}"
 
 
 def find(archive: Archive, cell: str) -> Entry:
-    """The current record of SUITE/TASK/DATASET/METHOD/SEED. Raises RecordError for one that is not there."""
+    """Find the current record of SUITE/TASK/DATASET/METHOD/SEED. Raises RecordError for none."""
     for entry in archive.current:
         if str(entry.record.cell) == cell:
             return entry
@@ -61,9 +64,16 @@ def find(archive: Archive, cell: str) -> Entry:
 def reproduce(
     entry: Entry, archive: Archive, results: Path | None = None, device: str = "auto"
 ) -> Reproduction:
-    """Run a record's cell anew, into `results` or a folder that is removed.
+    """Run a record's cell again.
 
-    Raises RecordError where the run does not end well.
+    Args:
+        entry: The committed record.
+        archive: All committed records, whose seeds say what noise is.
+        results: Folder for the new record; by default a temporary one.
+        device: cpu, cuda or auto.
+
+    Raises:
+        RecordError: The run failed.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = (results or Path(temporary)).resolve()
@@ -78,11 +88,11 @@ def reproduce(
 
 
 def compare(old: Entry, new: Entry, archive: Archive) -> Reproduction:
-    """Hold a new run of a cell against the committed one.
+    """Compare a new run of a cell with the committed one.
 
-    bit-equal: every prediction is. within noise: the new result is where one more seed of the
-    committed ones lies with 95 % probability, or no further from the old one than the metric's
-    margin. different: neither.
+    bit-equal: all predictions are equal. within noise: the new result lies inside the 95 %
+    prediction interval of the committed seeds, or differs from the old one by no more than the
+    metric's margin. different: neither.
     """
     was, now = (entry.record.metrics.get("test") for entry in (old, new))
     metric = metrics.get(old.record.metric)
@@ -92,8 +102,8 @@ def compare(old: Entry, new: Entry, archive: Archive) -> Reproduction:
         verdict = "within noise" if was == now else "different"
     else:
         column = old.record.cell.column
-        alike = [entry.record for entry in archive.current if entry.record.cell.column == column]
-        scores = [score for record in alike if (score := record.metrics.get("test")) is not None]
+        seeds = [entry.record for entry in archive.current if entry.record.cell.column == column]
+        scores = [score for record in seeds if (score := record.metrics.get("test")) is not None]
         low, high = statistics.prediction_interval(scores)
         margin = metric.tolerance(was * metric.scale)
         near = abs(was - now) * metric.scale <= margin + 1e-9 or low <= now <= high
@@ -102,7 +112,7 @@ def compare(old: Entry, new: Entry, archive: Archive) -> Reproduction:
 
 
 def beside_committed(entries: Sequence[Entry], archive: Archive) -> list[Reproduction]:
-    """New runs held against the committed ones of the same cells, as far as those may be ranked."""
+    """Compare new runs with the committed ones of the same cells, where those may be ranked."""
     committed = {
         entry.record.cell: entry
         for entry in archive.current
@@ -116,9 +126,9 @@ def beside_committed(entries: Sequence[Entry], archive: Archive) -> list[Reprodu
 
 
 def table(reproductions: Sequence[Reproduction]) -> str:
-    """The same as a table for a terminal, and a count of each verdict."""
-    rows = [(one.cell, *one.shown, one.verdict) for one in reproductions]
+    """Render reproductions as a table for a terminal, with a count of each verdict."""
+    rows = [(one.cell, *one.numbers, one.verdict) for one in reproductions]
     counts = Counter(one.verdict for one in reproductions)
-    counted = ", ".join(f"{counts[kind]} {kind}" for kind in get_args(Verdict))
+    totals = ", ".join(f"{counts[kind]} {kind}" for kind in get_args(Verdict))
     headers = ["run", "committed", "here", ""]
-    return tabulate(rows, headers, disable_numparse=True) + f"\n\n{counted}"
+    return tabulate(rows, headers, disable_numparse=True) + f"\n\n{totals}"

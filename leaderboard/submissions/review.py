@@ -1,4 +1,7 @@
-"""What a pull request's checks say of a submitted method: made by a job without rights, turned into a comment by one that has them."""
+"""The review of a submitted method in a pull request.
+
+A job without rights writes it, and one with rights turns it into a comment.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,11 @@ LIMIT = 4000
 
 
 class MethodReview(BaseModel):
-    """conformance: what `python -m benchmark conform` printed. reproductions: a line for each cell that was run again."""
+    """The review of one method.
+
+    conformance: the output of `python -m benchmark conform`.
+    reproductions: a line for each cell that ran again.
+    """
 
     model_config = ConfigDict(extra="forbid")
     name: str = Field(pattern="^[a-z0-9][a-z0-9-]*$", max_length=60)
@@ -31,7 +38,7 @@ class MethodReview(BaseModel):
 
 
 class Review(BaseModel):
-    """All that the second job is fed, validated before it is shown."""
+    """All input of the second job, which validates it before it prints any of it."""
 
     model_config = ConfigDict(extra="forbid")
     methods: list[MethodReview] = Field(max_length=20)
@@ -39,50 +46,60 @@ class Review(BaseModel):
 
     @property
     def stands(self) -> bool:
+        """Whether nothing speaks against the submission."""
         return not self.failures and all(
             method.stands and method.conforms for method in self.methods
         )
 
 
 def changed_methods(base: str) -> list[str]:
-    """Names of the methods whose own file or records differ from a commit. Raises RecordError where git cannot tell."""
+    """Name the methods whose own file or records differ from a commit.
+
+    Raises:
+        RecordError: git cannot compare with the commit.
+    """
     command = ["git", "-C", str(sources.ROOT), "diff", "--name-only", f"{base}...HEAD"]
     try:
-        listed = subprocess.run(
-            command, capture_output=True, text=True, check=True
-        ).stdout.splitlines()
+        process = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise RecordError(f"git cannot tell what changed since {base!r}: {error}") from None
-    found: list[str] = []
-    for name in map(Path, listed):
+        lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        reason = lines[0].removeprefix("fatal: ")
+        raise RecordError(f"git cannot tell what changed since {base!r}: {reason}") from None
+    names: list[str] = []
+    for path in map(Path, process.stdout.splitlines()):
         if (
-            name.parts[0] == "baselines"
-            and name.suffix == ".py"
-            and (sources.ROOT / name).is_file()
+            path.parts[0] == "baselines"
+            and path.suffix == ".py"
+            and (sources.ROOT / path).is_file()
         ):
-            found += sources.methods_in(sources.ROOT / name)
-        elif name.parts[:2] == ("leaderboard", "records") and name.suffix == ".jsonl":
-            found.append(name.stem)
-    return list(dict.fromkeys(found))
+            names += sources.methods_in(sources.ROOT / path)
+        elif path.parts[:2] == ("leaderboard", "records") and path.suffix == ".jsonl":
+            names.append(path.stem)
+    return list(dict.fromkeys(names))
 
 
 def review(names: list[str], run: bool = True) -> Review:
-    """Check the archive, each method's conformance and, with `run`, one seed of its cheapest suite against the submitted record."""
+    """Check the archive and the conformance of each method.
+
+    Args:
+        names: The methods.
+        run: Whether to reproduce one seed of each of a method's cells in suite mini, the cheapest.
+    """
     try:
-        kept = archive.read()
-        failures = lints.failures(kept.current)
+        records = archive.read()
+        failures = lints.failures(records.current)
     except RecordError as error:
         return Review(methods=[], failures=[str(error)[:LIMIT]])
-    methods = [_review(name, kept, run) for name in names]
+    methods = [_review(name, records, run) for name in names]
     return Review(methods=methods, failures=[line[:LIMIT] for line in failures][:50])
 
 
-def _review(name: str, kept: archive.Archive, run: bool) -> MethodReview:
-    conform = [sys.executable, "-m", "benchmark", "conform", name]
-    made = subprocess.run(conform, cwd=sources.ROOT, capture_output=True, text=True, check=False)
+def _review(name: str, records: archive.Archive, run: bool) -> MethodReview:
+    command = [sys.executable, "-m", "benchmark", "conform", name]
+    process = subprocess.run(command, cwd=sources.ROOT, capture_output=True, text=True, check=False)
     entries = [
         entry
-        for entry in kept.current
+        for entry in records.current
         if (entry.record.method.name, entry.record.suite, entry.record.status)
         == (name, "mini", "finished")
     ]
@@ -96,32 +113,31 @@ def _review(name: str, kept: archive.Archive, run: bool) -> MethodReview:
             stands = False
             continue
         try:
-            found = reproduce.reproduce(entry, kept)
-            lines.append(str(found))
-            stands = stands and found.verdict != "different"
+            reproduction = reproduce.reproduce(entry, records)
+            lines.append(str(reproduction))
+            stands = stands and reproduction.verdict != "different"
         except RecordError as error:
             lines.append(str(error))
             stands = False
-    output = (made.stdout + made.stderr)[-LIMIT:]
     return MethodReview(
         name=name,
-        conforms=made.returncode == 0,
-        conformance=output,
+        conforms=process.returncode == 0,
+        conformance=(process.stdout + process.stderr)[-LIMIT:],
         reproductions=[line[:500] for line in lines][:20],
         stands=stands,
     )
 
 
-def comment(found: Review) -> str:
-    """The review as a comment in Markdown, with every submitted word made harmless."""
-    verdict = "The submission stands." if found.stands else "The submission does not stand yet."
+def comment(review: Review) -> str:
+    """Render a review as Markdown, in which no submitted word has an effect."""
+    verdict = "The submission stands." if review.stands else "The submission does not stand yet."
     parts = [f"**{verdict}**\n"]
-    parts += [f"- {markdown(line)}" for line in found.failures]
-    if not found.methods:
+    parts += [f"- {markdown(line)}" for line in review.failures]
+    if not review.methods:
         parts.append("No method changed.")
-    for method in found.methods:
-        told = "conforms" if method.conforms else "does not conform"
-        parts.append(f"\n### {markdown(method.name)}: {told} to the contract\n")
+    for method in review.methods:
+        verb = "conforms" if method.conforms else "does not conform"
+        parts.append(f"\n### {markdown(method.name)}: {verb} to the contract\n")
         parts += [f"    {line}" for line in method.conformance.replace("\r", "").splitlines()]
         parts.append("")
         parts += [f"- {markdown(line)}" for line in method.reproductions] or [

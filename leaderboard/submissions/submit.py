@@ -1,4 +1,4 @@
-"""From a results folder to the archive: a method's records are checked and copied, and take the place of older ones with a reason."""
+"""Submission of results: check a method's records, and copy them to the archive."""
 
 from __future__ import annotations
 
@@ -17,14 +17,25 @@ from leaderboard.archive.entries import WHY_LIMIT, Entry
 def submit(
     method: str, suite: str, results: Path, why: str | None, folder: Path = archive.FOLDER
 ) -> list[Path]:
-    """Copy a method's records of a suite into the archive. Returns the files written.
+    """Copy a method's records of a suite into the archive.
 
-    Raises RecordError for a run that is missing, failed, or may not be ranked, and for new results of an old cell without a `why`.
+    Args:
+        method: The method's name.
+        suite: The suite's name.
+        results: The results folder.
+        why: What changed; required where a cell has a committed record already.
+        folder: The archive's folder.
+
+    Returns:
+        The files written; none where the archive has the records already.
+
+    Raises:
+        RecordError: A run is missing, failed, or may not be ranked, or `why` is missing.
     """
     if why is not None and not 0 < len(why) <= WHY_LIMIT:
         raise RecordError(f"the reason has {len(why)} characters; give 1 to {WHY_LIMIT}")
     new = _entries(method, suite, results)
-    _are_complete(method, suite, [entry.record.cell for entry in new])
+    _require_all(method, suite, [entry.record.cell for entry in new])
     for entry in new:
         if objections := provenance.objections(entry.record):
             raise RecordError(
@@ -32,27 +43,27 @@ def submit(
             )
         if entry.record.status == "failed":
             raise RecordError(
-                f"{entry.place}: failed: {entry.record.reason}; mend the method, and run it again"
+                f"{entry.place}: failed: {entry.record.reason}; fix the method, and run it again"
             )
     everything = archive.read(folder)
     old = [entry for entry in everything.entries if _file(entry) == (suite, method)]
     known = {entry.record.cell: entry.record for entry in old}
-    fresh = []
+    additions = []
     for entry in new:
-        before = known.get(entry.record.cell)
+        cell = entry.record.cell
+        before = known.get(cell)
         if before == entry.record:
             continue
         if before is not None and why is None:
             raise RecordError(
-                f"{entry.place}: the archive has a result of {entry.record.cell}; say with --why what changed"
+                f"{entry.place}: the archive has a result of {cell}; say with --why what changed"
             )
-        fresh.append(
-            Entry(entry.record, why if before is not None else None, entry.place, entry.kept)
-        )
+        reason = why if before is not None else None
+        additions.append(Entry(entry.record, reason, entry.place, entry.store))
     others = [entry for entry in everything.current if _file(entry) != (suite, method)]
-    if wrong := lints.failures([*others, *new]):
-        raise RecordError(wrong[0])
-    return archive.write_file(folder, [*old, *fresh]) if fresh else []
+    if failures := lints.failures([*others, *new]):
+        raise RecordError(failures[0])
+    return archive.write_file(folder, [*old, *additions]) if additions else []
 
 
 def _file(entry: Entry) -> tuple[str, str]:
@@ -66,14 +77,13 @@ def _entries(method: str, suite: str, results: Path) -> list[Entry]:
         if Entrant.parse(path.parent.name).method == method
     ]
     if not paths:
-        raise RecordError(
-            f"no records of {method} in {results / suite}; run it first: nox -s benchmark -- --suite {suite} --methods {method}"
-        )
+        command = f"nox -s benchmark -- --suite {suite} --methods {method}"
+        raise RecordError(f"no records of {method} in {results / suite}; run it first: {command}")
     return archive.of_results(results, [records.read(path) for path in paths])
 
 
-def _are_complete(method: str, suite: str, cells: Sequence[Cell]) -> None:
-    """Raise RecordError unless every task that was run has all of the suite's datasets and seeds."""
+def _require_all(method: str, suite: str, cells: Sequence[Cell]) -> None:
+    """Raise RecordError unless each task among the cells has all the suite's datasets and seeds."""
     tasks = suites.get(suite).tasks
     for task, entrant in dict.fromkeys((cell.task, cell.entrant) for cell in cells):
         if entrant.options:

@@ -1,0 +1,101 @@
+"""Notes below a table: further metrics, runs that did not finish, and what the runs share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import mean, stdev
+
+from benchmark.record.schema import EncoderPart, Record, Settings
+
+FURTHER = {
+    "test_r2": "R2",
+    "test_low": "lower end of Kendall's tau's 95 % bootstrap interval over networks",
+    "test_high": "upper end of Kendall's tau's 95 % bootstrap interval over networks",
+    "test_fit": "error of the unedited INRs on their own images, which fitting costs",
+    "test_ceiling": "error of the same networks fitted to the edited images directly, the ceiling",
+}
+"""Metrics beside a task's own."""
+
+
+def results(records: Sequence[Record]) -> list[str]:
+    """List reconstructions, further metrics, and runs that did not finish."""
+    return [*_reconstructions(records), *_further(records), *_failures(records)]
+
+
+def provenance(records: Sequence[Record]) -> list[str]:
+    """List what the runs share: protocol, seeds, data and environment."""
+    protocols = {_settings(record.protocol) for record in records}
+    encoders = {_settings(record.encoder.protocol) for record in records if record.encoder}
+    seeds = sorted({record.seed for record in records})
+    data = sorted(
+        {f"{record.dataset.name} {record.dataset.fingerprint[:12]}" for record in records}
+    )
+    environments = sorted({_environment(record) for record in records})
+    return [
+        *(f"Protocol: {protocol}" for protocol in sorted(protocols)),
+        *(f"Protocol of the first of two stages: {protocol}" for protocol in sorted(encoders)),
+        f"Seeds: {', '.join(map(str, seeds))}",
+        f"Datasets, with their fingerprints: {', '.join(data)}",
+        *(f"Made with {environment}" for environment in environments),
+    ]
+
+
+def _reconstructions(records: Sequence[Record]) -> list[str]:
+    """State how well each two-stage method's arrays reconstruct the networks of a dataset."""
+    groups: dict[tuple[str, str], list[EncoderPart]] = {}
+    for record in records:
+        if record.encoder:
+            key = (record.method.title, record.dataset.name)
+            groups.setdefault(key, []).append(record.encoder)
+    lines = []
+    for (title, dataset), parts in sorted(groups.items()):
+        values = [part.test_psnr for part in parts]
+        spread = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
+        lines.append(
+            f"{title} on {dataset} reconstructs unseen networks at {mean(values):.1f}{spread} dB; "
+            f"their mean image is at {parts[0].mean_image_psnr:.1f} dB"
+        )
+    return lines
+
+
+def _further(records: Sequence[Record]) -> list[str]:
+    """State each dataset's further metrics: means over seeds."""
+    groups: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for record in records:
+        for name in FURTHER.keys() & record.metrics.keys():
+            if (value := record.metrics[name]) is not None:
+                methods = groups.setdefault((record.dataset.name, name), {})
+                methods.setdefault(record.method.title, []).append(value)
+    lines = []
+    for (dataset, name), methods in sorted(groups.items()):
+        means = sorted(
+            ((sum(values) / len(values), title) for title, values in methods.items()), reverse=True
+        )
+        results = ", ".join(
+            f"{title} {value:.4g}" if len(means) > 1 else f"{value:.4g}" for value, title in means
+        )
+        lines.append(f"{dataset}, {FURTHER[name]}: {results}")
+    return lines
+
+
+def _failures(records: Sequence[Record]) -> list[str]:
+    return [
+        f"{record.method.title} ({record.dataset.arm}) on {record.dataset.name}, "
+        f"seed {record.seed}: {record.status}: {record.reason}"
+        for record in records
+        if record.status != "finished"
+    ]
+
+
+def _settings(protocol: Settings) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in protocol.items())
+
+
+def _environment(record: Record) -> str:
+    environment = record.environment
+    commit = environment.commit[:12] if environment.commit else "no commit"
+    versions = ", ".join(f"{name} {version}" for name, version in environment.versions.items())
+    state = "" if environment.clean else " with uncommitted changes"
+    device = f"{environment.device}: {environment.processor}"
+    shared = f"{environment.workers} runs at a time with {environment.threads} threads each"
+    return f"commit {commit}{state}, {versions}, {device}, {shared}"
