@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from baselines.nfn import EquivariantLinear
+from baselines.nft import nft_encoder
 from benchmark.methods import Problem, TwoStageMethod, Variant
 from nft.inr2array import AdditiveHyperNetwork, ArrayClassifier, HyperNetwork
 from nft.inr2array import Inr2Array as Autoencoder
 from nft.layers import FourierFeatures, GroupNorm, PositionEmbedding, Standardize
-from nft.transformer import NFTEncoder
 
 
 class NFNBlock(nn.Module):
@@ -117,18 +117,7 @@ class Inr2Array(TwoStageMethod):
         """Make the encoder without its pooling."""
         if self.layers == "nfn":
             return NFNEncoder(problem, self.channels, self.blocks, self.fourier_scale)
-        return NFTEncoder(
-            problem.spec,
-            problem.mean,
-            problem.std,
-            channels=self.channels,
-            blocks=self.blocks,
-            heads=self.heads,
-            ff_factor=self.ff_factor,
-            fourier_scale=self.fourier_scale,
-            cross=self.cross,
-            average=self.average,
-        )
+        return nft_encoder(problem, self, cross=self.cross, average=self.average)
 
     def build(self, problem: Problem) -> nn.Module:
         if self.classifier == "mlp":

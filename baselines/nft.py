@@ -6,12 +6,38 @@ The layers are in `nft/layers.py`, the model in `nft/transformer.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import nn
 
 from baselines.editing import draws_nothing, equivariant_editor
 from benchmark.methods import Method, Problem
 from nft.transformer import NFTClassifier, NFTEncoder
+
+
+class EncoderSizes(Protocol):
+    """The fields of a method that say how large its NFT encoder is."""
+
+    channels: int
+    blocks: int
+    heads: int
+    ff_factor: int
+    fourier_scale: float
+
+
+def nft_encoder(problem: Problem, sizes: EncoderSizes, **options: float | bool) -> NFTEncoder:
+    """Make the encoder that classifier, editor and Inr2Array share; options are `NFTEncoder`'s."""
+    return NFTEncoder(
+        problem.spec,
+        problem.mean,
+        problem.std,
+        channels=sizes.channels,
+        blocks=sizes.blocks,
+        heads=sizes.heads,
+        ff_factor=sizes.ff_factor,
+        fourier_scale=sizes.fourier_scale,
+        **options,
+    )
 
 
 @dataclass(frozen=True)
@@ -42,15 +68,9 @@ class NFT(Method):
     dropout: float = 0.1
 
     def build(self, problem: Problem) -> nn.Module:
-        encoder = NFTEncoder(
-            problem.spec,
-            problem.mean,
-            problem.std,
-            channels=self.channels,
-            blocks=self.blocks,
-            heads=self.heads,
-            ff_factor=self.ff_factor,
-            fourier_scale=self.fourier_scale,
+        encoder = nft_encoder(
+            problem,
+            self,
             per_layer=problem.spec.positions > 1,  # a CNN's layers differ in kind (appendix B)
             dropout=self.dropout,
         )
@@ -88,16 +108,7 @@ class NFTEditor(Method):
     sets: int = 1
 
     def build(self, problem: Problem) -> nn.Module:
-        encoder = NFTEncoder(
-            problem.spec,
-            problem.mean,
-            problem.std,
-            channels=self.channels,
-            blocks=self.blocks,
-            heads=self.heads,
-            ff_factor=self.ff_factor,
-            fourier_scale=self.fourier_scale,
-        )
+        encoder = nft_encoder(problem, self)
         return equivariant_editor(problem, encoder, self.channels, self.sets)
 
     def skip(self, problem: Problem) -> str | None:
