@@ -251,7 +251,7 @@ def test_list_and_help_help(command: Command) -> None:
     assert status == 0
     for name in ("inr-classification", "mini", "fashion-inr-mini", "nfn-hnp"):
         assert name in output
-    for command in ((), ("run",), ("list",), ("datasets",), ("datasets", "build")):
-        status, output, _ = command(*command, "--help")
+    for names in ((), ("run",), ("list",), ("datasets",), ("datasets", "build")):
+        status, output, _ = command(*names, "--help")
         assert status == 0
         assert "Usage:" in output

@@ -96,7 +96,8 @@ def test_encoder_and_decoder_compile_whole(decoder: type[nn.Module]) -> None:
 def test_training_in_bfloat16_reaches_the_same_loss() -> None:
     """After 100 steps on real INRs, the loss on others is within 1 % of float32's."""
     dataset = storage.read(listing.EMBEDDED / "fashion-inr-mini")
-    flat, others = dataset.splits["train"].weights, dataset.splits["validation"].weights
+    flat = dataset.splits["train"].weights[:1600]
+    others = dataset.splits["validation"].weights[:200]
     points = siren.grid(14, 14)
     images, other_images = (
         siren.render(dataset.spec, weights, points) for weights in (flat, others)
@@ -111,7 +112,7 @@ def test_training_in_bfloat16_reaches_the_same_loss() -> None:
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
         for step in range(100):
             optimizer.param_groups[0]["lr"] = 1e-3 * (1 - step / 100)
-            rows = torch.randint(len(flat), (32,))
+            rows = torch.randint(len(flat), (16,))
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 loss = (model(flat[rows]) - images[rows]).square().mean()
             optimizer.zero_grad()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from benchmark.speed import cases, reference, report
+from benchmark.speed import cases, measure, reference, report
 from benchmark.speed.measure import Case, time_case
 from nft import siren
 from nft.layers import CrossAttentionPooling, NFTBlock
@@ -56,16 +58,23 @@ def test_fitting_together_is_as_good_as_one_at_a_time() -> None:
     torch.testing.assert_close(together[0], apart[0], atol=1e-3, rtol=1e-2)
 
 
-def test_a_report_tells_what_was_measured(tmp_path: Path) -> None:
+def test_a_report_tells_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that the calls move themselves, ours by one second and the other by three."""
     small = cases.block(cases.spec(8), 16, 2, CPU, alone=True)
-    slow = Case(
-        "slow",
-        {"batch": 1},
-        small.contestants | {"nfn": lambda: [small.contestants["ours"]() for _ in range(3)]},
-        8,
-    )
-    timing = vars(time_case(slow, CPU, minimum_seconds=0.05))
-    assert report.ratio(timing)["eager"] == pytest.approx(3, rel=0.5)
+    seconds = 0.0
+
+    def lasting(duration: float) -> Callable[[], object]:
+        def call() -> object:
+            nonlocal seconds
+            seconds += duration
+            return small.contestants["ours"]()
+
+        return call
+
+    monkeypatch.setattr(measure, "time", SimpleNamespace(perf_counter=lambda: seconds))
+    case = Case("slow", {"batch": 1}, {"ours": lasting(1), "nfn": lasting(3)}, 8)
+    timing = vars(time_case(case, CPU, minimum_seconds=0.05))
+    assert report.ratio(timing)["eager"] == 3
     assert (
         timing["flops"] > 2 * 3 * 2 * cases.spec(8).tokens * 16 * 16 * 11
     )  # projections and feed-forward, there and back
