@@ -1,6 +1,6 @@
 """Dataset cards: what the Hub shows of a dataset, and its picture.
 
-Who makes a dataset writes the body of its card, from the `facts` that every body tells.
+The recipe or importer of a dataset writes the body of its card, with the `facts` of every card.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ networks = load_dataset("path/to/this/folder", split="train").with_format("torch
 
 
 def facts(source: ImageSource | None, manifest: Manifest) -> dict[str, str]:
-    """What every card tells, as fields of its text."""
+    """The facts that every card states, as fields of its text."""
     return {
         "repository": source.repository if source else "",
         "parameters": f"{manifest.network.parameters:,}",
@@ -71,7 +71,7 @@ def facts(source: ImageSource | None, manifest: Manifest) -> dict[str, str]:
 
 
 def rounding(bits: int) -> str:
-    """The part of a sentence that tells how weights were rounded; none for whole float32."""
+    """The part of a sentence that states the rounding of weights; empty for whole float32."""
     return f", weights kept to {bits} significant binary digits" * (bits < 24)
 
 

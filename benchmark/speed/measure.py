@@ -79,7 +79,7 @@ def traffic(module: torch.nn.Module, *tensors: Tensor) -> int:
 def time_case(case: Case, device: torch.device, minimum_seconds: float = MINIMUM_SECONDS) -> Timing:
     """Time the contestants of a case, in turns."""
     seconds: dict[str, list[float]] = {name: [] for name in case.contestants}
-    kept = {
+    residuals = {
         name: residual_bytes(call)
         for name, call in case.contestants.items()
         if "compiled" not in name
@@ -101,7 +101,7 @@ def time_case(case: Case, device: torch.device, minimum_seconds: float = MINIMUM
         next(iter(case.contestants.values()))()
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     return Timing(
-        case.name, case.size, medians, counter.get_total_flops(), case.compulsory_bytes, kept
+        case.name, case.size, medians, counter.get_total_flops(), case.compulsory_bytes, residuals
     )
 
 

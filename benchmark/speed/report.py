@@ -130,7 +130,7 @@ def compared_table(report: Report, style: str) -> str:
         seconds, ceiling = timing["seconds"], report["ceilings"]["flops_per_second"]
         fastest = min(value for key, value in seconds.items() if key.startswith("ours"))
         others = [key for key in seconds if not key.startswith("ours")]
-        kept = timing["kept"]
+        residuals = timing["kept"]
         columns = [
             seconds.get(others[0]),
             seconds.get("nfn compiled"),
@@ -151,7 +151,9 @@ def compared_table(report: Report, style: str) -> str:
                 f"{timing['flops'] / fastest / 1e9:,.0f}",
                 f"{timing['compulsory_bytes'] / fastest / 1e9:.1f}",
                 " / ".join(
-                    f"{kept[key] / 2**20:.0f}" for key in ("ours", others[0]) if key in kept
+                    f"{residuals[key] / 2**20:.0f}"
+                    for key in ("ours", others[0])
+                    if key in residuals
                 ),
             ]
         )

@@ -35,7 +35,7 @@ in the order W1, b1, W2, b2, ...,
 """
 
 Networks = Sequence[Any] | np.ndarray
-"""What tells networks apart in their original: each one's file, or its row of an array."""
+"""What identifies networks in their original: each one's file, or its row of an array."""
 
 
 @dataclass(frozen=True)
