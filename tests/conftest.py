@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from helpers import SPECS
+from helpers import SPECS, end_commands
 
 from nft.network import NetworkSpec
 
@@ -41,3 +41,9 @@ def spec(request: pytest.FixtureRequest) -> NetworkSpec:
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_leftovers() -> Iterator[None]:
+    yield
+    end_commands()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -216,7 +217,7 @@ def run_of(cell: str, protocol: Protocol = FEW) -> Run:
 def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     """Start `python -m benchmark` in a session of its own, so that it can be sent signals alone."""
     pipe = subprocess.PIPE
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "benchmark", *arguments],
         cwd=ROOT,
         stdout=pipe,
@@ -225,6 +226,20 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
         start_new_session=True,
         env=os.environ | environment,
     )
+    STARTED.append(process)
+    return process
+
+
+STARTED: list[subprocess.Popen[str]] = []
+
+
+def end_commands() -> None:
+    """Kill the commands that a failed test left running."""
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 HELD = """

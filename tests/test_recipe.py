@@ -225,33 +225,34 @@ def many_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder.parents[3]
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_build_that_was_stopped_ends_with_the_same_fingerprint(
-    many_images: Path, tmp_path: Path, how: signal.Signals
+def test_a_build_that_was_stopped_twice_ends_with_the_same_fingerprint(
+    many_images: Path, tmp_path: Path
 ) -> None:
-    def begin(folder: Path, **environment: str) -> subprocess.Popen[str]:
+    """Killed after its first shard, and interrupted after its second."""
+
+    def begin(name: str, **environment: str) -> subprocess.Popen[str]:
         command = ["datasets", "build", "fashion-inr-mini", "--limit", "1100"]
-        places = ["--output", str(folder), "--hub-mirror", str(many_images)]
+        places = ["--output", str(tmp_path / name), "--hub-mirror", str(many_images)]
         return start(*command, *places, **environment)
 
     held = hold_after(tmp_path / "held", "benchmark.datasets.storage", "write_shard")
-    stopped = begin(tmp_path / "stopped", **held)
-    first = tmp_path / "stopped" / storage.shard_path("train", 0, 2)
-    wait_for(first.exists, stopped)
-    os.killpg(stopped.pid, how)
-    _, errors = stopped.communicate(timeout=HANGS)
-    if how == signal.SIGINT:
-        assert stopped.returncode == 130
-        assert "the same command goes on" in errors
-    assert "Traceback" not in errors
-    assert not (tmp_path / "stopped/manifest.json").exists()
-    kept = first.stat().st_mtime_ns
+    shards = [tmp_path / "stopped" / storage.shard_path("train", number, 2) for number in (0, 1)]
+    for shard, how in zip(shards, (signal.SIGKILL, signal.SIGINT), strict=True):
+        stopped = begin("stopped", **held)
+        wait_for(shard.exists, stopped)
+        os.killpg(stopped.pid, how)
+        _, errors = stopped.communicate(timeout=HANGS)
+        assert "Traceback" not in errors
+        assert not (tmp_path / "stopped/manifest.json").exists()
+    assert stopped.returncode == 130
+    assert "the same command goes on" in errors
+    before = [shard.stat().st_mtime_ns for shard in shards]
     prints = []
-    for folder in (tmp_path / "stopped", tmp_path / "whole"):
-        made = begin(folder)
-        output, errors = made.communicate(timeout=HANGS)
-        assert made.returncode == 0, errors
+    for name in ("stopped", "whole"):
+        process = begin(name)
+        output, errors = process.communicate(timeout=HANGS)
+        assert process.returncode == 0, errors
         prints.append(output.split()[-1])
     assert prints[0] == prints[1]
-    assert first.stat().st_mtime_ns == kept
+    assert [shard.stat().st_mtime_ns for shard in shards] == before
     assert storage.read_manifest(tmp_path / "whole").name == "fashion-inr-mini-first-1100"
