@@ -16,7 +16,7 @@ from nft.network import NetworkSpec
 # A shell starts background jobs deaf to Ctrl-C, and so would be the commands that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Tests share the cores with other tests, and what they compute must not depend on how many there are.
+# Tests share the cores with other tests, and their results must not depend on how many there are.
 torch.set_num_threads(1)
 
 

@@ -48,7 +48,7 @@ SPECS = {
 
 
 def example(**changes: Any) -> dict[str, Any]:
-    """A record's data; the changes replace top-level fields, or fields of a part given as a dict."""
+    """A record's data. Changes replace fields, or the fields of a part that are given as a dict."""
     data: dict[str, Any] = {
         "schema_version": 3,
         "task": "inr-classification",
@@ -271,7 +271,7 @@ def hold_after(folder: Path, module: str, name: str, until: str = "False") -> di
 
 
 def benchmark(*arguments: str) -> tuple[int, str, str]:
-    """Run `python -m benchmark`: its exit status, its output, and what it wrote to standard error."""
+    """Run `python -m benchmark`: its exit status, its standard output and its standard error."""
     process = start(*arguments)
     output, errors = process.communicate(timeout=HANGS)
     return process.returncode, output, errors

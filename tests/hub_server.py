@@ -1,4 +1,4 @@
-"""A server on loopback that speaks the part of the Hub's protocol that its clients use for datasets, with faults on demand."""
+"""A loopback server that speaks what the Hub's clients use for datasets, with faults on demand."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Repository:
 
 @dataclass
 class Fault:
-    """Happens to the next `times` requests whose method and path match: a status, a cut connection, or changed bytes."""
+    """What happens to the next requests of a method and path: a status, a cut, other bytes."""
 
     method: str
     ending: str
@@ -44,7 +44,10 @@ class Fault:
 
 
 class Hub:
-    """The server: `repositories` is what it holds, `faults` what it does wrong, `requests` what it was asked."""
+    """The server.
+
+    repositories: what it holds. faults: what it does wrong. requests: what it was asked.
+    """
 
     def __init__(self) -> None:
         self.repositories: dict[str, Repository] = {}
@@ -83,7 +86,7 @@ def cut(handler: Handler) -> bool:
 
 
 def redirect(handler: Handler) -> bool:
-    """Not so much a fault as what the Hub does with large files: it names another address, which serves the bytes alone."""
+    """No fault: the Hub names another address for large files, which serves the bytes alone."""
     digest = hashlib.sha256(handler.path.encode()).hexdigest()
     handler.hub.elsewhere[digest] = handler.path
     parts = urlsplit(handler.path).path.strip("/").split("/")
@@ -171,10 +174,10 @@ class Handler(BaseHTTPRequestHandler):
         elif path.endswith("/info/lfs/objects/batch"):
             objects = [
                 {
-                    **wanted,
-                    "actions": {"upload": {"href": f"{self.hub.url}/uploads/{wanted['oid']}"}},
+                    **asked,
+                    "actions": {"upload": {"href": f"{self.hub.url}/uploads/{asked['oid']}"}},
                 }
-                for wanted in json.loads(body)["objects"]
+                for asked in json.loads(body)["objects"]
             ]
             self.json({"transfer": "basic", "objects": objects})
         else:
@@ -224,12 +227,12 @@ class Handler(BaseHTTPRequestHandler):
                     "commitUrl": f"{self.hub.url}/datasets/{name}/commit/{oid}",
                 }
             )
-        elif (found := repository.files(revision)) is None:
+        elif (result := repository.files(revision)) is None:
             self.missing(404, "RevisionNotFound")
         elif verb == "tree":
-            self.json([self._listed(path, data) for path, data in found.items()])
+            self.json([self._listed(path, data) for path, data in result.items()])
         else:
-            siblings = [{"rfilename": path} for path in found]
+            siblings = [{"rfilename": path} for path in result]
             oid = repository.main if revision == "main" else revision
             self.json(
                 {

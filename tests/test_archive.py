@@ -24,7 +24,7 @@ from leaderboard.submissions import submit
 
 
 def test_an_archive_comes_back_as_it_was(tmp_path: Path) -> None:
-    made = [finished_run(tmp_path / "results", seed=seed) for seed in range(3)]
+    runs = [finished_run(tmp_path / "results", seed=seed) for seed in range(3)]
     entries = archive.of_results(tmp_path / "results")
     files = archive.write_file(tmp_path / "records", entries)
     assert [path.relative_to(tmp_path / "records").as_posix() for path in files] == [
@@ -32,15 +32,15 @@ def test_an_archive_comes_back_as_it_was(tmp_path: Path) -> None:
         "mini/nft.npz",
     ]
     before = [path.read_bytes() for path in files]
-    found = archive.read(tmp_path / "records")
-    assert [entry.record for entry in found.entries] == made
+    result = archive.read(tmp_path / "records")
+    assert [entry.record for entry in result.entries] == runs
     assert (
-        found.entries[1].predictions["test"].predictions.tolist()
+        result.entries[1].predictions["test"].predictions.tolist()
         == outcome(70, 2).predictions.tolist()
     )
-    archive.write_file(tmp_path / "records", found.entries)
+    archive.write_file(tmp_path / "records", result.entries)
     assert [path.read_bytes() for path in files] == before
-    assert not lints.failures(found.current)
+    assert not lints.failures(result.current)
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
@@ -63,10 +63,10 @@ def put(*keys: str, value: object) -> Callable[[Path], None]:
 
 def swap_predictions(folder: Path) -> None:
     """Others' predictions under the first record's digest."""
-    kept = Kept(folder / "mini/nft.npz")
-    first, second = sorted({name.partition("/")[0] for name in kept.names})[:2]
+    store = Kept(folder / "mini/nft.npz")
+    first, second = sorted({name.partition("/")[0] for name in store.names})[:2]
     write_predictions(
-        folder / "mini/nft.npz", [(first, kept.get(second)), (second, kept.get(first))]
+        folder / "mini/nft.npz", [(first, store.get(second)), (second, store.get(first))]
     )
 
 
@@ -119,17 +119,17 @@ def test_mix_ups_and_leaks_are_found(tmp_path: Path) -> None:
     finished_run(tmp_path, name="mlp", seed=0, shift=1)  # the very predictions of the first
     leak = finished_run(tmp_path, name="mlp", seed=1, right=60, dataset={"arm": "random-targets"})
     assert leak.cell.entrant == Entrant("mlp", (), "random-targets")
-    kept = {"test": outcome(40, 5), "validation": outcome(40, 5)}
+    store = {"test": outcome(40, 5), "validation": outcome(40, 5)}
     path = records.write(
         example_record(
             method={"name": "mlp", "source": "baselines/mlp.py"},
             seed=2,
             metrics={"test": 0.4, "validation": 0.4},
-            predictions=digest(kept),
+            predictions=digest(store),
         ),
         tmp_path,
     )
-    write_predictions(path.with_suffix(".npz"), [(digest(kept), kept)])
+    write_predictions(path.with_suffix(".npz"), [(digest(store), store)])
     wrong = "\n".join(lints.failures(archive.of_results(tmp_path)))
     assert "has the very predictions of" in wrong
     assert "test labels leak" in wrong
@@ -166,9 +166,9 @@ def test_a_submission_is_whole_checked_and_keeps_what_was(
     with pytest.raises(RecordError, match="say with --why"):
         submit.submit("nft", "mini", results, None, folder)
     submit.submit("nft", "mini", results, "more steps", folder)
-    found = archive.read(folder)
-    assert [entry.record.metrics["test"] for entry in found.current] == [0.7, 0.8]
-    assert pages.history(found) == [
+    result = archive.read(folder)
+    assert [entry.record.metrics["test"] for entry in result.current] == [0.7, 0.8]
+    assert pages.history(result) == [
         ["mini/inr-classification/small/nft", "70.0", "80.0", "2026-02-01", "more steps"]
     ]
 
@@ -215,11 +215,11 @@ def test_every_kind_of_verdict(tmp_path: Path) -> None:
         reported(value=50.0),
         reported(value=90.0),
     ]
-    assert [found.kind for found in check.check(rows, [])] == ["not run"] * 3
-    made = papers(tmp_path / "paper")
-    assert [found.kind for found in check.check(rows, made)] == ["reproduced", "higher", "lower"]
-    assert check.check([reported()], made[:1])[0].text == "undecided: needs 1 more seeds"
-    assert check.check([reported(differs="views")], made)[0].text == "not comparable: views"
+    assert [result.kind for result in check.check(rows, [])] == ["not run"] * 3
+    runs = papers(tmp_path / "paper")
+    assert [result.kind for result in check.check(rows, runs)] == ["reproduced", "higher", "lower"]
+    assert check.check([reported()], runs[:1])[0].text == "undecided: needs 1 more seeds"
+    assert check.check([reported(differs="views")], runs)[0].text == "not comparable: views"
     short = papers(tmp_path / "short", suite="paper-short")
     assert (
         check.check([reported()], short)[0].text == "not comparable: only run in suite paper-short"
@@ -228,7 +228,7 @@ def test_every_kind_of_verdict(tmp_path: Path) -> None:
         record.model_copy(
             update={"environment": record.environment.model_copy(update={"clean": False})}
         )
-        for record in made
+        for record in runs
     ]
     assert check.check([reported()], dirty)[0].kind == "not run"
 

@@ -140,8 +140,8 @@ def test_a_run_that_is_stopped_leaves_a_checkpoint_at_that_step(tmp_path: Path) 
     run = run_of("mini/sine-frequency/sine-inr-mini/mlp/0", LONG)
     checkpoint = checkpoint_path(run, tmp_path)
     with Display([run]) as display:
-        made = launch.execute_all([run], tmp_path, CPU, 1, display, checkpoint.exists)
-    assert made == []
+        outcomes = launch.execute_all([run], tmp_path, CPU, 1, display, checkpoint.exists)
+    assert outcomes == []
     stopped = torch.load(checkpoint, weights_only=True)["progress"]["step"]
     assert 0 < stopped < LONG.steps
     assert not (tmp_path / run.path).exists()
@@ -153,8 +153,8 @@ def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Pa
     runs = plan("mini", "sine-frequency", None, ["mlp-augmented"], [0])
 
     def counts(rerun: bool = False) -> tuple[int, int, int]:
-        found = launch.standing(runs, results, rerun)
-        return len(found.todo), len(found.done), len(found.stale)
+        state = launch.standing(runs, results, rerun)
+        return len(state.todo), len(state.done), len(state.stale)
 
     assert counts() == (0, 1, 0)
     assert counts(rerun=True) == (1, 0, 0)

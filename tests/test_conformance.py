@@ -58,7 +58,7 @@ def careless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_broken_is_found(careless: None) -> None:
-    findings = {found.what: found for found in conformance.conform("careless")}
+    findings = {finding.what: finding for finding in conformance.conform("careless")}
     assert findings["sine-frequency: invariant to hidden layer 1"].holds is False
     assert (
         findings["sine-frequency: leaves no global state behind"].detail == "Python's random state"
@@ -69,10 +69,10 @@ def test_what_is_broken_is_found(careless: None) -> None:
 
 def test_a_sound_method_conforms(careless: None) -> None:
     findings = conformance.conform("statnn")
-    assert all(found.holds is not False for found in findings)
-    measured = [found for found in conformance.conform("mlp") if "invariant" in found.what]
-    assert {found.holds for found in measured} == {None}
-    assert all("none claimed" in found.detail for found in measured)
+    assert all(finding.holds is not False for finding in findings)
+    measured = [finding for finding in conformance.conform("mlp") if "invariant" in finding.what]
+    assert {finding.holds for finding in measured} == {None}
+    assert all("none claimed" in finding.detail for finding in measured)
     with pytest.raises(UserError, match="nft-editor is in no suite"):
         conformance.conform("nft-editor")
 
@@ -105,7 +105,7 @@ def test_noise_is_where_one_more_seed_would_lie(tmp_path: Path) -> None:
 
 
 def test_new_runs_stand_beside_the_committed_ones(tmp_path: Path) -> None:
-    """Each verdict once; nothing for a cell that is not committed, or whose record is not ranked."""
+    """Each verdict once; nothing for a cell without a committed record that is ranked."""
     for seed in range(4):
         environment = {"clean": seed != 3}
         finished_run(tmp_path / "committed", 70, seed, environment=environment)
@@ -130,9 +130,9 @@ def test_a_review_tells_what_stands(tmp_path: Path) -> None:
         stands=True,
     )
     good = review.Review(methods=[fine], failures=[])
-    told = review.comment(good)
-    assert told.startswith("**The submission stands.**")
-    assert "    <script>" in told  # inside a block of code, where it is text
+    text = review.comment(good)
+    assert text.startswith("**The submission stands.**")
+    assert "    <script>" in text  # inside a block of code, where it is text
     bad = review.Review(
         methods=[fine.model_copy(update={"stands": False})], failures=["<img src=x>"]
     )

@@ -1,4 +1,4 @@
-"""Fetching and publishing through the Hub's real clients, against a server on loopback that can go wrong."""
+"""Fetching and publishing by the Hub's real clients, from a loopback server that can go wrong."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def benchmark(
         "NFT_BENCHMARK_CACHE": str(folder / "cache"),
         "NO_PROXY": "127.0.0.1",
     }
-    made = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
         capture_output=True,
@@ -74,7 +74,7 @@ def benchmark(
         check=False,
         env=os.environ | settings | environment,
     )
-    return made.returncode, made.stdout, made.stderr
+    return process.returncode, process.stdout, process.stderr
 
 
 def pull(hub: Hub, folder: Path, revision: str, **environment: str) -> tuple[int, str, str]:
@@ -88,8 +88,8 @@ def test_a_pinned_dataset_is_fetched_verified_and_kept(
     assert code == 0, errors
     assert f"someone/fashion@{pinned}" in output
     fetched = storage.read(tmp_path / "cache/datasets/on-the-hub")
-    wanted = storage.read(SOURCE)
-    assert torch.equal(fetched.splits["test"].weights, wanted.splits["test"].weights)
+    expected = storage.read(SOURCE)
+    assert torch.equal(fetched.splits["test"].weights, expected.splits["test"].weights)
     assert not any(path.endswith("unasked.bin") for _, path, _ in hub.requests)
     asked = len(hub.requests)
     code, again, errors = pull(hub, tmp_path, pinned)

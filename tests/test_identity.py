@@ -1,10 +1,11 @@
-"""What a result is a result of: code, settings, versions and seeds, and what changes none of them."""
+"""What a result depends on: code, settings, versions and seeds, and what changes none of them."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -51,9 +52,9 @@ def forget() -> None:
 
 def digest(task: str = "inr-classification", arm: str = "permuted") -> str:
     forget()
-    found = sources.digest("baselines/mlp.py", task, arm)
-    assert found is not None
-    return found
+    result = sources.digest("baselines/mlp.py", task, arm)
+    assert result is not None
+    return result
 
 
 def rewrite(change: Callable[[str], str]) -> Callable[[Path], None]:
@@ -173,8 +174,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Record]:
 
 def note_equivalence(*digests: str) -> None:
     """Note that each digest computes what the next one does."""
-    pairs = zip(digests, digests[1:], strict=False)
-    rows = [Equivalence(cell=CELL, base="0" * 40, was=was, now=now) for was, now in pairs]
+    rows = [
+        Equivalence(cell=CELL, base="0" * 40, was=was, now=now) for was, now in pairwise(digests)
+    ]
     equivalence.write("mlp", rows)
 
 
@@ -313,7 +315,10 @@ def test_no_mean_is_of_two_versions(tmp_path: Path) -> None:
     assert latest.is_ranked
     assert not older.is_ranked
     summaries = [row.cells["small"].summary for row in (latest, older)]
-    assert [(made.seeds, made.mean) for made in summaries] == [(1, 0.9), (2, pytest.approx(0.61))]
+    assert [(summary.seeds, summary.mean) for summary in summaries] == [
+        (1, 0.9),
+        (2, pytest.approx(0.61)),
+    ]
 
 
 # What becomes of checkpoints.
@@ -401,9 +406,9 @@ def start_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
     monkeypatch.setattr(Trainer, "run", run)
 
     def start(cell: str) -> list[Tensor]:
-        made = run_of(cell)
+        cell_run = run_of(cell)
         with pytest.raises(Started):
-            fit(made, small(made.cell.dataset), tmp_path, CPU, Monitor())
+            fit(cell_run, small(cell_run.cell.dataset), tmp_path, CPU, Monitor())
         return list(parameters)
 
     return start

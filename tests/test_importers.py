@@ -60,8 +60,10 @@ def test_networks_splits_and_copies(source: Path) -> None:
     assert validation.source_index.tolist() == [4, 5]
     assert test.source_index.tolist() == [6, 7]
     assert train.targets.tolist() == [0, 1, 0, 1] * 2
-    wanted = torch.load(source / "rand_1s/net7.pth", weights_only=True)
-    assert torch.equal(test.weights[1], torch.cat([tensor.flatten() for tensor in wanted.values()]))
+    expected = torch.load(source / "rand_1s/net7.pth", weights_only=True)
+    assert torch.equal(
+        test.weights[1], torch.cat([tensor.flatten() for tensor in expected.values()])
+    )
     assert dataset.examples.shape == (2, 6, 6)
 
 
@@ -112,19 +114,19 @@ DWS = DwsSirens(format="dws-sirens", side=6, omega=30.0, validation_from=4, test
 
 def test_sirens_published_with_dwsnets(tmp_path: Path) -> None:
     source = tmp_path / "published"
-    kept = {}
+    states = {}
     for kind, count in (("training", 6), ("testing", 3)):
         for index in range(count):
             path = source / f"mnist_png_{kind}_{index % 2}_{index}/checkpoints/model_final.pth"
             path.parent.mkdir(parents=True)
-            kept[kind, index] = network().state_dict()
-            torch.save(kept[kind, index], path)
+            states[kind, index] = network().state_dict()
+            torch.save(states[kind, index], path)
     dataset = read(source, DWS)
     train, validation, test = (dataset.splits[split] for split in storage.SPLITS)
     assert [len(split.targets) for split in (train, validation, test)] == [4, 2, 3]
     assert test.targets.tolist() == [0, 1, 0]
     assert torch.equal(
-        test.weights[2], torch.cat([tensor.flatten() for tensor in kept["testing", 2].values()])
+        test.weights[2], torch.cat([tensor.flatten() for tensor in states["testing", 2].values()])
     )
     (source / "mnist_png_testing_1_1/checkpoints/model_final.pth").unlink()
     with pytest.raises(

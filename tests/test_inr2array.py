@@ -1,4 +1,4 @@
-"""Inr2Array: an array that no permutation of neurons changes, and an image painted patch by patch."""
+"""Inr2Array: an array that no permutation changes, and an image painted patch by patch."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def test_each_pixel_is_painted_by_the_nearest_siren(side: int, height: int, widt
                 (side - 1) * column / (width - 1)
             )
             point = siren.grid(height, width).reshape(height, width, 2)[row, column]
-            wanted = siren.render(SPEC, sirens[:, place], point.expand(1, 2))[:, 0]
-            torch.testing.assert_close(image[:, row, column], wanted, atol=1e-5, rtol=1e-5)
+            expected = siren.render(SPEC, sirens[:, place], point.expand(1, 2))[:, 0]
+            torch.testing.assert_close(image[:, row, column], expected, atol=1e-5, rtol=1e-5)
 
 
 def test_no_siren_is_evaluated_everywhere() -> None:
@@ -71,7 +71,7 @@ def test_an_array_larger_than_its_image_is_refused() -> None:
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_decoded_networks_start_as_sirens(decoder: type[nn.Module]) -> None:
-    """Neither dead nor wild: what a fresh decoder's networks draw has the spread of a fresh SIREN's drawing, within a factor."""
+    """The drawings of a fresh decoder's networks have about the spread of a fresh SIREN's."""
     torch.manual_seed(0)
     spec = NetworkSpec.mlp(2, 32, 32, 1, activation="sine", omega=30.0)
     decoded = decoder(spec, 64, 64)(torch.randn(20, 64))

@@ -57,7 +57,7 @@ def test_layers_are_equivariant(name: str, spec: NetworkSpec, batch: int) -> Non
     torch.testing.assert_close(
         after, spec.permute_tokens(layer(x), permutations), atol=1e-5, rtol=0
     )
-    # The averaged term says the same to a whole tensor; any other layer that did would make this test say nothing.
+    # The averaged term says the same to a whole tensor; no other layer does.
     assert torch.allclose(after, layer(x), atol=1e-3) == (name == "attention without cross")
 
 
@@ -72,7 +72,7 @@ def test_networks_of_a_batch_do_not_see_each_other(name: str, spec: NetworkSpec)
     "name", ["attention", "attention per layer", "attention without average", "block", "NP", "HNP"]
 )
 def test_equivariance_is_minimal(name: str, axis: int) -> None:
-    """Permuting rows or columns of one weight matrix without its neighbours is no symmetry, and is not treated as one."""
+    """Permuting one weight matrix without its neighbours is not treated as a symmetry."""
     spec = SPECS["siren"]
     layer, x = randomise(LAYERS[name](spec)), features(spec)
 
@@ -96,7 +96,7 @@ def encoder(spec: NetworkSpec) -> nn.Module:
 )
 @pytest.mark.parametrize("end", ["inputs", "outputs"])
 def test_input_and_output_neurons(name: str, end: str, expected: bool) -> None:
-    """NP and bare attention treat inputs and outputs as exchangeable; HNP and embedded features do not."""
+    """Inputs and outputs are exchangeable to NP and bare attention, not to HNP and embeddings."""
     spec = SPECS["siren"]
     layer, x = randomise(LAYERS[name](spec)), features(spec)
     assert (

@@ -57,13 +57,13 @@ def test_invariance_is_what_the_method_says(name: str, spec: NetworkSpec) -> Non
     flat = torch.randn(3, spec.parameters, dtype=torch.float64)
     predictions = module(flat)
     order = spec.random_permutations()
-    permuted, wanted = module(spec.permute(flat, order)), predictions
+    permuted, expected = module(spec.permute(flat, order)), predictions
     if METHODS[name].method.edits:
         assert predictions.shape[::2] == (3, spec.parameters)
-        wanted = spec.permute(predictions, order)
+        expected = spec.permute(predictions, order)
     else:
         assert predictions.shape == (3, 4)
-    assert torch.allclose(permuted, wanted, atol=1e-6, rtol=0) == METHODS[name].method.invariant
+    assert torch.allclose(permuted, expected, atol=1e-6, rtol=0) == METHODS[name].method.invariant
     torch.testing.assert_close(module(flat[:1]), predictions[:1])
 
 
@@ -176,9 +176,9 @@ def test_a_new_methods_file_works(
 ) -> None:
     path = scaffold.write("brand-new", tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    made = import_module(path.stem).BrandNew
+    method = import_module(path.stem).BrandNew
     flat = torch.randn(3, spec.parameters, dtype=torch.float64)
-    module = made().build(Problem(spec, 4, *spec.statistics(flat), (6, 6))).double().eval()
+    module = method().build(Problem(spec, 4, *spec.statistics(flat), (6, 6))).double().eval()
     torch.testing.assert_close(
         module(spec.permute(flat, spec.random_permutations(3))), module(flat)
     )

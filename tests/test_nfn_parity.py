@@ -37,10 +37,11 @@ def their_spec(spec: NetworkSpec) -> object:
 @pytest.mark.parametrize("spec", SPECS, ids=["3 layers", "4 layers"])
 @pytest.mark.parametrize("hidden_only", [True, False], ids=["HNP", "NP"])
 def test_linear_layers(spec: NetworkSpec, hidden_only: bool) -> None:
-    """Their layer has redundant parameters, so ours are found rather than copied: the layer is linear in them.
+    """Their layer is linear in redundant parameters, so ours are solved for rather than copied.
 
-    Each of theirs must be one of ours, and the two families must be equally large, but for one term: their HNP layer
-    does not send the last hidden layer's biases to the last weight matrix, though that is equivariant too.
+    Each of theirs must be one of ours, and the two families must be equally large, but for one
+    term: their HNP layer does not send the last hidden layer's biases to the last weight matrix,
+    though that is equivariant too.
     """
     theirs = (HNPLinear if hidden_only else NPLinear)(their_spec(spec), 2, 2).double()
     ours = EquivariantLinear(spec, 2, 2, hidden_only=hidden_only).double()
@@ -97,12 +98,13 @@ def test_attention(spec: NetworkSpec, per_layer: bool, terms: dict[str, bool]) -
     ).double()
 
     def by_head(tensor: Tensor) -> Tensor:
-        """Their rows are (head, query/key/value, channel), ours (query/key/value, head, channel)."""
+        """From rows (head, query/key/value, channel) to ours, (query/key/value, head, channel)."""
         return tensor.unflatten(0, (heads, 3, -1)).transpose(0, 1).flatten(0, 2)
 
     with torch.no_grad():
         if per_layer:
-            # They add the output projection's bias in each of the terms that reach a weight: two crossed, one averaged.
+            # They add the output projection's bias in each term that reaches a weight: two
+            # crossed, one averaged.
             count = 2 * ours.cross + ours.average
             projections = zip(
                 theirs.weight_to_qkv, theirs.bias_to_qkv, theirs.unproject_weight, strict=True

@@ -29,15 +29,15 @@ NAMES = {module_of(path): path for path in MODULES}
 
 def imports(path: Path, top: bool = False) -> set[str]:
     """Modules of this project that a file imports, or that it imports at its top, when loaded."""
-    tree, found = parse(path), set()
+    tree, names = parse(path), set()
     for node in at_top(tree) if top else ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             parts = {f"{node.module}.{alias.name}" for alias in node.names}
             # `from nft import siren` loads a module, `from nft.siren import fit` a part of one.
-            found |= (parts & NAMES.keys()) | ({node.module} if parts - NAMES.keys() else set())
-    return {name for name in found if name.split(".")[0] in PACKAGES}
+            names |= (parts & NAMES.keys()) | ({node.module} if parts - NAMES.keys() else set())
+    return {name for name in names if name.split(".")[0] in PACKAGES}
 
 
 def at_top(tree: ast.AST) -> Iterator[ast.stmt]:
@@ -108,7 +108,7 @@ OTHERS = {"leaderboard": ("benchmark", "baselines"), "benchmark": ("leaderboard"
 
 def paths_into(tree: ast.AST, others: Sequence[str]) -> list[str]:
     """File paths that are built from the names of other packages."""
-    found = []
+    names = []
     for node in ast.walk(tree):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             parts = [node.left, node.right]
@@ -122,18 +122,18 @@ def paths_into(tree: ast.AST, others: Sequence[str]) -> list[str]:
         for part in parts:
             text = part.value if isinstance(part, ast.Constant) else None
             if isinstance(text, str) and text.split("/")[0] in others:
-                found.append(ast.unparse(node))
-    return found
+                names.append(ast.unparse(node))
+    return names
 
 
 @pytest.mark.parametrize("package", OTHERS)
 def test_no_package_reaches_into_anothers_files(package: str) -> None:
-    found = {
+    names = {
         str(path.relative_to(ROOT)): paths
         for path in (ROOT / package).rglob("*.py")
         if (paths := paths_into(parse(path), OTHERS[package]))
     }
-    assert not found
+    assert not names
 
 
 def test_what_can_be_made_is_not_subclassed() -> None:
@@ -174,8 +174,8 @@ def test_the_leaderboard_never_imports_torch() -> None:
 
 def test_the_committed_leaderboard_is_what_the_records_say() -> None:
     command = [sys.executable, "-m", "leaderboard", "build", "--check"]
-    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert made.returncode == 0, made.stderr
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
 
 
 def commands() -> list[str]:

@@ -1,4 +1,4 @@
-"""Building datasets: shard by shard, resumable, the same in any order, and nothing poor kept in silence."""
+"""Building datasets: shard by shard, resumable, in any order, and poor fits are counted."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ SPLITS = {
 
 
 def entry(**changes: object) -> catalog.Entry:
-    """A tiny dataset of the images that the tests have, independently initialised unless told otherwise."""
-    wanted = catalog.entry("fashion-inr-mini")
-    data = wanted.recipe.model_dump() | {
+    """A tiny dataset of the images that the tests have, independently initialised."""
+    listed = catalog.entry("fashion-inr-mini")
+    data = listed.recipe.model_dump() | {
         "splits": SPLITS,
         "shard_rows": 4,
         "steps": 20,
         "initialisation": "independent",
     }
     tiny = InrRecipe.model_validate(data | changes)
-    return wanted.model_copy(update={"name": "tiny", "recipe": tiny, "fingerprint": None})
+    return listed.model_copy(update={"name": "tiny", "recipe": tiny, "fingerprint": None})
 
 
 @pytest.fixture(autouse=True)
@@ -175,19 +175,19 @@ def test_the_catalogue_is_consistent(name: str) -> None:
 
 def test_lossy_images_are_not_taken_for_lossless_ones(tmp_path: Path) -> None:
     """CIFAR-10 saved as JPEG is another dataset, and only the one whose name says so reads it."""
-    wanted = catalog.entry("cifar10-inr").images
+    listed = catalog.entry("cifar10-inr").images
     jpegs = []
     for shade in (10, 200):
         buffer = io.BytesIO()
         Image.new("RGB", (32, 32), (shade, 0, 0)).save(buffer, "JPEG")
         jpegs.append({"bytes": buffer.getvalue(), "path": None})
-    folder = tmp_path / "datasets" / wanted.repository / wanted.config
+    folder = tmp_path / "datasets" / listed.repository / listed.config
     folder.mkdir(parents=True)
     pq.write_table(
         pa.table({"img": jpegs, "label": [0, 1]}), folder / "train-00000-of-00001.parquet"
     )
     with pytest.raises(UserError, match="holds JPEG images"):
-        images(wanted, "train", range(2), tmp_path)
+        images(listed, "train", range(2), tmp_path)
     pixels, labels = images(catalog.entry("cifar10-jpeg-inr").images, "train", range(2), tmp_path)
     assert pixels.shape == (2, 32, 32, 3)
     assert abs(int(pixels[1, 5, 5, 0]) - 200) < 5

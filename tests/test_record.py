@@ -22,7 +22,7 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     aligned = make(dataset={"arm": "aligned"})
     assert records.write(aligned, tmp_path).relative_to(tmp_path).parts[3] == "nft@aligned"
     assert records.read_all(tmp_path) == [record, aligned]
-    assert [found.name for found in path.parent.iterdir()] == ["seed-0.json"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["seed-0.json"]
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,12 @@ def test_a_crash_while_writing_leaves_the_old_file(
 def as_of_version_2() -> dict[str, Any]:
     data = example(schema_version=2)
     data["method"] = without(data["method"], "base", "options", "reads_functions")
-    made = without(data["environment"], "versions", "capability")
-    data["environment"] = made | {"suite_sha256": None, "harness_sha256": None, "torch": "2.8"}
+    environment = without(data["environment"], "versions", "capability")
+    data["environment"] = environment | {
+        "suite_sha256": None,
+        "harness_sha256": None,
+        "torch": "2.8",
+    }
     return data
 
 

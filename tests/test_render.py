@@ -77,12 +77,12 @@ def test_cells_are_mean_and_spread_and_the_best_comes_first() -> None:
 
 
 def test_missing_and_few_seeds_are_visible() -> None:
-    found = (
+    several = (
         records("a", [0.5, 0.6, 0.7])
         + records("b", [0.5])
         + records("b", [0.4, 0.5, 0.6], dataset="other")
     )
-    lines = render.text(boards(found)).splitlines()
+    lines = render.text(boards(several)).splitlines()
     assert re.search(r"^A .* -  ", next(line for line in lines if line.startswith("A ")))
     assert "50.0 (n=1)" in next(line for line in lines if line.startswith("B "))
 
@@ -106,8 +106,8 @@ def test_runs_that_did_not_finish_are_told() -> None:
     )
     diverged = diverged.model_copy(update={"cost": None})
     (board,) = boards([diverged])
-    for shown in (render.text([board]), render.board_markdown(board)):
-        assert "NaN at step 7" in shown
+    for markdown in (render.text([board]), render.board_markdown(board)):
+        assert "NaN at step 7" in markdown
 
 
 def test_reconstructions_stand_beside_the_mean_image() -> None:
@@ -131,18 +131,18 @@ def test_reconstructions_stand_beside_the_mean_image() -> None:
             for record, part in zip(two, parts, strict=True)
         ]
     )
-    wanted = (
+    expected = (
         "NFT on small reconstructs unseen networks at 21.0 ± 1.4 dB; their mean image is at 12.5 dB"
     )
-    assert wanted in render.text([board])
-    assert wanted in render.board_markdown(board)
+    assert expected in render.text([board])
+    assert expected in render.board_markdown(board)
     assert "first of two stages: steps 5" in render.board_markdown(board)
 
 
 def test_every_setting_is_named() -> None:
-    shown = render.board_markdown(boards(records("a", [0.5, 0.6]))[0])
-    for wanted in ("reduced", "steps 10", "Seeds: 0, 1", "small bbbbbbbbbbbb", "torch 2.8"):
-        assert wanted in shown
+    markdown = render.board_markdown(boards(records("a", [0.5, 0.6]))[0])
+    for expected in ("reduced", "steps 10", "Seeds: 0, 1", "small bbbbbbbbbbbb", "torch 2.8"):
+        assert expected in markdown
     assert "No runs yet" in pages.leaderboard([], Archive([]))
 
 
@@ -175,17 +175,17 @@ def test_hostile_words_stay_text(words: str, tmp_path: Path) -> None:
         curve=[],
     ).model_copy(update={"cost": None})
     fine = example_record(seed=1, method={"title": words[:80]}, setting=words)
-    entries = [Entry(found, None, "here", Kept(tmp_path / "none")) for found in (record, fine)]
+    entries = [Entry(several, None, "here", Kept(tmp_path / "none")) for several in (record, fine)]
     (board,) = tables.boards(entries)
-    shown = render.board_markdown(board)
-    assert "<script" not in shown
-    assert "<img" not in shown
-    assert "\u202e" not in shown
+    markdown = render.board_markdown(board)
+    assert "<script" not in markdown
+    assert "<img" not in markdown
+    assert "\u202e" not in markdown
     assert (
         len(
             {
                 line.replace("\\|", "").count("|")
-                for line in shown.splitlines()
+                for line in markdown.splitlines()
                 if line.startswith("|")
             }
         )
@@ -251,21 +251,21 @@ def test_latex_compiles(tmp_path: Path) -> None:
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a"],
         ["bibtex", "a"],
     ):
-        made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert made.returncode == 0, made.stdout[-2000:]
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout[-2000:]
 
 
 def test_bibtex_holds_just_what_is_in_the_tables() -> None:
-    made = boards([example_record(dataset={"name": "mnist-inr"})])
-    entries = render.to_bibtex(made, render.read_bibliography())
+    result = boards([example_record(dataset={"name": "mnist-inr"})])
+    entries = render.to_bibtex(result, render.read_bibliography())
     assert re.findall(r"@\w+\{([^,]+),", entries) == ["arxiv-2305-13546", "lecun1998"]
 
 
 def test_a_site_is_whole_and_asks_for_nothing_from_elsewhere(tmp_path: Path) -> None:
-    kept = real(tmp_path / "results")
-    made = tables.boards(kept.current)
+    archived = real(tmp_path / "results")
+    result = tables.boards(archived.current)
     front = site.build(
-        kept, made, [reported(method="NFT", task="inr-classification")], tmp_path / "site"
+        archived, result, [reported(method="NFT", task="inr-classification")], tmp_path / "site"
     )
     for page in front.parent.rglob("*.html"):
         html = page.read_text(encoding="utf-8")
@@ -280,7 +280,7 @@ def test_a_site_is_whole_and_asks_for_nothing_from_elsewhere(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="something else than a site"):
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine/thesis.tex").write_text("x")
-        site.build(kept, made, [], tmp_path / "mine")
+        site.build(archived, result, [], tmp_path / "mine")
     assert (tmp_path / "mine/thesis.tex").exists()
     assert pd.read_parquet(front.parent / "tables/mini--inr-classification.parquet")[
         "seeds"
@@ -355,9 +355,9 @@ def calls_for(count: int, folder: Path) -> int:
     sys.setprofile(note)
     try:
         committed = Archive(entries)
-        made = tables.boards(committed.current)
-        pages.build(committed, made, [reported()])
-        site.build(committed, made, [reported()], folder)
+        result = tables.boards(committed.current)
+        pages.build(committed, result, [reported()])
+        site.build(committed, result, [reported()], folder)
     finally:
         sys.setprofile(None)
     assert len(list((folder / "methods").iterdir())) == count // 30
@@ -372,6 +372,6 @@ def test_work_grows_with_the_records_and_no_faster(tmp_path: Path) -> None:
 
 
 def test_every_method_of_a_large_archive_has_its_row() -> None:
-    made = tables.boards(Archive(many(600)).current)
-    assert len(made[0].rows) == 20
-    assert all(row.is_ranked for row in made[0].rows)
+    result = tables.boards(Archive(many(600)).current)
+    assert len(result[0].rows) == 20
+    assert all(row.is_ranked for row in result[0].rows)

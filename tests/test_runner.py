@@ -73,7 +73,8 @@ def odd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Record
         (
             "shape",
             "failed",
-            "ValueError: the module's output has shape (2, 11), which does not fit 2 networks and 10 outputs each",
+            "ValueError: the module's output has shape (2, 11), "
+            "which does not fit 2 networks and 10 outputs each",
         ),
         ("diverge", "diverged", "the training loss was NaN or infinite at step 5"),
         ("skip", "skipped", "reads no SIRENs"),
@@ -113,33 +114,33 @@ def test_the_mini_suite_is_whole() -> None:
 
 
 def test_a_two_stage_method_shares_its_encoder(tmp_path: Path) -> None:
-    """Trained once, told with its costs and its picture, and found again by a method with another classifier."""
-    made = {}
+    """Trained once, and taken up by a method with another classifier."""
+    results = {}
     for method in ("inr2array", "inr2array-mlp"):
         run = run_of(f"mini/inr-classification/fashion-inr-mini/{method}/0")
         steps: list[int] = []
-        made[method] = execute(run, tmp_path, CPU, 1, Monitor(step=steps.append))
-        assert made[method].status == "finished", made[method].reason
+        results[method] = execute(run, tmp_path, CPU, 1, Monitor(step=steps.append))
+        assert results[method].status == "finished", results[method].reason
         assert steps[-1] == run.steps == 40
         picture = tmp_path / run.path.with_suffix(".reconstructions.png")
         assert picture.stat().st_size > 1000
-        assert is_current(run, made[method])
+        assert is_current(run, results[method])
         other = replace(run, encoder_protocol=FEW.model_copy(update={"steps": 30}))
-        assert not is_current(other, made[method])
-    first, second = (made[method].encoder for method in made)
+        assert not is_current(other, results[method])
+    first, second = (results[method].encoder for method in results)
     assert (first.from_cache, second.from_cache) == (False, True)
     assert first == second.model_copy(update={"from_cache": False})
     assert first.test_psnr > 5
-    assert made["inr2array"].cost.training_seconds > first.training_seconds
+    assert results["inr2array"].cost.training_seconds > first.training_seconds
     assert not list(tmp_path.rglob("*checkpoint"))
     # A damaged cache costs its time and nothing else.
-    (kept,) = tmp_path.glob("cache/*.arrays")
-    kept.write_bytes(kept.read_bytes()[:1000])
+    (cache,) = tmp_path.glob("cache/*.arrays")
+    cache.write_bytes(cache.read_bytes()[:1000])
     again = execute(run, tmp_path, CPU, 1, Monitor())
     assert again.encoder.from_cache is False
     assert (again.metrics, again.curve) == (
-        made["inr2array-mlp"].metrics,
-        made["inr2array-mlp"].curve,
+        results["inr2array-mlp"].metrics,
+        results["inr2array-mlp"].curve,
     )
 
 
@@ -191,8 +192,8 @@ def test_what_is_fitted_in_one_go_leaves_a_whole_record(
         run_of(f"mini/inr-classification/fashion-inr-mini/neighbour@aligned/{seed}")
         for seed in (0, 1)
     ]
-    made = [execute(run, tmp_path, CPU, 1, Monitor()) for run in runs]
-    for run, record in zip(runs, made, strict=True):
+    results = [execute(run, tmp_path, CPU, 1, Monitor()) for run in runs]
+    for run, record in zip(runs, results, strict=True):
         assert record.status == "finished", record.reason
         assert record.curve == []
         assert record.method.parameters == 0

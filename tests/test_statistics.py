@@ -26,8 +26,10 @@ def answers(right: float, seed: int, networks: int = 1000) -> Outcome:
 
 def test_an_interval_covers_the_mean_as_often_as_it_says() -> None:
     random = np.random.default_rng(0)
-    found = [statistics.summary(random.standard_normal(4).tolist()) for _ in range(800)]
-    assert np.mean([made.low <= 0 <= made.high for made in found]) == pytest.approx(0.95, abs=0.025)
+    values = [statistics.summary(random.standard_normal(4).tolist()) for _ in range(800)]
+    assert np.mean([answer.low <= 0 <= answer.high for answer in values]) == pytest.approx(
+        0.95, abs=0.025
+    )
     assert statistics.summary([0.5]).low is None
 
 
@@ -39,8 +41,8 @@ def test_methods_that_cannot_be_told_apart_share_a_rank() -> None:
     }
     prepared = statistics.resample(ACCURACY, outcomes)
     means = {
-        name: float(np.mean([ACCURACY.whole(made) for made in mine.values()]))
-        for name, mine in outcomes.items()
+        name: float(np.mean([ACCURACY.whole(answer) for answer in by_seed.values()]))
+        for name, by_seed in outcomes.items()
     }
     assert statistics.groups(ACCURACY, means, prepared) == {
         "best": 1,
@@ -51,10 +53,10 @@ def test_methods_that_cannot_be_told_apart_share_a_rank() -> None:
     assert statistics.groups(ACCURACY, means | {"unknown": 0.9}, prepared)["unknown"] is None
     errors = {
         name: {
-            seed: Outcome((made.predictions != made.targets).astype(np.float32))
-            for seed, made in mine.items()
+            seed: Outcome((answer.predictions != answer.targets).astype(np.float32))
+            for seed, answer in by_seed.items()
         }
-        for name, mine in outcomes.items()
+        for name, by_seed in outcomes.items()
     }
     lower = {name: 1 - mean for name, mean in means.items()}
     of_errors = statistics.resample(MSE, errors)
@@ -68,7 +70,7 @@ def test_methods_that_cannot_be_told_apart_share_a_rank() -> None:
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_equal_methods_are_seldom_told_apart(seeds: int) -> None:
-    found = []
+    values = []
     for trial in range(60):
         one, two = (
             resampled(
@@ -80,9 +82,9 @@ def test_equal_methods_are_seldom_told_apart(seeds: int) -> None:
             )
             for side in (0, 1)
         )
-        found.append(statistics.paired(one, two) < 0.05)
+        values.append(statistics.paired(one, two) < 0.05)
     assert (
-        np.mean(found) < 0.17
+        np.mean(values) < 0.17
     )  # over seeds and networks alike it is a little liberal with few seeds
 
 
@@ -100,7 +102,7 @@ def test_taus_are_compared_on_resampled_networks() -> None:
         for noise in (0.05, 2.0, 0.0)
     )
     flat = {0: Outcome(np.full(300, 0.5, np.float32), targets)}
-    better, worse, none = (resampled(TAU, mine) for mine in (good, bad, flat))
+    better, worse, none = (resampled(TAU, by_seed) for by_seed in (good, bad, flat))
     assert statistics.paired(better, worse) < 0.05
     assert statistics.paired(better, none) == 1.0
     low, high = statistics.interval(TAU, good[0])

@@ -59,9 +59,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "small"
 
 
-def assert_same(split: Split, wanted: Split) -> None:
+def assert_same(split: Split, expected: Split) -> None:
     for column, tensor in vars(split).items():
-        assert torch.equal(tensor, getattr(wanted, column)), column
+        assert torch.equal(tensor, getattr(expected, column)), column
 
 
 def rows(split: Split, part: slice) -> Split:
@@ -84,10 +84,10 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     for name, split in dataset.splits.items():
         assert_same(split, written[name])
         assert split.weights.is_contiguous()
-    for shard, wanted in zip(
+    for shard, expected in zip(
         storage.stream(tmp_path / "shards", "train"), parts["train"], strict=True
     ):
-        assert_same(shard, wanted)
+        assert_same(shard, expected)
 
 
 def test_a_cached_read_is_mapped_and_sees_changes(

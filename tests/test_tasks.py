@@ -48,10 +48,10 @@ def test_editing_is_scored_through_the_rendering() -> None:
     task = tasks.registry()["inr-editing"](small("mnist-dilate-mini"))
     weights, targets = task.dataset.splits["test"].weights, task.targets("test")
     drawn = siren.render(task.dataset.spec, weights, siren.grid(14, 14))[..., 0]
-    wanted = (drawn - targets).square().mean(dim=1)
+    expected = (drawn - targets).square().mean(dim=1)
     outcome = task.outcome(weights.unsqueeze(1), targets)
-    torch.testing.assert_close(torch.from_numpy(outcome.predictions), wanted)
-    torch.testing.assert_close(task.loss(weights.unsqueeze(1), targets), wanted.mean())
+    torch.testing.assert_close(torch.from_numpy(outcome.predictions), expected)
+    torch.testing.assert_close(task.loss(weights.unsqueeze(1), targets), expected.mean())
     # k sets of weights: the mean of their drawings, not the mean of their errors.
     pair = torch.stack((weights, weights.roll(1, 0)), dim=1)
     mixed = ((drawn + drawn.roll(1, 0)) / 2 - targets).square().mean()
@@ -59,11 +59,11 @@ def test_editing_is_scored_through_the_rendering() -> None:
 
 
 def test_identity_learns_nothing_and_tells_floor_and_ceiling(tmp_path: Path) -> None:
-    made = make(tmp_path, "inr-editing", small("mnist-dilate-mini"), "identity-editor")
-    assert made.outcome.curve == []
-    assert made.parameters == 0
-    error = metrics.get("mse").whole(made.predictions["test"])
-    assert made.further["test_ceiling"] < made.further["test_fit"] < error
+    fitted = make(tmp_path, "inr-editing", small("mnist-dilate-mini"), "identity-editor")
+    assert fitted.outcome.curve == []
+    assert fitted.parameters == 0
+    error = metrics.get("mse").whole(fitted.predictions["test"])
+    assert fitted.further["test_ceiling"] < fitted.further["test_fit"] < error
 
 
 def test_editors_permute_with_their_input() -> None:
@@ -106,7 +106,7 @@ def test_output_capacity_costs_no_parameters() -> None:
 
 
 def test_kernel_positions_are_not_permuted() -> None:
-    """A permutation of a CNN's neurons moves whole kernels: turning kernels over is another network, and is read as one."""
+    """A permutation moves whole kernels: a CNN with turned kernels is read as another network."""
     dataset = small("mnist-gs-mini", 8)
     spec, flat = dataset.spec, dataset.splits["test"].weights.double()
     problem = problem_of(tasks.registry()["generalization"](dataset), dataset)
@@ -130,8 +130,8 @@ def test_kernel_positions_are_not_permuted() -> None:
 
 
 def test_a_mean_predictor_has_no_tau(tmp_path: Path) -> None:
-    made = make(tmp_path, "generalization", small("mnist-gs-mini"), "mean")
-    assert np.isnan(metrics.get("kendall_tau").whole(made.predictions["test"]))
+    fitted = make(tmp_path, "generalization", small("mnist-gs-mini"), "mean")
+    assert np.isnan(metrics.get("kendall_tau").whole(fitted.predictions["test"]))
     run = run_of("mini/generalization/mnist-gs-mini/mean/0", STEPS)
     record = execute(run, tmp_path, CPU, 1, Monitor())
     assert record.status == "finished", record.reason
@@ -148,11 +148,11 @@ def test_equal_logits_are_equal_predictions() -> None:
 
 
 def test_generalization_tells_order_fit_and_interval(tmp_path: Path) -> None:
-    made = make(tmp_path, "generalization", small("mnist-gs-mini", 200), "statnn")
-    tau = metrics.get("kendall_tau").whole(made.predictions["test"])
-    assert made.further["test_low"] < tau < made.further["test_high"]
-    assert made.further["test_r2"] < 1
-    made.task.picture(made.outcome.predictions["test"], tmp_path / "scatter.png")
+    fitted = make(tmp_path, "generalization", small("mnist-gs-mini", 200), "statnn")
+    tau = metrics.get("kendall_tau").whole(fitted.predictions["test"])
+    assert fitted.further["test_low"] < tau < fitted.further["test_high"]
+    assert fitted.further["test_r2"] < 1
+    fitted.task.picture(fitted.outcome.predictions["test"], tmp_path / "scatter.png")
     assert (tmp_path / "scatter.png").stat().st_size > 1000
 
 
@@ -191,7 +191,7 @@ def test_contrast_is_opencvs() -> None:
     cv2 = pytest.importorskip("cv2")
     image = np.random.default_rng(0).integers(80, 120, (16, 16, 3), dtype=np.uint8)
     changed = edits.apply("contrast", image)
-    lab, lab_changed = (cv2.cvtColor(made, cv2.COLOR_BGR2LAB) for made in (image, changed))
+    lab, lab_changed = (cv2.cvtColor(fitted, cv2.COLOR_BGR2LAB) for fitted in (image, changed))
     assert lab_changed[..., 0].std() > lab[..., 0].std()
     assert edits.apply("dilate", image[..., 0]).shape == (16, 16)
     square = np.zeros((6, 6), np.uint8)

@@ -1,4 +1,4 @@
-"""The training loop: the same numbers again, also after a kill; divergence is told with its step."""
+"""The training loop: the same numbers again, also after a kill; divergence names its step."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def accuracy(predictions: Tensor, labels: Tensor) -> float:
 
 
 def numbers(outcome: Outcome) -> tuple[object, ...]:
-    return {split: made.tolist() for split, made in outcome.predictions.items()}, outcome.curve
+    return {split: stage.tolist() for split, stage in outcome.predictions.items()}, outcome.curve
 
 
 def test_the_loop_learns(tmp_path: Path) -> None:
@@ -111,10 +111,10 @@ def test_compiled_steps_learn_the_same(tmp_path: Path) -> None:
         pytest.skip("torch.compile does not work here")
     outcomes = []
     for on in (False, True):
-        made = trainer(tmp_path / str(on), module=linear())
+        stage = trainer(tmp_path / str(on), module=linear())
         torch.manual_seed(0)
         outcomes.append(
-            replace(made, protocol=PROTOCOL.model_copy(update={"compiled": on})).run(*data())
+            replace(stage, protocol=PROTOCOL.model_copy(update={"compiled": on})).run(*data())
         )
     one, other = outcomes
     torch.testing.assert_close(

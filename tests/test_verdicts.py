@@ -72,10 +72,10 @@ def test_the_rates_of_false_verdicts_are_what_the_page_says() -> None:
     committed, trials = pages.read_rates(), 600
     again = verdicts.simulate(trials, seed=7)
     assert [row["seeds"] for row in committed["rows"]] == [row["seeds"] for row in again]
-    for told, found in zip(committed["rows"], again, strict=True):
+    for stated, simulated in zip(committed["rows"], again, strict=True):
         for kind in ("reproduced", "higher", "lower", "undecided"):
-            noise = 4 * np.sqrt(max(told[kind] * (1 - told[kind]), 1e-3) / trials)
-            assert abs(told[kind] - found[kind]) < noise, (told, kind)
+            noise = 4 * np.sqrt(max(stated[kind] * (1 - stated[kind]), 1e-3) / trials)
+            assert abs(stated[kind] - simulated[kind]) < noise, (stated, kind)
 
 
 def test_false_verdicts_are_rare() -> None:

@@ -67,18 +67,20 @@ def settings(count: int, **changes: torch.Tensor) -> HyperParameters:
 
 
 def test_logits_are_those_of_torch_convolutions() -> None:
-    made = recipe(side=7)
-    weights, pixels = torch.randn(2, made.spec.parameters), torch.rand(2, 5, 7, 7)
+    zoo_recipe = recipe(side=7)
+    weights, pixels = torch.randn(2, zoo_recipe.spec.parameters), torch.rand(2, 5, 7, 7)
     tanh = torch.tensor([False, True])
-    logits = made.logits(weights, tanh, pixels)
+    logits = zoo_recipe.logits(weights, tanh, pixels)
     for row, activation in enumerate((torch.relu, torch.tanh)):
-        (one, one_bias), (two, two_bias), (dense, dense_bias) = made.spec.to_layers(weights[row])
+        (one, one_bias), (two, two_bias), (dense, dense_bias) = zoo_recipe.spec.to_layers(
+            weights[row]
+        )
         values = activation(
             functional.conv2d(pixels[row].unsqueeze(1), one, one_bias, stride=2, padding=1)
         )
         values = activation(functional.conv2d(values, two, two_bias, stride=2, padding=1))
-        wanted = functional.linear(values.mean(dim=(2, 3)), dense, dense_bias)
-        torch.testing.assert_close(logits[row], wanted)
+        expected = functional.linear(values.mean(dim=(2, 3)), dense, dense_bias)
+        torch.testing.assert_close(logits[row], expected)
 
 
 def test_the_published_size() -> None:
@@ -87,24 +89,24 @@ def test_the_published_size() -> None:
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_network_in_a_group_is_trained_as_alone(optimizer: str) -> None:
-    """Against torch's own optimizers, on one image, so that every batch is that image over and over."""
-    made = recipe()
-    mine = settings(
+    """Against torch's own optimizers, on one image, so that every batch is that image."""
+    zoo_recipe = recipe()
+    values = settings(
         3,
         optimizer=torch.full((3,), OPTIMIZERS.index(optimizer)),
         dropout=torch.zeros(3, dtype=torch.float64),
         learning_rate=torch.tensor([1e-3, 1e-2, 3e-2], dtype=torch.float64),
         l2=torch.tensor([0.0, 1e-2, 1e-3], dtype=torch.float64),
     )
-    start = 0.3 * torch.randn(3, made.spec.parameters, dtype=torch.float64)
+    start = 0.3 * torch.randn(3, zoo_recipe.spec.parameters, dtype=torch.float64)
     image, label = torch.rand(1, 14, 14, dtype=torch.float64), torch.tensor([2])
-    trained = made._train(start, mine, image, label, range(3), lambda _: None, 12)
+    trained = zoo_recipe._train(start, values, image, label, range(3), lambda _: None, 12)
     for row in range(3):
         layers = [
             [nn.Parameter(part.clone()) for part in layer]
-            for layer in made.spec.to_layers(start[row])
+            for layer in zoo_recipe.spec.to_layers(start[row])
         ]
-        rate, l2 = mine.learning_rate[row].item(), mine.l2[row].item()
+        rate, l2 = values.learning_rate[row].item(), values.l2[row].item()
         groups = [
             {"params": [weight for weight, _ in layers], "weight_decay": 2 * l2},
             {"params": [bias for _, bias in layers]},
@@ -115,13 +117,13 @@ def test_a_network_in_a_group_is_trained_as_alone(optimizer: str) -> None:
             "rmsprop": lambda: torch.optim.RMSprop(groups, rate, alpha=0.9, eps=1e-7),  # noqa: B023
         }[optimizer]()
         for _ in range(12):
-            flat = made.spec.to_flat([tuple(layer) for layer in layers]).unsqueeze(0)
-            logits = made.logits(flat, mine.tanh[row : row + 1], image.unsqueeze(0))
+            flat = zoo_recipe.spec.to_flat([tuple(layer) for layer in layers]).unsqueeze(0)
+            logits = zoo_recipe.logits(flat, values.tanh[row : row + 1], image.unsqueeze(0))
             alone.zero_grad()
             functional.cross_entropy(logits[0], label).backward()
             alone.step()
         torch.testing.assert_close(
-            trained[row], made.spec.to_flat([tuple(layer) for layer in layers])
+            trained[row], zoo_recipe.spec.to_flat([tuple(layer) for layer in layers])
         )
 
 
@@ -135,14 +137,14 @@ def test_initialisations_have_the_spread_that_is_asked_for(kind: str) -> None:
     kernel, bias = wide.spec.to_layers(start)[1]
     assert not bias.any()
     fan = 40 * 9
-    wanted = {
+    expected = {
         "glorot_normal": fan**-0.5,
         "he_normal": (2 / fan) ** 0.5,
         "normal": 0.2,
         "orthogonal": fan**-0.5,
         "truncated_normal": 0.2 * 0.8796,
     }[kind]
-    assert kernel.std().item() == pytest.approx(wanted, rel=0.02)
+    assert kernel.std().item() == pytest.approx(expected, rel=0.02)
     assert not torch.equal(start[0], start[1])
 
 
@@ -162,10 +164,10 @@ def test_a_zoo_is_whole_spread_and_the_same_again(mirror: Path, tmp_path: Path) 
     assert manifest.fingerprint in card
     assert "3, 4 channels" in card
     # The stored accuracy is that of the stored weights on the test images.
-    made, test = recipe(), dataset.splits["test"]
-    (_, _), (pixels, labels) = made._images(ENTRY.images, mirror)
-    tanh = made.draw(made.shards("test")[0].rows).tanh
-    again = made.accuracy(test.weights.double(), tanh[test.source_index - 13], pixels, labels)
+    zoo_recipe, test = recipe(), dataset.splits["test"]
+    (_, _), (pixels, labels) = zoo_recipe._images(ENTRY.images, mirror)
+    tanh = zoo_recipe.draw(zoo_recipe.shards("test")[0].rows).tanh
+    again = zoo_recipe.accuracy(test.weights.double(), tanh[test.source_index - 13], pixels, labels)
     torch.testing.assert_close(again.float(), test.targets)
     assert build.build(entry, tmp_path / "twice", mirror).fingerprint == manifest.fingerprint
 
