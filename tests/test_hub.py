@@ -22,13 +22,13 @@ TRAIN = "data/train-00000-of-00001.parquet"
 # A catalogue in which the dataset is pinned on the Hub and does not come with the project.
 PINNED = """
 import sys
-from benchmark.datasets import catalog
+from benchmark.datasets import catalog, listing
 from benchmark.datasets.hub import Published
+listing.EMBEDDED = listing.EMBEDDED / "none"
 entry = catalog.entry({name!r}).model_copy(update={{
-    "name": "on-the-hub",
     "published": Published(repository="someone/fashion", revision={revision!r}),
 }})
-catalog.catalog()["on-the-hub"] = entry
+catalog.catalog()[{name!r}] = entry
 from benchmark.__main__ import main
 sys.argv = ["benchmark", *{arguments!r}]
 main()
@@ -78,7 +78,7 @@ def benchmark(
 
 
 def pull(hub: Hub, folder: Path, revision: str, **environment: str) -> tuple[int, str, str]:
-    return benchmark(hub, folder, revision, "datasets", "pull", "on-the-hub", **environment)
+    return benchmark(hub, folder, revision, "datasets", "pull", "fashion-inr-mini", **environment)
 
 
 def test_a_pinned_dataset_is_fetched_verified_and_kept(
@@ -87,7 +87,7 @@ def test_a_pinned_dataset_is_fetched_verified_and_kept(
     code, output, errors = pull(hub, tmp_path, pinned)
     assert code == 0, errors
     assert f"someone/fashion@{pinned}" in output
-    fetched = storage.read(tmp_path / "cache/datasets/on-the-hub")
+    fetched = storage.read(tmp_path / "cache/datasets/fashion-inr-mini")
     expected = storage.read(SOURCE)
     assert torch.equal(fetched.splits["test"].weights, expected.splits["test"].weights)
     assert not any(path.endswith("unasked.bin") for _, path, _ in hub.requests)
@@ -95,7 +95,7 @@ def test_a_pinned_dataset_is_fetched_verified_and_kept(
     code, again, errors = pull(hub, tmp_path, pinned)
     assert (code, again) == (0, output), errors
     assert len(hub.requests) == asked, "a dataset that is here needs no Hub"
-    code, output, _ = benchmark(hub, tmp_path, pinned, "datasets", "verify", "on-the-hub")
+    code, output, _ = benchmark(hub, tmp_path, pinned, "datasets", "verify", "fashion-inr-mini")
     assert (code, "11,000 networks, whole" in output) == (0, True)
 
 
@@ -111,7 +111,7 @@ from benchmark.runs.plan import Run
 from benchmark.runs.training import Monitor
 from benchmark.suites.protocol import Protocol
 few = Protocol(steps=5, batch_size=8, warmup_steps=1, evaluations=1, clip=1.0)
-run = Run(Cell.parse("mini/inr-classification/on-the-hub/mlp/0"), few)
+run = Run(Cell.parse("mini/inr-classification/fashion-inr-mini/mlp/0"), few)
 execute(run, Path({str(tmp_path / "results")!r}), torch.device("cpu"), 1, Monitor())
 """
     marker = "from benchmark.__main__ import main"
@@ -200,8 +200,8 @@ def test_another_dataset_at_the_pin_is_refused(hub: Hub, tmp_path: Path) -> None
     )
     code, _, errors = pull(hub, tmp_path, revision)
     assert code == 2
-    assert "not the catalogue's on-the-hub: its fingerprint differs" in errors
-    assert not (tmp_path / "cache/datasets/on-the-hub").exists()
+    assert "not the catalogue's fashion-inr-mini: its fingerprint differs" in errors
+    assert not (tmp_path / "cache/datasets/fashion-inr-mini").exists()
 
 
 def test_a_moved_branch_does_not_move_the_pin(hub: Hub, pinned: str, tmp_path: Path) -> None:

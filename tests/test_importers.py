@@ -212,7 +212,7 @@ def test_a_published_zoo(zoo: Path) -> None:
         ),
         (
             lambda zoo: np.save(zoo / "weights.npy", np.zeros((40, 51), np.float32)),
-            "layout.csv: tells of 50 parameters",
+            "layout.csv: describes 50 parameters",
         ),
         (
             lambda zoo: np.save(zoo / "weights.npy", np.full((40, 50), np.nan)),

@@ -83,7 +83,7 @@ def test_a_report_tells_what_was_measured(tmp_path: Path, monkeypatch: pytest.Mo
         "environment": {
             "processor": "a processor",
             "threads": 1,
-            "torch": "2",
+            "versions": {"torch": "2"},
             "commit": None,
             "clean": False,
         },
