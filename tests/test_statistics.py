@@ -105,6 +105,6 @@ def test_taus_are_compared_on_resampled_networks() -> None:
     better, worse, none = (resampled(TAU, by_seed) for by_seed in (good, bad, flat))
     assert statistics.paired(better, worse) < 0.05
     assert statistics.paired(better, none) == 1.0
-    low, high = statistics.interval(TAU, good[0])
+    low, high = metrics.interval(TAU, good[0])
     assert low < TAU.whole(good[0]) < high
     assert np.isnan(TAU.whole(flat[0]))

@@ -32,6 +32,7 @@ def is_current(run: Run, record: Record) -> bool:
     encoder = run.encoder_protocol and run.encoder_protocol.model_dump()
     return (
         record.status != "failed"
+        and run.code is not None  # of code outside the project nothing is known
         and record.method.model_dump(exclude=apart) == described.model_dump(exclude=apart)
         and equivalence.equivalent(
             record.method.name, record.method.code_sha256, described.code_sha256
