@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from tabulate import tabulate
 
 from benchmark.datasets import commands
 from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmark.runs.plan import Run
 
 app = typer.Typer(
     add_completion=False,
@@ -80,8 +83,6 @@ def run(
     Every run leaves a record under the results folder. What has a record is not run again, and a
     run that was killed goes on from its last checkpoint: to go on, give the same command.
     """
-    from benchmark import tasks
-    from benchmark.datasets import locate
     from benchmark.runs import launch
     from benchmark.runs.display import Display
     from benchmark.runs.environment import checkout, processor, resolve_device
@@ -97,9 +98,7 @@ def run(
     where = resolve_device(device)
     if hub_mirror:
         os.environ["NFT_BENCHMARK_HUB_MIRROR"] = str(hub_mirror)  # which workers inherit
-    for name, task_name in dict.fromkeys((run.cell.dataset, run.cell.task) for run in runs):
-        dataset, _ = locate.load(name)  # fetched, and found damaged, now and not an hour from now
-        tasks.registry()[task_name](dataset)  # and so is one that the task cannot use
+    _check_datasets(runs)
     with launch.claim(results):
         standing = launch.standing(runs, results, rerun)
         todo, done = standing.todo, standing.done
@@ -270,6 +269,16 @@ def speed(
     if measured["growth"]:
         typer.echo("\n" + report.growth_table(measured, "simple"))
     typer.echo(f"\nreport: {output / 'SPEED.md'}", err=True)
+
+
+def _check_datasets(runs: list[Run]) -> None:
+    """Fetch every dataset, and find a damaged or unfit one, now and not an hour from now."""
+    from benchmark import tasks
+    from benchmark.datasets import locate
+
+    for name, task in dict.fromkeys((run.cell.dataset, run.cell.task) for run in runs):
+        dataset, _ = locate.load(name)
+        tasks.registry()[task](dataset)
 
 
 def _versions(versions: dict[str, str]) -> str:

@@ -70,7 +70,7 @@ def methods_in(path: Path) -> dict[str, str]:
             if target == "name" and isinstance(line.value, ast.Constant):
                 methods[str(line.value.value)] = prose
             if target == "variants":
-                methods |= {name: prose for name in _variants(line.value)}
+                methods |= dict.fromkeys(_variants(line.value), prose)
     return methods
 
 
