@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import CPU, FEW, run_of
+from helpers import CPU, FEW, run_of, small
 from torch import Tensor, nn
 
 import baselines
 from benchmark import suites
+from benchmark.datasets import locate
 from benchmark.errors import UserError
 from benchmark.methods import FittedModule, Method, Problem
 from benchmark.record import schema as records
@@ -50,6 +51,12 @@ class Explodes(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         self.steps += self.training
         return self.linear(x) * (torch.inf if self.steps > 4 else 1)
+
+
+@pytest.fixture(autouse=True)
+def _few_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = small("fashion-inr-mini", 200)
+    monkeypatch.setattr(locate, "load", lambda name: (dataset, "embedded"))
 
 
 @pytest.fixture
