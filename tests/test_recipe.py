@@ -6,18 +6,19 @@ import io
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from helpers import HANGS, hold_after, start, wait_for
+from helpers import CPU, HANGS, hold_after, start, wait_for
 from PIL import Image
 
 from benchmark.datasets import build, catalog, storage
-from benchmark.datasets.recipes import inr as recipe
 from benchmark.datasets.recipes.inr import InrRecipe, Shard, Slice
 from benchmark.datasets.sources import images
 from benchmark.errors import UserError
@@ -129,14 +130,28 @@ def test_targets_average_blocks_of_pixels() -> None:
     assert colour.spec.neurons == (2, 10, 10, 3)
 
 
-def test_an_estimate_grows_with_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe, "can_compile", lambda _: False)
-    mini, paper = (
-        build.estimate(catalog.entry(name), torch.device("cpu"))
-        for name in ("mnist-inr-mini", "mnist-inr")
-    )
-    assert 1 < mini < 1000
-    assert paper > 1000 * mini
+def test_an_estimate_is_the_time_of_a_step_for_all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that each step moves by a quarter of a second."""
+    seconds = 0.0
+
+    def trial(self: InrRecipe, device: torch.device) -> Callable[[int], None]:
+        def take(steps: int) -> None:
+            nonlocal seconds
+            seconds += steps / 4
+
+        return take
+
+    monkeypatch.setattr(InrRecipe, "trial", trial)
+    monkeypatch.setattr(build, "time", SimpleNamespace(perf_counter=lambda: seconds))
+    for name in ("mnist-inr-mini", "mnist-inr"):
+        recipe = catalog.entry(name).recipe
+        groups = recipe.networks / recipe.chunk["cpu"]
+        estimate = build.estimate(catalog.entry(name), CPU)
+        assert estimate == pytest.approx(groups * recipe.steps / 4)
+
+
+def test_a_trial_takes_steps() -> None:
+    entry().recipe.trial(CPU)(2)
 
 
 def test_a_limited_recipe_keeps_the_proportions() -> None:
