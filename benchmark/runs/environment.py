@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import subprocess
 from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
@@ -14,9 +13,9 @@ from pathlib import Path
 import torch
 
 from benchmark.errors import UserError
+from benchmark.record.git import GitError, git
 from benchmark.record.schema import EnvironmentPart
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from benchmark.record.sources import ROOT
 
 
 def resolve_device(name: str) -> torch.device:
@@ -106,33 +105,20 @@ def checkout() -> tuple[str | None, str | None]:
     code can be.
     """
     try:
-        top = _git("rev-parse", "--show-toplevel")
+        top = git(ROOT, "rev-parse", "--show-toplevel")
         if Path(top).resolve() != ROOT:
             return None, f"{ROOT} is not a checkout of its own, but inside that of {top}"
-        _git("ls-files", "--error-unmatch", "benchmark/__main__.py")
-        commit = _git("rev-parse", "HEAD")
-        changes = _git("status", "--porcelain", "--untracked-files=no")
-        strangers = _git("ls-files", "--others", "--exclude-standard", "--", *CODE)
-    except FileNotFoundError:
-        return None, "git is not installed"
-    except subprocess.CalledProcessError as error:
-        lines = error.stderr.strip().splitlines() or [f"git ended with {error.returncode}"]
-        return None, lines[0].removeprefix("fatal: ")
+        git(ROOT, "ls-files", "--error-unmatch", "benchmark/__main__.py")
+        commit = git(ROOT, "rev-parse", "HEAD")
+        changes = git(ROOT, "status", "--porcelain", "--untracked-files=no")
+        strangers = git(ROOT, "ls-files", "--others", "--exclude-standard", "--", *CODE)
+    except GitError as error:
+        return None, str(error)
     code = [name for name in strangers.splitlines() if name.endswith((".py", ".toml"))]
     if changes or code:
         first = changes.splitlines()[0][3:] if changes else code[0]
         return commit, f"the checkout has uncommitted changes, {first} among them"
     return commit, None
-
-
-def _git(*arguments: str) -> str:
-    """What git says of the project, whatever the caller's environment or settings tell it."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    command = ["git", "-C", str(ROOT), "-c", "core.quotePath=false", *arguments]
-    finished = subprocess.run(
-        command, capture_output=True, text=True, check=True, env=inherited | {"LC_ALL": "C"}
-    )
-    return finished.stdout.rstrip("\n")
 
 
 def _driver() -> str | None:

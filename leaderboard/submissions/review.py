@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.record import sources
 from benchmark.record.cell import Cell
+from benchmark.record.git import GitError, git
 from benchmark.record.schema import RecordError
 from leaderboard.archive import entries as archive
 from leaderboard.archive import lints, provenance
@@ -58,15 +59,12 @@ def changed_methods(base: str) -> list[str]:
     Raises:
         RecordError: git cannot compare with the commit.
     """
-    command = ["git", "-C", str(sources.ROOT), "diff", "--name-only", f"{base}...HEAD"]
     try:
-        process = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-        reason = lines[0].removeprefix("fatal: ")
-        raise RecordError(f"git cannot tell what changed since {base!r}: {reason}") from None
+        listing = git(sources.ROOT, "diff", "--name-only", f"{base}...HEAD")
+    except GitError as error:
+        raise RecordError(f"git cannot tell what changed since {base!r}: {error}") from None
     names: list[str] = []
-    for path in map(Path, process.stdout.splitlines()):
+    for path in map(Path, listing.splitlines()):
         if (
             path.parts[0] == "baselines"
             and path.suffix == ".py"
