@@ -201,25 +201,26 @@ def canary(
     """
     from benchmark.checks import canary as canaries
 
-    now = canaries.measure(lambda run: typer.echo(f"canary: {run.cell}", err=True))
+    def measure() -> canaries.Canaries:
+        return canaries.measure(lambda run: typer.echo(f"canary: {run.cell}", err=True))
+
     if output is not None:
-        canaries.write(now, output)
+        canaries.write(measure(), output)
         return
+    # What there is to compare with comes first: a wrong commit is named at once.
     if commit is None:
         before = canaries.read(canaries.COMMITTED)
     else:
         full, before = canaries.measure_at(commit)
+    now = measure()
     compared = canaries.compare(before, now)
     for cell in compared.other:
         typer.echo(f"other results: {cell}")
     for cell in compared.alone:
         typer.echo(f"nothing to compare with: {cell}")
     total = len(compared.equal) + len(compared.other)
-    place = f"{before.processor} ({before.capability}), " + _versions(before.versions)
-    here = f"{now.processor} ({now.capability}), " + _versions(now.versions)
-    typer.echo(
-        f"{len(compared.equal)} of {total} cells are bit-equal\nthere: {place}\nhere: {here}"
-    )
+    typer.echo(f"{len(compared.equal)} of {total} cells are bit-equal")
+    typer.echo(f"there: {before.machine}\nhere: {now.machine}")
     if commit is not None and check:
         for cell in (claims := canaries.false_claims(before, now)):
             typer.echo(f"noted as equivalent, and is not: {cell}", err=True)
@@ -279,10 +280,6 @@ def _check_datasets(runs: list[Run]) -> None:
     for name, task in dict.fromkeys((run.cell.dataset, run.cell.task) for run in runs):
         dataset, _ = locate.load(name)
         tasks.registry()[task](dataset)
-
-
-def _versions(versions: dict[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _names(given: str | None) -> list[str] | None:

@@ -31,6 +31,7 @@ from benchmark.errors import UserError
 from benchmark.record import equivalence, sources
 from benchmark.record.cell import Cell
 from benchmark.record.equivalence import Equivalence
+from benchmark.record.git import git
 from benchmark.runs.environment import processor, versions
 from benchmark.runs.fit import Skipped, fit
 from benchmark.runs.plan import Run, plan
@@ -66,6 +67,12 @@ class Canaries(BaseModel):
     capability: str
     versions: dict[str, str]
     cells: dict[str, Canary]
+
+    @property
+    def machine(self) -> str:
+        """The processor, and the versions of what computes."""
+        libraries = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        return f"{self.processor} ({self.capability}), {libraries}"
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ def measure_at(commit: str) -> tuple[str, Canaries]:
     Returns the commit in full, and its canaries. Raises UserError where there is no such commit, or
     its code has none.
     """
-    full = _git("rev-parse", "--verify", f"{commit}^{{commit}}")
+    full = git(sources.ROOT, "rev-parse", "--verify", f"{commit}^{{commit}}")
     with _worktree(full) as folder, tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "canary.json"
         command = [sys.executable, "-m", "benchmark", "canary", "--output", str(path)]
@@ -151,18 +158,15 @@ def compare(before: Canaries, now: Canaries) -> Comparison:
 
 def add_equivalences(commit: str, before: Canaries, now: Canaries) -> list[Path]:
     """Note for every method which changed code computes the same. Returns the files written."""
-    by_method: dict[str, list[Equivalence]] = {}
+    additions: dict[str, list[Equivalence]] = {}
     for cell in compare(before, now).equal:
-        was, current = before.cells[cell].code, now.cells[cell].code
-        method = _method(cell)
-        known = by_method.setdefault(method, equivalence.read(method))
-        if was != current and not equivalence.equivalent(method, was, current):
-            known.append(Equivalence(cell=cell, base=commit, was=was, now=current))
-            equivalence.write(method, known)
+        method, was, current = _method(cell), before.cells[cell].code, now.cells[cell].code
+        if not equivalence.equivalent(method, was, current):
+            addition = Equivalence(cell=cell, base=commit, was=was, now=current)
+            additions.setdefault(method, []).append(addition)
     return [
-        equivalence.FOLDER / f"{method}.json"
-        for method, known in by_method.items()
-        if any(row.base == commit for row in known)
+        equivalence.write(method, [*equivalence.read(method), *rows])
+        for method, rows in additions.items()
     ]
 
 
@@ -251,20 +255,8 @@ def _method(cell: str) -> str:
 def _worktree(commit: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "code"
-        _git("worktree", "add", "--detach", str(folder), commit)
+        git(sources.ROOT, "worktree", "add", "--detach", str(folder), commit)
         try:
             yield folder
         finally:
-            _git("worktree", "remove", "--force", str(folder))
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(sources.ROOT), *arguments]
-    try:
-        process = subprocess.run(command, capture_output=True, text=True, check=True)
-    except FileNotFoundError:
-        raise UserError("git is not installed, and a canary of a commit needs it") from None
-    except subprocess.CalledProcessError as error:
-        reason = error.stderr.strip().splitlines() or [f"git ended with {error.returncode}"]
-        raise UserError(f"git: {reason[-1].removeprefix('fatal: ')}") from None
-    return process.stdout.strip()
+            git(sources.ROOT, "worktree", "remove", "--force", str(folder))
