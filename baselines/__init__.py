@@ -40,13 +40,9 @@ class Row:
         return f"baselines/{module}.py" if package == "baselines" else None
 
     @property
-    def sizes(self) -> Mapping[str, Any] | None:
-        """Fields that differ from the defaults in suite `mini`; None for a row not in it."""
-        if self.variant is None:
-            return self.method.mini
-        if self.variant.mini is None:
-            return None
-        return {**(self.method.mini or {}), **self.variant.mini}
+    def sizes(self) -> Mapping[str, Any]:
+        """Fields that differ from the defaults where a suite has the settings of `mini`."""
+        return {**(self.method.mini or {}), **((self.variant and self.variant.mini) or {})}
 
     def is_in(self, suite: str, task: str) -> bool:
         """Return whether the row takes part in a suite's task."""
@@ -56,7 +52,7 @@ class Row:
         if chosen.tasks[task].methods is not None:
             return self.name in chosen.tasks[task].methods
         if chosen.settings == suites.MINI:
-            return self.sizes is not None
+            return (self.variant or self.method).mini is not None
         choice = settings.read(chosen.settings, self.name)
         return choice is not None and task in choice.tasks
 
@@ -79,7 +75,7 @@ class Row:
         chosen = suites.get(suite).settings
         values: dict[str, Any] = {}
         if chosen == suites.MINI:
-            values |= {**(self.method.mini or {}), **((self.variant and self.variant.mini) or {})}
+            values |= self.sizes
         values |= self.variant.fields if self.variant else {}
         if (choice := settings.read(chosen, self.name)) is not None:
             values |= choice.of(task, dataset)
