@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
@@ -88,6 +89,21 @@ class Row:
             )
         return self.method(**values)
 
+    def canonical(self, options: Sequence[str]) -> tuple[str, ...]:
+        """Return options, "field=value", in the one form that each has, sorted by field.
+
+        Raises:
+            UserError: If one names no field or one that another names, or if its value is not a
+                number that the field can have.
+        """
+        values: dict[str, Any] = {}
+        for option in options:
+            name, value = self._option(option)
+            if name in values:
+                raise UserError(f"{self.name}: {name} is set twice; set it once")
+            values[name] = value
+        return tuple(f"{name}={value}" for name, value in sorted(values.items()))
+
     def _option(self, option: str) -> tuple[str, Any]:
         """Parse "field=value", or raise UserError where the two do not fit."""
         name, _, text = option.partition("=")
@@ -103,6 +119,8 @@ class Row:
             raise UserError(
                 f"{self.name}: {name} is of type {kind.__name__}, not {text!r}"
             ) from None
+        if kind in (int, float) and not 0 <= value < math.inf:
+            raise UserError(f"{self.name}: {name} is a number from 0 on, not {text}")
         return name, value
 
 

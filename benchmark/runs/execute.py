@@ -38,6 +38,7 @@ def is_current(run: Run, record: Record) -> bool:
             record.method.name, record.method.code_sha256, described.code_sha256
         )
         and record.environment.versions == versions(run.row.method.libraries)
+        and record.seeds == run.seeds
         and record.protocol == run.protocol.model_dump()
         and (record.encoder is None or record.encoder.protocol == encoder)
         and record.dataset.fingerprint == locate.fingerprint(run.cell.dataset)

@@ -214,7 +214,7 @@ def _head_trainer(
 
 
 def _identity(run: Run, dataset: WeightDataset, parts: list[object]) -> str:
-    """A digest of what a stage's result depends on: data, arm, code, versions, and `parts`."""
-    data = [dataset.name, dataset.manifest.fingerprint, run.cell.entrant.arm, run.cell.seed]
+    """A digest of what a stage's result depends on: data, arm, seeds, code, versions, `parts`."""
+    data = [dataset.name, dataset.manifest.fingerprint, run.cell.entrant.arm, run.seeds]
     code = [run.code, versions(run.row.method.libraries)]
     return hashlib.sha256(json.dumps([data, code, parts], sort_keys=True).encode()).hexdigest()

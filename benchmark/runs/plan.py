@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -162,7 +162,7 @@ def _entrants(
         if not settings.core:
             raise UserError(f"suite {suite!r} names no core of methods for {task}; name some")
         names = [*settings.core, *(name for name in names if name != CORE)]
-    entrants = list(dict.fromkeys(map(Entrant.parse, names)))
+    entrants = list(dict.fromkeys(map(_canonical, names)))
     if not entrants:
         raise UserError(f"no method takes part in {task} of suite {suite!r}")
     for entrant in entrants:
@@ -171,6 +171,12 @@ def _entrants(
         if task not in able:
             raise UserError(f"{entrant.method} does not do {task}, but {', '.join(able)}")
     return entrants
+
+
+def _canonical(name: str) -> Entrant:
+    entrant = Entrant.parse(name)
+    options = baselines.get(entrant.method).canonical(entrant.options)
+    return replace(entrant, options=options)
 
 
 def _run(cell: Cell, settings: TaskSettings) -> Run:
