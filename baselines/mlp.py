@@ -23,7 +23,12 @@ class MLP(Method):
     invariant = False
     mini = {"hidden": 512, "learning_rate": 3e-4}
     variants = (
-        Variant("mlp-augmented", "MLP + permutation augmentation", {"augment": True}, mini={}),
+        Variant(
+            "mlp-augmented",
+            "MLP + permutation augmentation",
+            {"augmentation": "permutation"},
+            mini={},
+        ),
     )
 
     hidden: int = 1000

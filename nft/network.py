@@ -27,7 +27,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-ACTIVATIONS = ("sine", "relu", "tanh", "gelu", "sigmoid", "identity", "various")
+VARIOUS = "various"
+ACTIVATIONS = ("sine", "relu", "tanh", "gelu", "sigmoid", "identity", VARIOUS)
 
 
 @dataclass(frozen=True)
