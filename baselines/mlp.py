@@ -20,7 +20,7 @@ class MLP(Method):
     name = "mlp"
     title = "MLP"
     paper = "arXiv:2302.14040"
-    invariant = False
+    symmetries = ()
     mini = {"hidden": 512, "learning_rate": 3e-4}
     variants = (
         Variant(
@@ -78,7 +78,7 @@ class MLPEditor(Method):
     paper = "arXiv:2302.14040"
     tasks = ("inr-editing",)
     edits = True
-    invariant = False
+    symmetries = ()
     mini = {"hidden": 512, "learning_rate": 1e-3}
 
     hidden: int = 1000

@@ -116,8 +116,9 @@ class Method(ABC):
             predictions.
         reads_functions: Whether the method may evaluate the networks that it reads. Such a method
             is not compared with methods that read weights alone.
-        invariant: Whether the output is meant to be invariant to permutations of hidden neurons, or
-            equivariant for an editor. Tests check this claim.
+        symmetries: Names of the changes of hidden neurons ("permutation", "sign", "phase",
+            "scale", "duplicate", "dead") to which the output is meant to be invariant, or
+            equivariant for an editor. The audit measures these claims.
         libraries: Packages besides torch and numpy that compute the method's numbers. A record
             names their versions.
         mini: Fields that differ from the paper's defaults in suite `mini`; None for a method that
@@ -137,7 +138,7 @@ class Method(ABC):
     tasks: ClassVar[tuple[str, ...]] = PREDICTIONS
     edits: ClassVar[bool] = False
     reads_functions: ClassVar[bool] = False
-    invariant: ClassVar[bool] = True
+    symmetries: ClassVar[tuple[str, ...]] = ("permutation",)
     libraries: ClassVar[tuple[str, ...]] = ()
     mini: ClassVar[Mapping[str, Any] | None] = None
     variants: ClassVar[tuple[Variant, ...]] = ()

@@ -121,6 +121,7 @@ class InrRecipe(BaseModel):
     side, channels: the images are averaged down to side x side pixels, grey (1) or RGB (3), and
         scaled to [-1, 1].
     initialisation: "common", one for all, or "independent", one for each network.
+    starts: the number of common initialisations, which the images take in turn; None for one.
     scheme: of the initial weights, as in `siren.initialise`; None is "siren".
     scale: as in `NetworkSpec`; None is 1. The error that is minimised is that of the outputs, and
         the images are divided by it. With 2 they are images in [0, 1] less 0.5.
@@ -140,6 +141,7 @@ class InrRecipe(BaseModel):
     hidden: tuple[int, ...]
     omega: float = Field(gt=0)
     initialisation: Literal["common", "independent"]
+    starts: int | None = Field(default=None, gt=1)
     steps: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     schedule: siren.Schedule
@@ -155,6 +157,13 @@ class InrRecipe(BaseModel):
     scale: float | None = Field(default=None, gt=0)
     weight_decay: float | None = Field(default=None, gt=0)
     stop_psnr: float | None = None
+
+    @property
+    def _origin(self) -> str:
+        """Where the networks start, in words."""
+        if self.starts:
+            return f"the networks start from {self.starts} common initialisations in turn"
+        return START[self.initialisation]
 
     @property
     def spec(self) -> NetworkSpec:
@@ -220,7 +229,7 @@ class InrRecipe(BaseModel):
             else "the class of that image. The task is to tell the class from the weights",
             omega=self.omega,
             side=self.side,
-            start=START[self.initialisation] + (DWS if self.scheme == "dws" else ""),
+            start=self._origin + (DWS if self.scheme == "dws" else ""),
             scale=f" The image is {self.scale:g} times what the network puts out."
             if self.scale
             else "",
@@ -291,7 +300,8 @@ class InrRecipe(BaseModel):
         scheme = self.scheme or "siren"
         if self.initialisation == "common":
             place = generator("recipe", "initialisation", self.seed)
-            return siren.initialise(self.spec, 1, place, dtype, scheme).expand(count, -1)
+            common = siren.initialise(self.spec, self.starts or 1, place, dtype, scheme)
+            return common[torch.tensor(shard.rows) % len(common)]
         numbers = (shard.source, shard.rows.start, shard.copy, attempt)
         place = generator("recipe", "initialisation", self.seed, *numbers)
         return siren.initialise(self.spec, count, place, dtype, scheme)
