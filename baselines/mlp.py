@@ -33,7 +33,12 @@ class MLP(Method):
     invariant = False
     mini = {"normalize": True, "hidden": 512, "learning_rate": 3e-4}
     variants = (
-        Variant("mlp-augmented", "MLP + permutation augmentation", {"augment": True}, mini={}),
+        Variant(
+            "mlp-augmented",
+            "MLP + permutation augmentation",
+            {"augmentation": "permutation"},
+            mini={},
+        ),
     )
 
     normalize: bool = False
@@ -81,7 +86,10 @@ class MLPEditor(Method):
     mini = {"normalize": True, "layers": 3, "hidden": 512, "learning_rate": 1e-3}
     variants = (
         Variant(
-            "mlp-editor-augmented", "MLP + permutation augmentation", {"augment": True}, mini={}
+            "mlp-editor-augmented",
+            "MLP + permutation augmentation",
+            {"augmentation": "permutation"},
+            mini={},
         ),
     )
 

@@ -187,6 +187,7 @@ class NFNClassifier(Method):
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.encoding not in ENCODINGS:
             raise UserError(
                 f"{self.name}: encoding is one of {', '.join(ENCODINGS)}, not {self.encoding!r}"

@@ -15,10 +15,14 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from benchmark.errors import UserError
 from nft.network import NetworkSpec
 
 PREDICTIONS = ("inr-classification", "generalization", "sine-frequency")
 """The tasks that predict a few numbers from a network's weights."""
+
+
+AUGMENTATIONS = ("none", "permutation", "scattering")
 
 
 @dataclass(frozen=True)
@@ -121,8 +125,10 @@ class Method(ABC):
         variants: Further rows, with other values of fields.
         learning_rate: Learning rate of the head.
         weight_decay: Weight decay of the head.
-        augment: Whether to permute the hidden neurons of a training network anew each time it is
-            read.
+        augmentation: How a training network is changed each time it is read, one of
+            `AUGMENTATIONS`: hidden neurons in another order ("permutation"), or changed by all of
+            their symmetries ("scattering").
+        canonical: Whether networks are read in their canonical form (`nft.symmetry.canonical`).
     """
 
     name: ClassVar[str]
@@ -138,7 +144,15 @@ class Method(ABC):
 
     learning_rate: float = field(default=1e-3, kw_only=True)
     weight_decay: float = field(default=0.01, kw_only=True)
-    augment: bool = field(default=False, kw_only=True)
+    augmentation: str = field(default="none", kw_only=True)
+    canonical: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.augmentation not in AUGMENTATIONS:
+            raise UserError(
+                f"{self.name}: augmentation is one of {', '.join(AUGMENTATIONS)}, "
+                f"not {self.augmentation!r}"
+            )
 
     @abstractmethod
     def build(self, problem: Problem) -> nn.Module:
