@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.methods import Method, Problem
-from nft.layers import GroupLinear, group_index
+from nft.layers import group_index
+from nft.network import NetworkSpec
 
 
 class Editor(nn.Module):
@@ -34,25 +35,24 @@ class Editor(nn.Module):
 
 
 class TokenChange(nn.Module):
-    """A map from flat weights to their changes, by a body and a linear map of its features.
+    """A map from flat weights to their changes, by a body and a head on its features.
 
-    The body maps flat weights to features `[batch, tokens, channels]`. The result is
-    `[batch, sets, parameters]`.
+    The body maps flat weights to features `[batch, tokens, channels]`, and the head these to
+    `[batch, tokens, sets]`. The result is `[batch, sets, parameters]`.
     """
 
-    def __init__(self, problem: Problem, body: nn.Module, channels: int, sets: int) -> None:
+    def __init__(self, spec: NetworkSpec, body: nn.Module, head: nn.Module, sets: int) -> None:
         super().__init__()
-        self.spec, self.body, self.sets = problem.spec, body, sets
-        self.head = GroupLinear(problem.spec, channels, sets * problem.spec.positions)
+        self.spec, self.body, self.head, self.sets = spec, body, head, sets
 
     def forward(self, flat: Tensor) -> Tensor:
         changes = self.head(self.body(flat)).unflatten(-1, (self.sets, -1)).transpose(1, 2)
         return self.spec.from_tokens(changes)
 
 
-def equivariant_editor(problem: Problem, body: nn.Module, channels: int, sets: int) -> Editor:
-    """Make an editor from an equivariant body with this number of channels."""
-    return Editor(problem, TokenChange(problem, body, channels, sets), sets)
+def equivariant_editor(problem: Problem, body: nn.Module, head: nn.Module, sets: int) -> Editor:
+    """Make an editor of INRs from an equivariant body and head."""
+    return Editor(problem, TokenChange(problem.spec, body, head, sets), sets)
 
 
 def draws_nothing(problem: Problem) -> str | None:

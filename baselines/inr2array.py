@@ -11,12 +11,18 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from baselines.nfn import EquivariantLinear
-from baselines.nft import nft_encoder
+from baselines.equivariant import EquivariantLinear
+from baselines.nfn import input_tokens
+from baselines.nft import EncoderSizes, nft_encoder
 from benchmark.methods import Problem, TwoStageMethod, Variant
-from nft.inr2array import AdditiveHyperNetwork, ArrayClassifier, HyperNetwork
+from nft.inr2array import (
+    AdditiveHyperNetwork,
+    ArrayClassifier,
+    HyperNetwork,
+    PerceiverPooling,
+)
 from nft.inr2array import Inr2Array as Autoencoder
-from nft.layers import FourierFeatures, GroupNorm, PositionEmbedding, Standardize
+from nft.layers import CrossAttentionPooling, FourierFeatures, GroupNorm, PositionEmbedding
 
 
 class NFNBlock(nn.Module):
@@ -37,14 +43,14 @@ class NFNBlock(nn.Module):
 class NFNEncoder(nn.Sequential):
     """An encoder of the NFT encoder's input encodings, followed by NFN blocks."""
 
-    def __init__(self, problem: Problem, channels: int, blocks: int, fourier_scale: float) -> None:
+    def __init__(self, problem: Problem, sizes: EncoderSizes) -> None:
         super().__init__(
-            Standardize(problem.spec, problem.mean, problem.std),
-            FourierFeatures(problem.spec.positions, channels // 2, fourier_scale),
-            PositionEmbedding(problem.spec, channels),
-            *(NFNBlock(problem, channels) for _ in range(blocks)),
+            input_tokens(problem, sizes.normalize),
+            FourierFeatures(problem.spec.positions, sizes.channels // 2, sizes.fourier_scale),
+            PositionEmbedding(problem.spec, sizes.channels),
+            *(NFNBlock(problem, sizes.channels) for _ in range(sizes.blocks)),
         )
-        self.channels = channels
+        self.channels = sizes.channels
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class Inr2Array(TwoStageMethod):
 
     The classifier is trained on frozen arrays. `layers` of the encoder are "nft" or "nfn". `cross`
     and `average` select the terms of weight-space attention. `side` is the side of the array.
+    `perceiver` selects the published code's pooling, rather than bare cross-attention.
     `classifier` is the paper's "transformer", or an "mlp", which needs fewer steps.
     """
 
@@ -60,6 +67,9 @@ class Inr2Array(TwoStageMethod):
     title = "Inr2Array (NFT)"
     paper = "arXiv:2305.13546"
     mini = {
+        "normalize": True,
+        "perceiver": False,
+        "place_scale": 0.02,
         "channels": 32,
         "blocks": 2,
         "ff_factor": 2,
@@ -84,6 +94,7 @@ class Inr2Array(TwoStageMethod):
     )
 
     layers: str = "nft"
+    normalize: bool = False
     channels: int = 256
     blocks: int = 6
     heads: int = 4
@@ -92,10 +103,12 @@ class Inr2Array(TwoStageMethod):
     cross: bool = True
     average: bool = True
     side: int = 4
+    perceiver: bool = True
     decoder_hidden: int = 256
     additive: bool = False
     classifier: str = "transformer"
     width: int = 512
+    place_scale: float = 1.0
     classifier_blocks: int = 12
     classifier_feed_forward: int = 2048
     classifier_dropout: float = 0.1
@@ -110,13 +123,14 @@ class Inr2Array(TwoStageMethod):
             height=height,
             width=width,
             hidden=self.decoder_hidden,
+            pooling=PerceiverPooling if self.perceiver else CrossAttentionPooling,
             decoder=AdditiveHyperNetwork if self.additive else HyperNetwork,
         )
 
     def features(self, problem: Problem) -> nn.Module:
         """Make the encoder without its pooling."""
         if self.layers == "nfn":
-            return NFNEncoder(problem, self.channels, self.blocks, self.fourier_scale)
+            return NFNEncoder(problem, self)
         return nft_encoder(problem, self, cross=self.cross, average=self.average)
 
     def build(self, problem: Problem) -> nn.Module:
@@ -134,6 +148,7 @@ class Inr2Array(TwoStageMethod):
             self.channels,
             problem.outputs,
             width=self.width,
+            place_scale=self.place_scale,
             blocks=self.classifier_blocks,
             heads=self.heads,
             feed_forward=self.classifier_feed_forward,

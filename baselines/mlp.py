@@ -1,4 +1,7 @@
-"""MLPs on flat weights, without any symmetry (NFN, arXiv:2302.14040, appendix D)."""
+"""MLPs on flat weights, without any symmetry (NFN, arXiv:2302.14040, appendix D).
+
+With `normalize`, a batch norm without trainable parameters standardises each weight separately.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,25 @@ from baselines.editing import Editor
 from benchmark.methods import Method, Problem, Variant
 
 
+def mlp(
+    inputs: int, hidden: int, outputs: int, *, layers: int, dropout: float, normalize: bool
+) -> nn.Sequential:
+    """Make an MLP of linear layers, with ReLU and dropout between them."""
+    modules: list[nn.Module] = [nn.BatchNorm1d(inputs, affine=False)] if normalize else []
+    for size in [inputs, *[hidden] * (layers - 2)]:
+        modules += [nn.Linear(size, hidden), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*modules, nn.Linear(hidden, outputs))
+
+
 @dataclass(frozen=True)
 class MLP(Method):
-    """Three linear layers with ReLU on flat weights.
-
-    A batch norm without trainable parameters standardises each weight separately.
-    """
+    """Linear layers with ReLU on flat weights."""
 
     name = "mlp"
     title = "MLP"
     paper = "arXiv:2302.14040"
     symmetries = ()
-    mini = {"hidden": 512, "learning_rate": 3e-4}
+    mini = {"normalize": True, "hidden": 512, "learning_rate": 3e-4}
     variants = (
         Variant(
             "mlp-augmented",
@@ -31,42 +41,36 @@ class MLP(Method):
         ),
     )
 
+    normalize: bool = False
+    layers: int = 3
     hidden: int = 1000
     dropout: float = 0.0
 
     def build(self, problem: Problem) -> nn.Module:
-        return nn.Sequential(
-            nn.BatchNorm1d(problem.spec.parameters, affine=False),
-            nn.Linear(problem.spec.parameters, self.hidden),
-            nn.ReLU(),
-            nn.Dropout(self.dropout),
-            nn.Linear(self.hidden, self.hidden),
-            nn.ReLU(),
-            nn.Dropout(self.dropout),
-            nn.Linear(self.hidden, problem.outputs),
+        return mlp(
+            problem.spec.parameters,
+            self.hidden,
+            problem.outputs,
+            layers=self.layers,
+            dropout=self.dropout,
+            normalize=self.normalize,
         )
 
 
 class FlatChange(nn.Module):
-    """An MLP from flat weights to their changes.
+    """A map from flat weights `[batch, parameters]` to their changes `[batch, sets, parameters]`.
 
-    Maps `[batch, parameters]` to `[batch, sets, parameters]`.
+    Args:
+        body: A map from flat weights to `[batch, sets * parameters]`.
+        sets: Sets of weights.
     """
 
-    def __init__(self, parameters: int, hidden: int, sets: int) -> None:
+    def __init__(self, body: nn.Module, sets: int) -> None:
         super().__init__()
-        self.sets = sets
-        self.mlp = nn.Sequential(
-            nn.BatchNorm1d(parameters, affine=False),
-            nn.Linear(parameters, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, sets * parameters),
-        )
+        self.body, self.sets = body, sets
 
     def forward(self, flat: Tensor) -> Tensor:
-        return self.mlp(flat).unflatten(1, (self.sets, -1))
+        return self.body(flat).unflatten(1, (self.sets, -1))
 
 
 @dataclass(frozen=True)
@@ -79,11 +83,29 @@ class MLPEditor(Method):
     tasks = ("inr-editing",)
     edits = True
     symmetries = ()
-    mini = {"hidden": 512, "learning_rate": 1e-3}
+    mini = {"normalize": True, "layers": 3, "hidden": 512, "learning_rate": 1e-3}
+    variants = (
+        Variant(
+            "mlp-editor-augmented",
+            "MLP + permutation augmentation",
+            {"augmentation": "permutation"},
+            mini={},
+        ),
+    )
 
+    normalize: bool = False
+    layers: int = 4
     hidden: int = 1000
     sets: int = 1
 
     def build(self, problem: Problem) -> nn.Module:
-        change = FlatChange(problem.spec.parameters, self.hidden, self.sets)
-        return Editor(problem, change, self.sets)
+        parameters = problem.spec.parameters
+        body = mlp(
+            parameters,
+            self.hidden,
+            self.sets * parameters,
+            layers=self.layers,
+            dropout=0.0,
+            normalize=self.normalize,
+        )
+        return Editor(problem, FlatChange(body, self.sets), self.sets)

@@ -12,12 +12,14 @@ from torch import nn
 
 from baselines.editing import draws_nothing, equivariant_editor
 from benchmark.methods import Method, Problem
+from nft.layers import GroupLinear
 from nft.transformer import NFTClassifier, NFTEncoder
 
 
 class EncoderSizes(Protocol):
-    """The fields of a method that say how large its NFT encoder is."""
+    """The fields of a method that say how its NFT encoder reads weights, and how large it is."""
 
+    normalize: bool
     channels: int
     blocks: int
     heads: int
@@ -27,10 +29,10 @@ class EncoderSizes(Protocol):
 
 def nft_encoder(problem: Problem, sizes: EncoderSizes, **options: float | bool) -> NFTEncoder:
     """Make the encoder that classifier, editor and Inr2Array share; options are `NFTEncoder`'s."""
+    statistics = (problem.mean, problem.std) if sizes.normalize else ()
     return NFTEncoder(
         problem.spec,
-        problem.mean,
-        problem.std,
+        *statistics,
         channels=sizes.channels,
         blocks=sizes.blocks,
         heads=sizes.heads,
@@ -48,6 +50,7 @@ class NFT(Method):
     title = "NFT"
     paper = "arXiv:2305.13546"
     mini = {
+        "normalize": True,
         "channels": 32,
         "blocks": 2,
         "ff_factor": 2,
@@ -58,6 +61,7 @@ class NFT(Method):
         "learning_rate": 4e-3,
     }
 
+    normalize: bool = False
     channels: int = 256
     blocks: int = 4
     heads: int = 4
@@ -93,6 +97,7 @@ class NFTEditor(Method):
     tasks = ("inr-editing",)
     edits = True
     mini = {
+        "normalize": True,
         "channels": 32,
         "blocks": 2,
         "ff_factor": 2,
@@ -100,6 +105,7 @@ class NFTEditor(Method):
         "learning_rate": 4e-3,
     }
 
+    normalize: bool = False
     channels: int = 128
     blocks: int = 4
     heads: int = 4
@@ -109,7 +115,8 @@ class NFTEditor(Method):
 
     def build(self, problem: Problem) -> nn.Module:
         encoder = nft_encoder(problem, self)
-        return equivariant_editor(problem, encoder, self.channels, self.sets)
+        head = GroupLinear(problem.spec, self.channels, self.sets)
+        return equivariant_editor(problem, encoder, head, self.sets)
 
     def skip(self, problem: Problem) -> str | None:
         return draws_nothing(problem)

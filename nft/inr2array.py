@@ -11,10 +11,43 @@ from math import sqrt
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nft import siren
 from nft.layers import CrossAttentionPooling
 from nft.network import NetworkSpec
+
+
+class PerceiverPooling(nn.Module):
+    """A pooling of tokens by a cross-attention with projections, norms and a feed-forward network.
+
+    Maps `[batch, tokens, channels]` to `[batch, queries, channels]`, whatever the order of the
+    tokens. It is the first block of a Perceiver (Jaegle et al. 2021, arXiv:2103.03206), with which
+    the published code of Inr2Array pools.
+
+    Args:
+        channels: Channels of a token and of a query.
+        queries: Learned queries.
+    """
+
+    def __init__(self, channels: int, queries: int) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(queries, channels))
+        self.query_norm, self.token_norm = nn.LayerNorm(channels), nn.LayerNorm(channels)
+        self.to_query = nn.Linear(channels, channels, bias=False)
+        self.to_key_value = nn.Linear(channels, 2 * channels, bias=False)
+        self.out = nn.Linear(channels, channels)
+        self.norm = nn.LayerNorm(channels)
+        self.expand = nn.Linear(channels, 8 * channels)  # 4 times the channels, and as many gates
+        self.contract = nn.Linear(4 * channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        query = self.to_query(self.query_norm(self.queries)).expand(len(x), -1, -1)
+        key, value = self.to_key_value(self.token_norm(x)).chunk(2, dim=-1)
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        pooled = self.queries + self.out(mixed)
+        values, gates = self.expand(self.norm(pooled)).chunk(2, dim=-1)
+        return pooled + self.contract(values * functional.gelu(gates))
 
 
 class HyperNetwork(nn.Module):
@@ -79,9 +112,7 @@ class AdditiveHyperNetwork(nn.Module):
         start = siren.initialise(spec, 1)[0]
         self.siren = nn.Parameter(start)
         tensors = [part for layer in spec.to_layers(start) for part in layer]
-        spread = [
-            part.std(correction=0) if part.numel() > 1 else part.abs().mean() for part in tensors
-        ]
+        spread = [part.std() if part.numel() > 1 else part.abs().mean() for part in tensors]
         self.scale = nn.Parameter(torch.stack(spread))
         sizes = torch.tensor([part.numel() for part in tensors])
         self.register_buffer(
@@ -155,6 +186,7 @@ class Inr2Array(nn.Module):
         height: Height of the image in pixels.
         width: Width of the image in pixels.
         hidden: Units in each hidden layer of the decoder's MLPs.
+        pooling: `CrossAttentionPooling` or `PerceiverPooling`.
         decoder: `HyperNetwork` or `AdditiveHyperNetwork`.
 
     Raises:
@@ -170,11 +202,12 @@ class Inr2Array(nn.Module):
         height: int,
         width: int,
         hidden: int,
+        pooling: type[CrossAttentionPooling] | type[PerceiverPooling] = CrossAttentionPooling,
         decoder: type[HyperNetwork] | type[AdditiveHyperNetwork] = HyperNetwork,
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.pool = CrossAttentionPooling(encoder.channels, side * side)
+        self.pool = pooling(encoder.channels, side * side)
         self.decoder = decoder(spec, encoder.channels, hidden)
         self.renderer = PatchRenderer(spec, side, height, width)
 
@@ -198,6 +231,17 @@ class ArrayClassifier(nn.Module):
 
     Maps `[batch, places, channels]` to logits `[batch, outputs]`. A learned embedding distinguishes
     the places. The logits are computed from the first token.
+
+    Args:
+        places: Vectors of an array.
+        channels: Channels of a vector.
+        outputs: Number of logits.
+        width: Channels of the Transformer.
+        place_scale: Standard deviation of the places' embedding at the start.
+        blocks: Number of the Transformer's blocks.
+        heads: Attention heads.
+        feed_forward: Hidden units of the feed-forward networks.
+        dropout: Dropout of the blocks.
     """
 
     def __init__(
@@ -207,6 +251,7 @@ class ArrayClassifier(nn.Module):
         outputs: int,
         *,
         width: int,
+        place_scale: float,
         blocks: int,
         heads: int,
         feed_forward: int,
@@ -214,8 +259,7 @@ class ArrayClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.project = nn.Linear(channels, width)
-        # As in ViT, the embedding starts small, so that it does not drown the array itself.
-        self.place = nn.Parameter(0.02 * torch.randn(places, width))
+        self.place = nn.Parameter(place_scale * torch.randn(places, width))
         block = nn.TransformerEncoderLayer(
             width,
             heads,

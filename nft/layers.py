@@ -22,6 +22,20 @@ def group_index(spec: NetworkSpec) -> Tensor:
     return torch.arange(len(spec.group_sizes)).repeat_interleave(torch.tensor(spec.group_sizes))
 
 
+class Tokens(nn.Module):
+    """The tokens of flat weights, as they are.
+
+    Maps `[batch, parameters]` to `[batch, tokens, positions]`.
+    """
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, flat: Tensor) -> Tensor:
+        return self.spec.to_tokens(flat)
+
+
 class Standardize(nn.Module):
     """A standardisation of flat weights to mean 0 and variance 1 per weight and bias tensor.
 

@@ -12,6 +12,7 @@ from nft.layers import (
     NFTBlock,
     PositionEmbedding,
     Standardize,
+    Tokens,
     group_index,
 )
 from nft.network import NetworkSpec
@@ -20,25 +21,27 @@ from nft.network import NetworkSpec
 class NFTEncoder(nn.Module):
     """An encoder of flat weights by NFT blocks, equivariant to permutations of hidden neurons.
 
-    Maps `[batch, parameters]` to features `[batch, tokens, channels]`. It standardises the weights,
-    computes Gaussian Fourier features, adds position embeddings and applies the blocks.
+    Maps `[batch, parameters]` to features `[batch, tokens, channels]`. It computes Gaussian Fourier
+    features of the weights, adds position embeddings and applies the blocks.
 
     Args:
         spec: The networks that are read.
-        mean: `[2 * layers]`, from `NetworkSpec.statistics` of the training networks.
+        mean: `[2 * layers]`, from `NetworkSpec.statistics` of the training networks, by which the
+            weights are standardised first; None for weights as they are.
         std: `[2 * layers]`, likewise.
         channels: Channels of a token, two for each Fourier frequency.
         blocks: Number of `NFTBlock`s.
         heads: Attention heads.
-        fourier_scale: Standard deviation of the Fourier frequencies.
+        fourier_scale: Standard deviation of the Fourier frequencies; with 0 a learned linear map of
+            each tensor takes the place of Fourier features.
         **block_options: Further arguments of `NFTBlock`.
     """
 
     def __init__(
         self,
         spec: NetworkSpec,
-        mean: Tensor,
-        std: Tensor,
+        mean: Tensor | None = None,
+        std: Tensor | None = None,
         *,
         channels: int,
         blocks: int,
@@ -49,8 +52,10 @@ class NFTEncoder(nn.Module):
         super().__init__()
         self.channels = channels
         self.embed = nn.Sequential(
-            Standardize(spec, mean, std),
-            FourierFeatures(spec.positions, channels // 2, fourier_scale),
+            Tokens(spec) if mean is None else Standardize(spec, mean, std),
+            FourierFeatures(spec.positions, channels // 2, fourier_scale)
+            if fourier_scale
+            else GroupLinear(spec, spec.positions, channels),
             PositionEmbedding(spec, channels),
         )
         self.blocks = nn.Sequential(

@@ -199,7 +199,7 @@ def small(name: str, count: int = 48) -> WeightDataset:
     """The first networks of each split of a dataset."""
     dataset, _ = locate.load(name)
     splits = {
-        split: replace(part, **{field: value[:count] for field, value in vars(part).items()})
+        split: replace(part, **{field: value[:count] for field, value in part.columns.items()})
         for split, part in dataset.splits.items()
     }
     return replace(dataset, splits=splits)

@@ -9,7 +9,7 @@ import torch
 from helpers import SPECS
 from torch import Tensor, nn
 
-from baselines.nfn import EquivariantLinear, NeuronLayout
+from baselines.equivariant import EquivariantLinear, NeuronLayout
 from nft import layers
 from nft.network import NetworkSpec
 from nft.transformer import NFTEditor, NFTEncoder

@@ -9,7 +9,7 @@ from nfn.layers import HNPLinear, HNPPool, NPAttention, NPLinear, NPPool
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 
-from baselines.nfn import EquivariantLinear, NeuronLayout
+from baselines.equivariant import EquivariantLinear, NeuronLayout
 from nft.layers import WeightSpaceAttention
 from nft.network import NetworkSpec
 

@@ -176,7 +176,7 @@ class Neighbour(Method):
     name = "neighbour"
     title = "Neighbour"
     paper = "none"
-    invariant = False
+    symmetries = ()
     mini = {}
 
     def build(self, problem: Problem) -> nn.Module:

@@ -17,6 +17,7 @@ from benchmark.datasets.recipes import edits
 from benchmark.datasets.storage import WeightDataset
 from benchmark.errors import UserError
 from benchmark.record import metrics
+from benchmark.record.schema import EncoderPart
 from benchmark.runs.execute import execute
 from benchmark.runs.fit import Fitted, fit, problem_of
 from benchmark.runs.plan import plan
@@ -56,6 +57,10 @@ def test_editing_is_scored_through_the_rendering() -> None:
     pair = torch.stack((weights, weights.roll(1, 0)), dim=1)
     mixed = ((drawn + drawn.roll(1, 0)) / 2 - targets).square().mean()
     torch.testing.assert_close(task.loss(pair, targets), mixed)
+    # Its PSNR is a mean over networks, that of an encoder one of a mean: no name stands for both.
+    further = task.further(outcome)
+    assert further == {"test_mean_psnr": pytest.approx(siren.psnr(expected).mean().item())}
+    assert not further.keys() & EncoderPart.model_fields.keys()
 
 
 def test_identity_learns_nothing_and_tells_floor_and_ceiling(tmp_path: Path) -> None:
@@ -73,7 +78,7 @@ def test_editors_permute_with_their_input() -> None:
     problem = problem_of(task, dataset)
     order = spec.random_permutations()
     for row in baselines.registry().values():
-        if row.method.edits and row.method.invariant:
+        if row.method.edits and "permutation" in row.method.symmetries:
             method = row.make("mini", "inr-editing", dataset.name)
             module = method.build(problem).double()
             with torch.no_grad():

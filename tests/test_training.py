@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +76,30 @@ def test_the_loop_learns(tmp_path: Path) -> None:
     assert [point["step"] for point in outcome.curve] == [50, 100, 150, 200]
     best = max(point["validation"] for point in outcome.curve)
     assert accuracy(outcome.predictions["validation"], validation.targets) == best
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept"),
+    [
+        ([math.nan] * 4, 3),
+        ([math.nan, 0.2, math.nan, 0.1], 1),
+        ([0.1, 0.3, math.nan, 0.2], 1),
+        ([math.nan, math.nan, -2.0, -3.0], 2),
+    ],
+)
+def test_a_score_that_is_no_number_selects_nothing(
+    tmp_path: Path, scores: list[float], kept: int
+) -> None:
+    """The newest module is kept until a score is a number, and then the best."""
+    evaluated: list[Tensor] = []
+    remaining = iter(scores)
+    run = replace(
+        trainer(tmp_path),
+        score=lambda *_: next(remaining),
+        monitor=Monitor(evaluated=evaluated.append),
+    )
+    predictions = run.run(*data()).predictions["validation"]
+    assert [torch.equal(predictions, one) for one in evaluated] == [i == kept for i in range(4)]
 
 
 def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ class EncoderPart(Part):
     parameters: int = Field(ge=0)
     protocol: Settings
     curve: list[CurvePoint]  # validation: negative mean squared error
-    test_psnr: float  # dB, of test reconstructions against what the INRs draw
+    test_psnr: float  # dB, of the mean error of all test reconstructions of what the INRs draw
     mean_image_psnr: float  # dB, of the training INRs' mean drawing instead
     training_seconds: float = Field(ge=0)
     evaluation_seconds: float = Field(ge=0)

@@ -163,7 +163,8 @@ class Trainer:
     identity: of all that a checkpoint depends on; one is taken up where it is the same.
     order_seed: the seed of an epoch's order of the data, by its number.
     loss: `loss(predictions, targets)` is minimised.
-    score: of a whole split's predictions, maximised, and never chosen where it is NaN.
+    score: of a whole split's predictions, maximised; NaN where it is undefined, which is worse than
+    any number.
     augmentation: changes a batch's networks anew each time they are read; None for as they are.
     """
 
@@ -277,7 +278,10 @@ class Trainer:
         return (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))) / 2
 
     def _evaluate(self, validation: Data, progress: Progress) -> None:
-        """Score the validation split, and keep the module where it is the best so far."""
+        """Score the validation split, and keep the module where it is the best so far.
+
+        Until a score is a number, there is no best, and the newest module is kept.
+        """
         loss = progress.loss_sum / progress.loss_steps
         progress.loss_sum, progress.loss_steps = 0.0, 0
         started = time.perf_counter()
@@ -285,7 +289,7 @@ class Trainer:
         score = self.score(predictions, validation.targets)
         progress.evaluation_seconds += time.perf_counter() - started
         progress.curve.append({"step": progress.step, "loss": loss, "validation": score})
-        if score > progress.best or not progress.best_state:
+        if score > progress.best or progress.best == -math.inf:
             progress.best = -math.inf if math.isnan(score) else score
             state = self.module.state_dict()
             progress.best_state = {name: value.clone() for name, value in state.items()}

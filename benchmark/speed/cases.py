@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from baselines.nfn import EquivariantLinear
+from baselines.equivariant import EquivariantLinear
 from benchmark.speed import reference
 from benchmark.speed.measure import Case, backward, traffic
 from nft import siren

@@ -62,7 +62,7 @@ class InrEditing(Task):
         )
 
     def further(self, test: Outcome) -> Mapping[str, float]:
-        return {"test_psnr": float(siren.psnr(torch.from_numpy(test.predictions)).mean())}
+        return {"test_mean_psnr": float(siren.psnr(torch.from_numpy(test.predictions)).mean())}
 
     def references(self) -> Mapping[str, float]:
         """Compute the error that fitting alone costs and the error that these networks can reach.

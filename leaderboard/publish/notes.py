@@ -14,6 +14,7 @@ FURTHER = {
     "test_r2": "R2",
     "test_low": "lower end of Kendall's tau's 95 % bootstrap interval over networks",
     "test_high": "upper end of Kendall's tau's 95 % bootstrap interval over networks",
+    "test_mean_psnr": "PSNR of the edited images in dB, mean over networks",
     "test_fit": "error of the unedited INRs on their own images, which fitting costs",
     "test_ceiling": "error of the same networks fitted to the edited images directly, the ceiling",
 }
