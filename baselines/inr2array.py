@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from baselines.nfn import EquivariantLinear
 from baselines.nft import nft_encoder
 from benchmark.methods import Problem, TwoStageMethod, Variant
+from benchmark.tuning.space import Log
 from nft.inr2array import AdditiveHyperNetwork, ArrayClassifier, HyperNetwork
 from nft.inr2array import Inr2Array as Autoencoder
 from nft.layers import FourierFeatures, GroupNorm, PositionEmbedding, Standardize
@@ -71,6 +72,12 @@ class Inr2Array(TwoStageMethod):
         "classifier_feed_forward": 128,
         "classifier_dropout": 0.0,
         "learning_rate": 2e-3,
+    }
+    space = {
+        "encoder_learning_rate": Log(3e-4, 3e-2),
+        "fourier_scale": Log(0.03, 3.0),
+        "learning_rate": Log(1e-4, 1e-2),
+        "weight_decay": Log(1e-3, 1.0),
     }
     variants = (
         Variant(

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from baselines.editing import Editor
 from benchmark.methods import Method, Problem, Variant
+from benchmark.tuning.space import Choice, Log
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,12 @@ class MLP(Method):
     paper = "arXiv:2302.14040"
     invariant = False
     mini = {"hidden": 512, "learning_rate": 3e-4}
+    space = {
+        "learning_rate": Log(1e-4, 1e-2),
+        "weight_decay": Log(1e-3, 1.0),
+        "dropout": Choice(0.0, 0.2, 0.5),
+        "hidden": Choice(256, 512, 1024),
+    }
     variants = (
         Variant("mlp-augmented", "MLP + permutation augmentation", {"augment": True}, mini={}),
     )
@@ -75,6 +82,11 @@ class MLPEditor(Method):
     edits = True
     invariant = False
     mini = {"hidden": 512, "learning_rate": 1e-3}
+    space = {
+        "learning_rate": Log(1e-4, 1e-2),
+        "weight_decay": Log(1e-3, 1.0),
+        "hidden": Choice(256, 512, 1024),
+    }
 
     hidden: int = 1000
     sets: int = 1
