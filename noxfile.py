@@ -80,6 +80,12 @@ def benchmark_speed(session: nox.Session) -> None:
 
 
 @nox.session
+def audit(session: nox.Session) -> None:
+    """Measure the symmetries of every method, in under ten minutes: `-- METHOD` for one."""
+    run_python(session, "torch", "-m", "benchmark", "audit", *session.posargs)
+
+
+@nox.session
 def canary(session: nox.Session) -> None:
     """Compare results bit by bit with a commit's: `-- COMMIT`; without one, with the board's."""
     run_python(session, "torch", "-m", "benchmark", "canary", *session.posargs)

@@ -64,6 +64,10 @@ class Row:
         choice = settings.read(chosen.settings, self.name)
         return choice is not None and task in choice.tasks
 
+    def is_in_any(self, suite: str) -> bool:
+        """Return whether the row takes part in any task of a suite."""
+        return any(self.is_in(suite, task) for task in suites.get(suite).tasks)
+
     def make(self, suite: str, task: str, dataset: str, options: tuple[str, ...] = ()) -> Method:
         """Make the method with its hyper-parameters for a suite's task on a dataset.
 

@@ -21,7 +21,7 @@ class MLP(Method):
     name = "mlp"
     title = "MLP"
     paper = "arXiv:2302.14040"
-    invariant = False
+    symmetries = ()
     mini = {"hidden": 512, "learning_rate": 3e-4}
     space = {
         "learning_rate": Log(1e-4, 1e-2),
@@ -30,7 +30,12 @@ class MLP(Method):
         "hidden": Choice(256, 512, 1024),
     }
     variants = (
-        Variant("mlp-augmented", "MLP + permutation augmentation", {"augment": True}, mini={}),
+        Variant(
+            "mlp-augmented",
+            "MLP + permutation augmentation",
+            {"augmentation": "permutation"},
+            mini={},
+        ),
     )
 
     hidden: int = 1000
@@ -80,7 +85,7 @@ class MLPEditor(Method):
     paper = "arXiv:2302.14040"
     tasks = ("inr-editing",)
     edits = True
-    invariant = False
+    symmetries = ()
     mini = {"hidden": 512, "learning_rate": 1e-3}
     space = {
         "learning_rate": Log(1e-4, 1e-2),

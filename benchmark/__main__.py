@@ -258,6 +258,36 @@ def conform(name: Annotated[str, typer.Argument(help="A method.")]) -> None:
 
 
 @app.command()
+def audit(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Methods; all of suite mini by default.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps before the second look.")] = 200,
+    note: Annotated[
+        bool, typer.Option("--note", help="Write the result to the file that the board reads.")
+    ] = False,
+) -> None:
+    """Measure how far methods' outputs move where the networks' functions do not.
+
+    Networks are changed by each symmetry of their neurons: order, sign, phase, scale, a neuron
+    twice, a neuron that leads nowhere. A movement is relative to the distance between a method's
+    outputs for different networks. A method that does not have a symmetry it claims fails.
+    """
+    from benchmark.checks import audit as audits
+    from benchmark.record import symmetries
+
+    measured = audits.audit(names, lambda line: typer.echo(f"audit: {line}", err=True), steps=steps)
+    typer.echo(audits.table(measured))
+    if note:
+        symmetries.write(measured)
+        typer.echo(f"noted: {symmetries.PATH}")
+    violations = audits.violations(measured)
+    for line in violations:
+        typer.echo(line, err=True)
+    raise typer.Exit(1 if violations else 0)
+
+
+@app.command()
 def canary(
     commit: Annotated[
         str | None, typer.Argument(help="Compare with this commit's code; without, with the board.")

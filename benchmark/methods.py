@@ -15,11 +15,15 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from benchmark.errors import UserError
 from benchmark.tuning.space import Dimension
 from nft.network import NetworkSpec
 
 PREDICTIONS = ("inr-classification", "generalization", "sine-frequency")
 """The tasks that predict a few numbers from a network's weights."""
+
+
+AUGMENTATIONS = ("none", "permutation", "scattering")
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,9 @@ class Method(ABC):
             predictions.
         reads_functions: Whether the method may evaluate the networks that it reads. Such a method
             is not compared with methods that read weights alone.
-        invariant: Whether the output is meant to be invariant to permutations of hidden neurons, or
-            equivariant for an editor. Tests check this claim.
+        symmetries: Names of the changes of hidden neurons ("permutation", "sign", "phase",
+            "scale", "duplicate", "dead") to which the output is meant to be invariant, or
+            equivariant for an editor. The audit measures these claims.
         libraries: Packages besides torch and numpy that compute the method's numbers. A record
             names their versions.
         mini: Fields that differ from the paper's defaults in suite `mini`; None for a method that
@@ -124,8 +129,10 @@ class Method(ABC):
         variants: Further rows, with other values of fields.
         learning_rate: Learning rate of the head.
         weight_decay: Weight decay of the head.
-        augment: Whether to permute the hidden neurons of a training network anew each time it is
-            read.
+        augmentation: How a training network is changed each time it is read, one of
+            `AUGMENTATIONS`: hidden neurons in another order ("permutation"), or changed by all of
+            their symmetries ("scattering").
+        canonical: Whether networks are read in their canonical form (`nft.symmetry.canonical`).
     """
 
     name: ClassVar[str]
@@ -134,7 +141,7 @@ class Method(ABC):
     tasks: ClassVar[tuple[str, ...]] = PREDICTIONS
     edits: ClassVar[bool] = False
     reads_functions: ClassVar[bool] = False
-    invariant: ClassVar[bool] = True
+    symmetries: ClassVar[tuple[str, ...]] = ("permutation",)
     libraries: ClassVar[tuple[str, ...]] = ()
     mini: ClassVar[Mapping[str, Any] | None] = None
     space: ClassVar[Mapping[str, Dimension]] = {}
@@ -142,7 +149,15 @@ class Method(ABC):
 
     learning_rate: float = field(default=1e-3, kw_only=True)
     weight_decay: float = field(default=0.01, kw_only=True)
-    augment: bool = field(default=False, kw_only=True)
+    augmentation: str = field(default="none", kw_only=True)
+    canonical: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.augmentation not in AUGMENTATIONS:
+            raise UserError(
+                f"{self.name}: augmentation is one of {', '.join(AUGMENTATIONS)}, "
+                f"not {self.augmentation!r}"
+            )
 
     @abstractmethod
     def build(self, problem: Problem) -> nn.Module:

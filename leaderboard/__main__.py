@@ -208,11 +208,13 @@ def comment(
 
 @app.command()
 def simulate(
-    trials: Annotated[int, typer.Option(min=1, help="Simulations of each line.")] = 20_000,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Simulations of each verdict; of ranks a twentieth.")
+    ] = 20_000,
 ) -> None:
-    """Simulate how often verdicts are wrong.
+    """Simulate how often verdicts and ranks are wrong.
 
-    METHOD.md states the rates. The simulation takes a minute.
+    METHOD.md states the rates. The simulation takes ten minutes.
     """
     from leaderboard.publish import pages
 

@@ -27,7 +27,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-ACTIVATIONS = ("sine", "relu", "tanh", "gelu", "sigmoid", "identity", "various")
+VARIOUS = "various"
+ACTIVATIONS = ("sine", "relu", "tanh", "gelu", "sigmoid", "identity", VARIOUS)
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class NetworkSpec:
         layers: The layers' shapes, at least two.
         activation: One of `ACTIVATIONS`; "various" where it differs between networks.
         omega: The factor inside a SIREN's sines; 0 for other activations.
+        scale: The factor between a SIREN's outputs and the image that they stand for, whose values
+            are in [-1, 1]. It is 2 for outputs that are an image in [0, 1] less 0.5.
 
     Raises:
         ValueError: If there are fewer than two layers, a layer does not fit the one before it, or
@@ -77,6 +80,7 @@ class NetworkSpec:
     layers: tuple[LayerSpec, ...]
     activation: str = "relu"
     omega: float = 0.0
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         if len(self.layers) < 2:
@@ -97,17 +101,23 @@ class NetworkSpec:
                 )
 
     @classmethod
-    def mlp(cls, *sizes: int, activation: str = "relu", omega: float = 0.0) -> NetworkSpec:
+    def mlp(
+        cls, *sizes: int, activation: str = "relu", omega: float = 0.0, scale: float = 1.0
+    ) -> NetworkSpec:
         """Make the spec of a fully connected network from the sizes of its neuron layers.
 
         For example, `NetworkSpec.mlp(2, 32, 32, 1, activation="sine", omega=30.0)`.
         """
         layers = tuple(LayerSpec(outputs, inputs) for inputs, outputs in pairwise(sizes))
-        return cls(layers, activation, omega)
+        return cls(layers, activation, omega, scale)
 
     @classmethod
     def from_state_dict(
-        cls, state_dict: Mapping[str, Tensor], activation: str = "relu", omega: float = 0.0
+        cls,
+        state_dict: Mapping[str, Tensor],
+        activation: str = "relu",
+        omega: float = 0.0,
+        scale: float = 1.0,
     ) -> NetworkSpec:
         """Read the layers' shapes from a `state_dict`.
 
@@ -116,8 +126,7 @@ class NetworkSpec:
 
         Args:
             state_dict: Entries that alternate between weights and biases.
-            activation: As in `NetworkSpec`.
-            omega: As in `NetworkSpec`.
+            activation, omega, scale: As in `NetworkSpec`.
 
         Raises:
             ValueError: If the entries do not alternate, as with a batch norm.
@@ -145,7 +154,7 @@ class NetworkSpec:
             ):
                 inputs, kernel = layers[-1].outputs, [inputs // layers[-1].outputs]
             layers.append(LayerSpec(outputs, inputs, tuple(kernel)))
-        return cls(tuple(layers), activation, omega)
+        return cls(tuple(layers), activation, omega, scale)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> NetworkSpec:
@@ -159,7 +168,8 @@ class NetworkSpec:
             LayerSpec(layer["outputs"], layer["inputs"], tuple(layer.get("kernel", ())))
             for layer in data["layers"]
         )
-        return cls(layers, data["activation"], float(data.get("omega", 0.0)))
+        omega, scale = float(data.get("omega", 0.0)), float(data.get("scale", 1.0))
+        return cls(layers, data["activation"], omega, scale)
 
     def to_json(self) -> dict[str, Any]:
         """Convert the spec to JSON data."""
@@ -167,7 +177,9 @@ class NetworkSpec:
             {"outputs": la.outputs, "inputs": la.inputs, "kernel": list(la.kernel)}
             for la in self.layers
         ]
-        return {"layers": layers, "activation": self.activation, "omega": self.omega}
+        data = {"layers": layers, "activation": self.activation, "omega": self.omega}
+        # Without a scale as ever, for the fingerprints of datasets that have none.
+        return data | ({"scale": self.scale} if self.scale != 1 else {})
 
     def flatten(self, state_dicts: Sequence[Mapping[str, Tensor]]) -> Tensor:
         """Flatten the `state_dict`s of networks of this spec to `[networks, parameters]`.

@@ -16,6 +16,7 @@ from torch import Tensor
 from nft.network import NetworkSpec
 
 Schedule = Literal["cosine", "constant"]
+Scheme = Literal["siren", "dws"]
 
 
 def initialise(
@@ -23,25 +24,37 @@ def initialise(
     count: int,
     generator: torch.Generator | None = None,
     dtype: torch.dtype = torch.float32,
+    scheme: Scheme = "siren",
 ) -> Tensor:
     """Draw the weights of fresh SIRENs, `[count, parameters]`.
 
-    The first layer's weights are uniform in +-1/inputs, those of later layers in
-    +-sqrt(6/inputs)/omega (SIREN paper, section 3.2). Biases are uniform in +-1/sqrt(inputs),
-    PyTorch's default. All are drawn in float64 and then rounded, so that every dtype starts alike.
+    With the scheme "siren", the first layer's weights are uniform in +-1/inputs, those of later
+    layers in +-sqrt(6/inputs)/omega (SIREN paper, section 3.2). Biases are uniform in
+    +-1/sqrt(inputs), PyTorch's default. With "dws" the weights of all layers but the last are
+    uniform in +-sqrt(6/inputs)/omega and their biases are zero, and the last layer is PyTorch's
+    default, +-1/sqrt(inputs) for both (the public code of DWSNets, arXiv:2301.12780, its class
+    `INR`). All are drawn in float64 and then rounded, so that every dtype starts alike.
 
     Raises:
         ValueError: If the spec is not that of a SIREN.
     """
     _check(spec)
     layers = []
+    last = len(spec.layers) - 1
     for index, layer in enumerate(spec.layers):
-        bound = 1 / layer.inputs if index == 0 else sqrt(6 / layer.inputs) / spec.omega
+        bound = sqrt(6 / layer.inputs) / spec.omega
+        if scheme == "siren" and index == 0:
+            bound = 1 / layer.inputs
+        elif scheme == "dws" and index == last:
+            bound = 1 / sqrt(layer.inputs)
         weight = torch.rand(
             count, layer.outputs, layer.inputs, generator=generator, dtype=torch.float64
         )
         bias = torch.rand(count, layer.outputs, generator=generator, dtype=torch.float64)
-        layers.append(((2 * weight - 1) * bound, (2 * bias - 1) / sqrt(layer.inputs)))
+        bias = (2 * bias - 1) / sqrt(layer.inputs)
+        if scheme == "dws" and index < last:
+            bias = torch.zeros_like(bias)
+        layers.append(((2 * weight - 1) * bound, bias))
     return spec.to_flat(layers).to(dtype)
 
 
@@ -58,7 +71,7 @@ def grid(
 
 
 def render(spec: NetworkSpec, flat: Tensor, coordinates: Tensor) -> Tensor:
-    """Render every SIREN at the given coordinates, in their precision.
+    """Render every SIREN at the given coordinates, in their precision, as its scale has it.
 
     Args:
         spec: The SIRENs' spec.
@@ -82,6 +95,8 @@ def render(spec: NetworkSpec, flat: Tensor, coordinates: Tensor) -> Tensor:
             values = torch.baddbmm(bias.unsqueeze(-1), weight, values)
             if index < len(layers) - 1:
                 values = torch.sin(spec.omega * values)
+        if spec.scale != 1:
+            values = spec.scale * values
         return values.transpose(-1, -2)
 
 
@@ -96,6 +111,8 @@ def fit(
     progress: Callable[[], None] = lambda: None,
     *,
     compiled: bool = False,
+    weight_decay: float = 0.0,
+    stop_error: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Fit every SIREN to its own targets.
 
@@ -113,25 +130,30 @@ def fit(
         progress: Function that is called after every step.
         compiled: Whether to use `torch.compile`, which takes half a minute once and makes each step
             about three times as fast.
+        weight_decay: Factor of the weights that is added to their gradient.
+        stop_error: Mean squared error at which a SIREN is left as it is.
 
     Returns:
         The fitted weights, and their mean squared errors `[batch]`.
     """
     weights = start.clone().requires_grad_(True)
-    optimizer = torch.optim.Adam([weights], lr=learning_rate)
-    total_error = torch.compile(_total_error, dynamic=False) if compiled else _total_error
+    optimizer = torch.optim.Adam([weights], lr=learning_rate, weight_decay=weight_decay)
+    mean_errors = torch.compile(_errors, dynamic=False) if compiled else _errors
     for step in range(steps):
         if schedule == "cosine":
             optimizer.param_groups[0]["lr"] = learning_rate * (1 + cos(pi * step / steps)) / 2
-        (weights.grad,) = torch.autograd.grad(
-            total_error(spec, weights, targets, coordinates), weights
-        )
+        errors = mean_errors(spec, weights, targets, coordinates)
+        # The sum's gradient for each network's weights is that of its own error.
+        (weights.grad,) = torch.autograd.grad(errors.sum(), weights)
+        good = errors.detach() <= stop_error if stop_error else None
+        kept = weights[good].detach() if stop_error else None
         optimizer.step()
+        if stop_error:
+            weights.data[good] = kept
         progress()
     fitted = weights.detach()
     with torch.no_grad():
-        errors = (render(spec, fitted, coordinates) - targets).square().mean(dim=(1, 2))
-    return fitted, errors
+        return fitted, _errors(spec, fitted, targets, coordinates)
 
 
 def psnr(mean_squared_error: Tensor, value_range: float = 2.0) -> Tensor:
@@ -147,11 +169,9 @@ def psnr(mean_squared_error: Tensor, value_range: float = 2.0) -> Tensor:
     return 10 * torch.log10(value_range**2 / mean_squared_error)
 
 
-def _total_error(
-    spec: NetworkSpec, weights: Tensor, targets: Tensor, coordinates: Tensor
-) -> Tensor:
-    """Sum the networks' errors, so that each gradient is that of a network's own error."""
-    return (render(spec, weights, coordinates) - targets).square().mean(dim=(1, 2)).sum()
+def _errors(spec: NetworkSpec, weights: Tensor, targets: Tensor, coordinates: Tensor) -> Tensor:
+    """Compute each network's mean squared error."""
+    return (render(spec, weights, coordinates) - targets).square().mean(dim=(1, 2))
 
 
 def _check(spec: NetworkSpec) -> None:

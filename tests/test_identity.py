@@ -528,12 +528,16 @@ def test_what_is_no_cell_is_refused(text: str) -> None:
 
 def test_options_set_fields() -> None:
     run = run_of(
-        "mini/inr-classification/fashion-inr-mini/mlp+augment=True+dropout=0.5+hidden=64/0"
+        "mini/inr-classification/fashion-inr-mini/mlp+augmentation=scattering+dropout=0.5+hidden=64/0"
     )
-    assert (run.method.hidden, run.method.dropout, run.method.augment) == (64, 0.5, True)
+    assert (run.method.hidden, run.method.dropout, run.method.augmentation) == (
+        64,
+        0.5,
+        "scattering",
+    )
     described = run.describe_method(None)
-    assert described.options == ("augment=True", "dropout=0.5", "hidden=64")
-    assert described.title == "MLP, augment True, dropout 0.5, hidden 64"
+    assert described.options == ("augmentation=scattering", "dropout=0.5", "hidden=64")
+    assert described.title == "MLP + scattering, dropout 0.5, hidden 64"
     assert described.hyperparameters["hidden"] == 64
     assert (described.name, described.base) == ("mlp", "mlp")
 
@@ -544,7 +548,7 @@ def test_options_set_fields() -> None:
         ("size=3", "mlp has no field 'size'; its fields are learning_rate, .*hidden"),
         ("hidden=many", "mlp: hidden is of type int, not 'many'"),
         ("hidden=1.5", "mlp: hidden is of type int, not '1.5'"),
-        ("augment=1", "mlp: augment is of type bool, not '1'"),
+        ("canonical=1", "mlp: canonical is of type bool, not '1'"),
         ("dropout=half", "mlp: dropout is of type float, not 'half'"),
     ],
 )

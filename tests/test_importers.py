@@ -163,6 +163,7 @@ def zoo(tmp_path: Path) -> Path:
         "step": [0, 86] * 20,
         "test_accuracy": numbers.uniform(size=40),
         "train_accuracy": numbers.uniform(size=40),
+        "config.activation": ["relu", "relu", "tanh", "tanh"] * 10,
     }
     pd.DataFrame(metrics).to_csv(source / "metrics.csv.gz", index=False)
     pd.Series(numbers.permutation(40)).to_csv(source / "order.csv", index=False, header=False)
@@ -185,6 +186,8 @@ def test_a_published_zoo(zoo: Path) -> None:
     ]
     row = final[10]
     assert test.targets[0].item() == pytest.approx(metrics.test_accuracy[row])
+    names = metrics["config.activation"][test.source_index.numpy()]
+    assert dataset.activations("test").tolist() == names.tolist()
     (kernel, bias), (dense, dense_bias) = dataset.spec.to_layers(test.weights[0])
     parts = np.split(weights[row], [36, 40, 48])
     assert torch.equal(kernel, torch.from_numpy(parts[0].reshape(3, 3, 1, 4)).permute(3, 2, 0, 1))

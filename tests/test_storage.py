@@ -60,12 +60,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def assert_same(split: Split, expected: Split) -> None:
-    for column, tensor in vars(split).items():
+    for column, tensor in split.columns.items():
         assert torch.equal(tensor, getattr(expected, column)), column
 
 
 def rows(split: Split, part: slice) -> Split:
-    return Split(*(tensor[part] for tensor in vars(split).values()))
+    return Split(*(tensor[part] for tensor in split.columns.values()))
 
 
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:

@@ -48,14 +48,13 @@ def trainer(
     return Trainer(
         identity=identity,
         order_seed=lambda epoch: named_seed("test", "order", epoch),
-        spec=SPEC,
         module=module or default,
         loss=nn.functional.cross_entropy,
         score=accuracy,
         protocol=PROTOCOL,
         learning_rate=1e-2,
         weight_decay=0.0,
-        augment=True,
+        augmentation=lambda flat, _: SPEC.permute(flat, SPEC.random_permutations(len(flat))),
         checkpoint=folder / "run.checkpoint",
         monitor=Monitor(step=report),
     )

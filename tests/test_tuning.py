@@ -31,7 +31,7 @@ from benchmark.tuning.log import Budget, Point, SearchLog, Trial
 from benchmark.tuning.space import Choice, Log
 from leaderboard.archive import provenance
 
-DATASET = "mnist-inr-mini"
+DATASET, OTHER = suites.get("mini").tasks["inr-classification"].datasets[:2]
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def test_another_search_begins_anew(dataset: WeightDataset, folder: Path) -> Non
     logs.write(first.model_copy(update={"code_sha256": "1" * 64}), path)
     assert conduct(dataset) == first
     path.write_text("{}")
-    with pytest.raises(UserError, match=r"linear-fixed.mnist-inr-mini.json: no log of a search"):
+    with pytest.raises(UserError, match=rf"linear-fixed.{DATASET}.json: no log of a search"):
         conduct(dataset)
 
 
@@ -277,13 +277,13 @@ def test_a_choice_is_written_beside_what_the_file_says(
     assert read.logs == {DATASET: logs.digest(log_path)}
     assert logs.read(log_path) == log
     # On another dataset of the task, for that alone.
-    other = log.model_copy(update={"dataset": "fashion-inr-mini", "trials": log.trials[:1]})
-    logs.write(other, settings.log_path("mini", "linear-fixed", "fashion-inr-mini"))
+    other = log.model_copy(update={"dataset": OTHER, "trials": log.trials[:1]})
+    logs.write(other, settings.log_path("mini", "linear-fixed", OTHER))
     chosen.settle(other)
     read = settings.read("mini", "linear-fixed")
     assert read.of("inr-classification", DATASET)["learning_rate"] != 0.1
-    assert read.of("inr-classification", "fashion-inr-mini")["learning_rate"] == 0.1
-    assert set(read.logs) == {DATASET, "fashion-inr-mini"}
+    assert read.of("inr-classification", OTHER)["learning_rate"] == 0.1
+    assert set(read.logs) == {DATASET, OTHER}
 
 
 def test_a_table_is_changed_in_its_place() -> None:

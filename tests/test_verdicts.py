@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from leaderboard.publish import pages
 from leaderboard.reported import verdicts
-from leaderboard.reported.verdicts import Published, judge, published
+from leaderboard.reported.verdicts import Published, Verdict, compare, published
 
 
 def test_each_spread_is_taken_for_what_it_is() -> None:
@@ -21,6 +22,11 @@ def test_each_spread_is_taken_for_what_it_is() -> None:
         published(5.0, 0.3, "std", None),
     ):
         assert lone == Published(5.0)
+
+
+def judge(ours: np.ndarray, reported: Published, margin: float) -> Verdict:
+    """The verdict on a row that stands alone in its table."""
+    return verdicts.judge([compare(ours, reported, margin)])[0]
 
 
 def scores(mean: float, deviation: float, count: int) -> np.ndarray:
@@ -43,8 +49,38 @@ def test_what_is_claimed(ours: np.ndarray, reported: Published, kind: str) -> No
 
 
 def test_one_seed_never_reproduces() -> None:
-    assert judge(np.array([80.0]), Published(80.0, 0.1, 3), 1.0) == verdicts.Verdict("undecided", 1)
-    assert "needs 1 more seeds" in str(judge(np.array([80.0]), Published(80.0), 1.0))
+    one = judge(np.array([80.0]), Published(80.0, 0.1, 3), 1.0)
+    assert one == Verdict("undecided", "undecided: needs 1 more seeds")
+    assert judge(np.array([70.0]), Published(80.0), 1.0).kind == "undecided"
+
+
+def test_a_verdict_says_what_it_rests_on() -> None:
+    assert judge(scores(80.1, 0.2, 5), Published(80.0, 0.2, 3), 1.0).text == "reproduced"
+    lone = judge(scores(80.1, 0.1, 5), Published(80.0), 1.0)
+    assert lone == Verdict("reproduced", "reproduced, if their spread is like ours")
+
+
+def test_rounding_is_no_evidence() -> None:
+    """Of a printed .020 the true value is within .0005, half of the margin of 5 %."""
+    ours = scores(0.0204, 0.0001, 5)
+    assert judge(ours, Published(0.020, 0.0001, 3), 0.001).kind == "reproduced"
+    assert judge(ours, Published(0.020, 0.0001, 3, rounding=0.0005), 0.001).kind == "reproduced"
+    ours = scores(0.0207, 0.0001, 5)
+    assert judge(ours, Published(0.020, 0.0001, 3), 0.001).kind == "reproduced"
+    assert judge(ours, Published(0.020, 0.0001, 3, rounding=0.0005), 0.001).kind == "undecided"
+    ours = scores(0.0213, 0.0001, 5)
+    assert judge(ours, Published(0.020, 0.0001, 3), 0.001).kind == "higher"
+    assert judge(ours, Published(0.020, 0.0001, 3, rounding=0.0005), 0.001).kind == "undecided"
+
+
+def test_a_table_of_many_rows_is_corrected() -> None:
+    row = compare(scores(80.5, 0.5, 5), Published(80.0, 0.2, 5), 1.0)
+    assert 0.01 < row.equivalence < 0.05
+    assert verdicts.judge([row])[0].kind == "reproduced"
+    assert {verdict.kind for verdict in verdicts.judge([row] * 6)} == {"undecided"}
+    values = [0.01, 0.04, 0.03, 0.005]
+    library = multipletests(values, method="holm")[1]
+    assert verdicts.holm(values) == pytest.approx(library)
 
 
 def test_results_without_any_spread_are_judged() -> None:
@@ -59,7 +95,7 @@ def test_results_without_any_spread_are_judged() -> None:
 def test_the_seeds_it_asks_for_most_often_decide() -> None:
     random = np.random.default_rng(1)
     few, reported = scores(80.0, 0.9, 3), Published(80.0, 0.6, 10)
-    more = judge(few, reported, 1.0).more
+    more = compare(few, reported, 1.0).more
     assert more is not None
     decided = [
         judge(80 + 0.9 * random.standard_normal(3 + more), reported, 1.0).kind == "reproduced"
@@ -69,18 +105,22 @@ def test_the_seeds_it_asks_for_most_often_decide() -> None:
 
 
 def test_the_rates_of_false_verdicts_are_what_the_page_says() -> None:
-    committed, trials = pages.read_rates(), 600
+    committed, trials = pages.read_rates()["verdicts"], 300
     again = verdicts.simulate(trials, seed=7)
-    assert [row["seeds"] for row in committed["rows"]] == [row["seeds"] for row in again]
-    for stated, simulated in zip(committed["rows"], again, strict=True):
+    assert [row["seeds"] for row in committed] == [row["seeds"] for row in again]
+    for stated, simulated in zip(committed, again, strict=True):
         for kind in ("reproduced", "higher", "lower", "undecided"):
-            noise = 4 * np.sqrt(max(stated[kind] * (1 - stated[kind]), 1e-3) / trials)
+            noise = 4 * np.sqrt(max(stated[kind] * (1 - stated[kind]), 3e-3) / trials)
             assert abs(stated[kind] - simulated[kind]) < noise, (stated, kind)
 
 
 def test_false_verdicts_are_rare() -> None:
-    for row in pages.read_rates()["rows"]:
-        wrong = row["higher"] + row["lower"] if row["difference"] == 0 else row["reproduced"]
-        assert wrong < 0.075, row
+    """Also where spreads differ, but for a lone number, whose spread nobody knows."""
+    lines = pages.read_rates()["verdicts"]
+    for row in lines:
         if row["seeds"] == 1:
             assert row["undecided"] == 1
+        if row["paper"] != "a lone number" or row["ours"] >= row["theirs"]:
+            assert row["wrong"] < 0.075, row
+    blind = [row for row in lines if row["paper"] == "a lone number" and row["theirs"] > 0.3]
+    assert max(row["wrong"] for row in blind) > 0.2  # as METHOD.md warns

@@ -38,6 +38,7 @@ from benchmark.runs.plan import Run, plan
 from benchmark.runs.training import Monitor
 from benchmark.seeds import generator
 from benchmark.suites.protocol import Protocol
+from nft.network import ACTIVATIONS, VARIOUS
 
 COMMITTED = Path(__file__).resolve().parent / "canary.json"
 NETWORKS = {"train": 48, "validation": 24, "test": 24}
@@ -207,7 +208,10 @@ def _random_split(manifest: Manifest, split: str, count: int) -> Split:
         targets["target_image"] = torch.randint(256, shape, generator=random).byte()
     index = torch.arange(count).int()
     quality = 20 + torch.rand(count, generator=random)
-    return Split(spec.to_flat(layers), targets[columns.target], index, index * 0, quality)
+    various = torch.where(index % 2 == 0, *map(ACTIVATIONS.index, ("relu", "tanh"))).long()
+    activation = various if spec.activation == VARIOUS else None
+    flat, target = spec.to_flat(layers), targets[columns.target]
+    return Split(flat, target, index, index * 0, quality, activation)
 
 
 def _canary(run: Run) -> Canary | None:

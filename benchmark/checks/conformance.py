@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 import baselines
 from benchmark import suites, tasks
+from benchmark.checks import audit
 from benchmark.datasets import locate
 from benchmark.datasets.storage import WeightDataset
 from benchmark.errors import UserError
@@ -27,7 +28,6 @@ from benchmark.runs.training import Monitor
 from benchmark.suites.protocol import Protocol
 
 BATCH = 4
-INVARIANT_BELOW = 1e-6  # of the output's spread, in float64
 FEW_STEPS = Protocol(steps=12, batch_size=16, warmup_steps=2, evaluations=2, clip=1.0)
 
 
@@ -57,7 +57,7 @@ def conform(name: str) -> list[Finding]:
         (
             suite
             for suite in (suites.get(suites.MINI), *suites.registry().values())
-            if any(row.is_in(suite.name, task) for task in suite.tasks)
+            if row.is_in_any(suite.name)
         ),
         None,
     )
@@ -77,9 +77,10 @@ def conform(name: str) -> list[Finding]:
             continue
         findings += [
             *_shapes(method, tasks.registry()[task](dataset), problem),
-            *_symmetry(method, task, dataset, problem),
             _test_targets(name, method, suite.name, task, dataset),
         ]
+    if row.is_in_any(suites.MINI):
+        findings += _symmetries(name)
     return findings
 
 
@@ -142,31 +143,17 @@ def _shapes(method: Method, task: tasks.Task, problem: Problem) -> list[Finding]
     ]
 
 
-def _symmetry(method: Method, task: str, dataset: WeightDataset, problem: Problem) -> list[Finding]:
-    """Permute the neurons of one hidden layer at a time."""
-    spec, flat = problem.spec, dataset.splits["train"].weights[:BATCH].double()
-    module = _module(method, problem, 0)
-    generator = torch.Generator().manual_seed(0)
-    findings = []
-    for index, size in enumerate(spec.neurons[1:-1]):
-        order = [torch.arange(count) for count in spec.neurons[1:-1]]
-        order[index] = torch.randperm(size, generator=generator)
-        with torch.no_grad():
-            outputs, permuted = module(flat), module(spec.permute(flat, order))
-        expected = spec.permute(outputs, order) if method.edits else outputs
-        spread = float((outputs - outputs.mean(dim=0)).abs().max()) or 1.0
-        change = float((permuted - expected).abs().max()) / spread
-        holds = change < INVARIANT_BELOW if method.invariant else None
-        claim = "" if method.invariant else ", none claimed"
-        symmetry = "equivariant" if method.edits else "invariant"
-        findings.append(
-            Finding(
-                f"{task}: {symmetry} to hidden layer {index + 1}",
-                holds,
-                f"changes by {change:.1e} of the spread{claim}",
-            )
+def _symmetries(name: str) -> list[Finding]:
+    """Measure the symmetries that the method claims, and those that it does not, untrained."""
+    return [
+        Finding(
+            f"{one.task}: {one.change} symmetry",
+            one.holds if one.claimed and one.conclusive else None,
+            f"moves by {one.largest:.1e} of the distance between networks"
+            + ("" if one.claimed else ", none claimed"),
         )
-    return findings
+        for one in audit.audit([name], stages=("initial",))
+    ]
 
 
 def _test_targets(
@@ -193,7 +180,7 @@ def _test_targets(
 
 
 def _first(split: Any, count: int) -> Any:
-    return replace(split, **{name: value[:count] for name, value in vars(split).items()})
+    return replace(split, **{name: value[:count] for name, value in split.columns.items()})
 
 
 def _globals() -> Mapping[str, Any]:

@@ -55,6 +55,7 @@ the network's spec and the recipe.
 
 ```python
 from datasets import load_dataset
+
 networks = load_dataset("path/to/this/folder", split="train").with_format("torch")
 ```
 """

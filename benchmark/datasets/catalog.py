@@ -63,7 +63,7 @@ def catalog() -> dict[str, Entry]:
 def _recipe(data: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any] | None:
     if "recipe" not in entry:
         return None
-    recipe = data["recipes"][entry["recipe"]] | ({"edit": entry["edit"]} if "edit" in entry else {})
+    recipe = data["recipes"][entry["recipe"]] | entry.get("changes", {})
     if "splits" not in entry and entry["recipe"] not in data["splits"]:
         return recipe
     return recipe | {"splits": entry.get("splits") or data["splits"][entry["recipe"]]}

@@ -32,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from torch import Tensor
 
 from benchmark.errors import UserError
-from nft.network import NetworkSpec
+from nft.network import ACTIVATIONS, VARIOUS, NetworkSpec
 
 SPLITS = ("train", "validation", "test")
 MEND = "restore the file or rebuild the dataset"
@@ -48,6 +48,8 @@ class Split:
         training run.
     copy: 0 for an image's first network, 1, 2, ... for further ones.
     quality: of the fit: PSNR in dB, or accuracy on the training images.
+    activation: `[networks]`, the place in `ACTIVATIONS` of each network's own, where the spec says
+        that it varies; else None.
     """
 
     weights: Tensor
@@ -55,6 +57,12 @@ class Split:
     source_index: Tensor
     copy: Tensor
     quality: Tensor
+    activation: Tensor | None = None
+
+    @property
+    def columns(self) -> dict[str, Tensor]:
+        """What is stored, by name."""
+        return {name: column for name, column in vars(self).items() if column is not None}
 
 
 @dataclass(frozen=True)
@@ -87,12 +95,14 @@ class Columns:
     @property
     def types(self) -> dict[str, pa.DataType]:
         """The type of each column, in the order of `Split`."""
+        various = {"activation": pa.int64()} if self.spec.activation == VARIOUS else {}
         return {
             "weights": pa.list_(pa.float32(), self.spec.parameters),
             self.target: self.target_type,
             "source_index": pa.int32(),
             "copy": pa.int32(),
             self.quality: pa.float32(),
+            **various,
         }
 
 
@@ -195,6 +205,13 @@ class WeightDataset:
     def spec(self) -> NetworkSpec:
         return self.manifest.network
 
+    def activations(self, split: str) -> np.ndarray:
+        """The name of each network's activation, `[networks]`."""
+        part = self.splits[split]
+        if part.activation is None:
+            return np.full(len(part.weights), self.spec.activation)
+        return np.array(ACTIVATIONS)[part.activation.numpy()]
+
 
 def fingerprint(spec: NetworkSpec, splits: Mapping[str, Split]) -> str:
     """SHA-256 over the canonical bytes of a dataset.
@@ -247,9 +264,11 @@ def write_shard(path: Path, columns: Columns, split: Split, note: Mapping[str, s
         features["target_image"] = List(Value("uint8"), length=columns.pixels)
     elif columns.classes:
         features["label"] = ClassLabel(names=list(columns.classes))
+    if "activation" in features:
+        features["activation"] = ClassLabel(names=list(ACTIVATIONS))
     features = Features({name: features[name] for name in columns.types})
-    others = (split.weights, split.targets, split.source_index, split.copy, split.quality)
-    table = pa.Table.from_arrays([_to_arrow(column) for column in others], names=list(features))
+    columns_of_split = [_to_arrow(column) for column in split.columns.values()]
+    table = pa.Table.from_arrays(columns_of_split, names=list(features))
     table = table.cast(features.arrow_schema)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **note})
     # Byte-stream split puts equal bytes of neighbouring floats together, so that rounded weights
@@ -475,9 +494,8 @@ def _read_shard(path: Path, file: StoredFile, columns: Columns) -> Split:
         raise UserError(
             f"{path}: {table.num_rows} networks where the manifest says {file.rows}; {MEND}"
         )
-    weights, targets, source_index, copy, quality = (
-        _from_arrow(table[column].combine_chunks()) for column in columns.types
-    )
+    split = Split(*(_from_arrow(table[column].combine_chunks()) for column in columns.types))
+    weights, targets = split.weights, split.targets
     if not bool(torch.isfinite(weights).all()):
         row = int((~torch.isfinite(weights)).any(dim=1).nonzero()[0])
         raise UserError(f"{path}: network {row} has a weight that is NaN or infinite; {MEND}")
@@ -487,7 +505,11 @@ def _read_shard(path: Path, file: StoredFile, columns: Columns) -> Split:
         raise UserError(f"{path}: a label lies outside 0 to {len(columns.classes) - 1}; {MEND}")
     if targets.is_floating_point() and not bool(torch.isfinite(targets).all()):
         raise UserError(f"{path}: a target is NaN or infinite; {MEND}")
-    return Split(weights, targets, source_index, copy, quality)
+    if split.activation is not None and not set(split.activation.tolist()) <= set(
+        range(len(ACTIVATIONS))
+    ):
+        raise UserError(f"{path}: an activation lies outside {', '.join(ACTIVATIONS)}; {MEND}")
+    return split
 
 
 def _from_arrow(column: pa.Array) -> Tensor:
@@ -500,31 +522,37 @@ def _join(shards: list[Split]) -> Split:
     if len(shards) == 1:
         return shards[0]
     return Split(
-        *(torch.cat([getattr(shard, field.name) for shard in shards]) for field in fields(Split))
+        **{
+            name: torch.cat([getattr(shard, name) for shard in shards])
+            for name in shards[0].columns
+        }
     )
 
 
 def _unpack(folder: Path, split: Split) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for field in fields(Split):
-        temporary = folder / f".{field.name}.{os.getpid()}.npy"
-        np.save(temporary, getattr(split, field.name).numpy())
-        temporary.replace(folder / f"{field.name}.npy")
+    for name, column in split.columns.items():
+        temporary = folder / f".{name}.{os.getpid()}.npy"
+        np.save(temporary, column.numpy())
+        temporary.replace(folder / f"{name}.npy")
 
 
 def _load_unpacked(folder: Path) -> Split:
     # Copy on write: a method that changes the weights changes its own copy.
     return Split(
-        *(
-            torch.from_numpy(np.load(folder / f"{field.name}.npy", mmap_mode="c"))
-            for field in fields(Split)
-        )
+        **{
+            path.stem: torch.from_numpy(np.load(path, mmap_mode="c"))
+            for path in folder.glob("*.npy")
+            if not path.name.startswith(".")
+        }
     )
 
 
 def _stamps(unpacked: Path, folder: Path, manifest: Manifest) -> dict[str, list[int | str]]:
     """Size and time stamp of every file that a verified read depends on."""
-    arrays = [unpacked / split / f"{field.name}.npy" for split in SPLITS for field in fields(Split)]
+    various = manifest.network.activation == VARIOUS
+    names = [field.name for field in fields(Split) if various or field.name != "activation"]
+    arrays = [unpacked / split / f"{name}.npy" for split in SPLITS for name in names]
     paths = [
         folder / "manifest.json",
         *(folder / file.path for file in manifest.every_file),

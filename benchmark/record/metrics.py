@@ -21,7 +21,8 @@ class Metric:
     margin: two results no further apart count as the same, in the shown unit, or as a fraction of
     the reported value where `relative`; declared before any run at the papers' size.
     bounds: what no result can leave.
-    each: a score per network, whose mean is the metric; None where it is not a mean.
+    each: a score per network, whose mean is the metric. Of a metric that is no mean over networks
+    it is the first-order influence of each, so that its variance is that of the metric too.
     whole: from all predictions and targets.
     """
 
@@ -33,7 +34,7 @@ class Metric:
     margin: float
     relative: bool
     bounds: tuple[float, float]
-    each: Callable[[Outcome], np.ndarray] | None
+    each: Callable[[Outcome], np.ndarray]
     whole: Callable[[Outcome], float]
 
     def show(self, value: float) -> str:
@@ -56,6 +57,35 @@ def _error(outcome: Outcome) -> np.ndarray:
 def _tau(outcome: Outcome) -> float:
     """NaN where all predictions are the same: then no order is predicted."""
     return float(stats.kendalltau(outcome.predictions, outcome.targets).statistic)
+
+
+def _concordances(outcome: Outcome) -> np.ndarray:
+    """Each network's part in Kendall's tau, a U-statistic, by Hoeffding's projection.
+
+    Of networks that are `tau_i` concordant with all others it is 2 tau_i - tau.
+    """
+    targets = outcome.targets.astype(np.float64)
+    predictions = outcome.predictions.astype(np.float64)
+    parts, ties = [], np.zeros(2)
+    for rows in np.array_split(np.arange(len(targets)), 1 + len(targets) // 500):
+        orders = [
+            np.sign(values[rows, None] - values[None]).astype(np.int8)
+            for values in (predictions, targets)
+        ]
+        ties += [np.count_nonzero(order) for order in orders]
+        parts.append((orders[0] * orders[1]).sum(axis=1, dtype=np.int64))
+    pairs = np.sqrt(ties.prod()) / len(targets)
+    concordances = np.concatenate(parts) / (pairs if pairs > 0 else np.nan)
+    return 2 * concordances - concordances.mean()
+
+
+def _explained(outcome: Outcome) -> np.ndarray:
+    """Each network's part in R2, a quotient of two means over networks."""
+    targets = outcome.targets.astype(np.float64)
+    errors = np.square(outcome.predictions.astype(np.float64) - targets)
+    deviations = np.square(targets - targets.mean())
+    quotient = errors.mean() / deviations.mean()
+    return 1 - quotient - (errors - quotient * deviations) / deviations.mean()
 
 
 def _r2(outcome: Outcome) -> float:
@@ -90,7 +120,7 @@ _METRICS = (
         margin=0.01,
         relative=False,
         bounds=(-1, 1),
-        each=None,
+        each=_concordances,
         whole=_tau,
     ),
     Metric(
@@ -102,7 +132,7 @@ _METRICS = (
         margin=0.01,
         relative=False,
         bounds=(-np.inf, 1),
-        each=None,
+        each=_explained,
         whole=_r2,
     ),
     # An editor's prediction is its error on each network, so there are no targets to compare with.

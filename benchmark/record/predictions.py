@@ -14,6 +14,8 @@ import numpy as np
 from benchmark.record.schema import RecordError, write_atomically
 
 SPLITS = ("validation", "test")
+SHIFTED = "shifted"
+"""The test split, scattered, of a run that was trained on permuted networks."""
 LARGEST = (
     2**26
 )  # bytes of one array: far more than any split's predictions, far less than what fills a memory
@@ -104,6 +106,7 @@ class Kept:
         """
         try:
             with zipfile.ZipFile(self.path) as archive:
+                shifted = f"{key}/{SHIFTED}.predictions.npy" in self.names
                 predictions = {
                     split: Outcome(
                         *(
@@ -111,7 +114,7 @@ class Kept:
                             for name in ("predictions", "targets")
                         )
                     )
-                    for split in SPLITS
+                    for split in (*SPLITS, *([SHIFTED] if shifted else []))
                 }
         except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise RecordError(

@@ -15,6 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 HARNESS = (
+    "benchmark/arms/scattered.py",
+    "benchmark/arms/scattering.py",
     "benchmark/methods.py",
     "benchmark/record/metrics.py",
     "benchmark/record/seeds.py",
@@ -23,6 +25,8 @@ HARNESS = (
     "benchmark/runs/training.py",
     "benchmark/seeds.py",
     "benchmark/suites/protocol.py",
+    "nft/network.py",
+    "nft/symmetry.py",
 )
 """The modules that every run goes through, from the project's root."""
 

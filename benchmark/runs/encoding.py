@@ -43,6 +43,7 @@ def squared_error(reconstructions: Tensor, drawings: Tensor) -> Tensor:
 
 def encode(
     trainer: Trainer,
+    spec: NetworkSpec,
     weights: Mapping[str, Tensor],
     image: tuple[int, int],
     examples: int,
@@ -52,6 +53,7 @@ def encode(
 
     Args:
         trainer: holds the module, its budget and its identity.
+        spec: of the INRs.
         weights: `[networks, parameters]` by split.
         image: height and width of what the INRs draw.
         examples: how many reconstructions of test networks are kept.
@@ -62,11 +64,12 @@ def encode(
     path = cache / f"{trainer.identity}.arrays"
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):  # another run that shares this stage waits for it
-        return _encode(trainer, weights, image, examples, path)
+        return _encode(trainer, spec, weights, image, examples, path)
 
 
 def _encode(
     trainer: Trainer,
+    spec: NetworkSpec,
     weights: Mapping[str, Tensor],
     image: tuple[int, int],
     examples: int,
@@ -75,7 +78,7 @@ def _encode(
     device = next(iter(weights.values())).device
     if (earlier := _read(path, device)) is not None:
         return earlier
-    drawings = {split: draw(trainer.spec, rows, image) for split, rows in weights.items()}
+    drawings = {split: draw(spec, rows, image) for split, rows in weights.items()}
     outcome = trainer.run(*(Data(weights[split], drawings[split]) for split in SPLITS))
     started = time.perf_counter()
     module = trainer.module.eval()

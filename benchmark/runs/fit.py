@@ -15,14 +15,17 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark import arms, tasks
+from benchmark.arms.scattered import Scattered
+from benchmark.arms.scattering import canonical, has_more_than_order, scattered
 from benchmark.datasets.storage import SPLITS, WeightDataset
 from benchmark.methods import Problem, Stage
 from benchmark.record import metrics
-from benchmark.record.predictions import Predictions
+from benchmark.record.cell import DEFAULT_ARM
+from benchmark.record.predictions import SHIFTED, Predictions
 from benchmark.runs import encoding
 from benchmark.runs.environment import versions
 from benchmark.runs.plan import Run
-from benchmark.runs.training import Data, Monitor, Outcome, Trainer
+from benchmark.runs.training import Augmentation, Data, Monitor, Outcome, Trainer
 from benchmark.tasks.contract import Task
 
 
@@ -68,7 +71,7 @@ def fit(
         Stopped: what the monitor raised. And whatever else the method raises.
     """
     arm, task = arms.get(run.cell.entrant.arm), tasks.registry()[run.cell.task](dataset)
-    weights = {split: arm.weights(dataset, split) for split in SPLITS}
+    weights = _weights(run, dataset)
     targets = {
         split: arm.targets(dataset, split, task.targets(split)).to(device) for split in SPLITS
     }
@@ -85,7 +88,7 @@ def fit(
             _check(task, head.build(problem).to(device), module.encode(inputs["train"][:2]))
         trainer = _encoder_trainer(run, stage, module, dataset, results, monitor)
         images = dataset.manifest.image, len(dataset.examples)
-        encoded = encoding.encode(trainer, inputs, *images, results / "cache")
+        encoded = encoding.encode(trainer, dataset.spec, inputs, *images, results / "cache")
         inputs, parameters = encoded.arrays, encoded.part.parameters
         monitor = monitor.after(run.encoder_protocol.steps)
     module = _build(run, head, problem, device)
@@ -97,10 +100,46 @@ def fit(
         split: task.outcome(rows, task.targets(split).to(rows.device))
         for split, rows in outcome.predictions.items()
     }
+    if SHIFTED in inputs:
+        rows = trainer.predict(inputs[SHIFTED])
+        predictions[SHIFTED] = task.outcome(rows, task.targets("test").to(rows.device))
     references = {} if outcome.curve else task.references()
     further = {**task.further(predictions["test"]), **references}
     parameters += encoding.count_parameters(module)
     return Fitted(task, outcome, predictions, further, parameters, flops, encoded)
+
+
+def _weights(run: Run, dataset: WeightDataset) -> dict[str, Tensor]:
+    """What a run reads, by split.
+
+    A run on permuted networks looks a second time at the test networks, when they are scattered,
+    if they have more symmetries than the order of their neurons.
+    """
+    spec, arm = dataset.spec, arms.get(run.cell.entrant.arm)
+    weights = {split: arm.weights(dataset, split) for split in SPLITS}
+    if arm.name == DEFAULT_ARM and has_more_than_order(spec, dataset.activations("test")):
+        weights[SHIFTED] = Scattered().weights(dataset, "test")
+    if run.method.canonical:
+        for name, flat in weights.items():
+            activations = dataset.activations("test" if name == SHIFTED else name)
+            weights[name] = canonical(spec, flat, activations)
+    return weights
+
+
+def _augmentation(run: Run, dataset: WeightDataset) -> Augmentation | None:
+    """How training networks are changed each time they are read."""
+    spec, method = dataset.spec, run.method
+    activations = dataset.activations("train")
+
+    def permuted(flat: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG001
+        return spec.permute(flat, spec.random_permutations(len(flat)))
+
+    def scatter(flat: Tensor, rows: Tensor) -> Tensor:
+        own = activations[rows.cpu().numpy()]
+        changed = scattered(spec, flat, own)
+        return canonical(spec, changed, own) if method.canonical else changed
+
+    return {"none": None, "permutation": permuted, "scattering": scatter}[method.augmentation]
 
 
 def checkpoint_path(run: Run, results: Path) -> Path:
@@ -165,14 +204,13 @@ def _encoder_trainer(
     return Trainer(
         identity=identity,
         order_seed=lambda epoch: run.seed_for(f"encoder, order of epoch {epoch}"),
-        spec=dataset.spec,
         module=module,
         loss=encoding.squared_error,
         score=lambda images, targets: -encoding.squared_error(images, targets).item(),
         protocol=run.encoder_protocol,
         learning_rate=stage.learning_rate,
         weight_decay=stage.weight_decay,
-        augment=run.method.augment,
+        augmentation=_augmentation(run, dataset),
         checkpoint=results / "cache" / f"{identity}.checkpoint",
         monitor=monitor,
     )
@@ -200,14 +238,13 @@ def _head_trainer(
             run, task.dataset, [str(run.cell), budget, run.describe_method(None).model_dump()]
         ),
         order_seed=lambda epoch: run.seed_for(f"order of epoch {epoch}"),
-        spec=task.dataset.spec,
         module=module,
         loss=task.loss,
         score=score,
         protocol=run.protocol,
         learning_rate=stage.learning_rate,
         weight_decay=stage.weight_decay,
-        augment=run.method.augment and reads_weights,
+        augmentation=_augmentation(run, task.dataset) if reads_weights else None,
         checkpoint=checkpoint_path(run, results),
         monitor=monitor,
     )

@@ -72,7 +72,7 @@ class Run:
         row, options = self.row, self.cell.entrant.options
         return MethodPart(
             name=row.name,
-            title=", ".join((row.title, *(option.replace("=", " ") for option in options)))[:80],
+            title=_title(row.title, options),
             paper=row.paper,
             base=row.method.name,
             options=options,
@@ -82,6 +82,20 @@ class Run:
             hyperparameters=asdict(self.method),
             parameters=parameters,
         )
+
+
+TITLES = {
+    "augmentation=permutation": "permutation augmentation",
+    "augmentation=scattering": "scattering",
+    "canonical=True": "canonical form",
+}
+"""What rows call the options that any method can have."""
+
+
+def _title(title: str, options: Sequence[str]) -> str:
+    added = [f" + {TITLES[option]}" for option in options if option in TITLES]
+    fields = [f", {option.replace('=', ' ')}" for option in options if option not in TITLES]
+    return "".join((title, *added, *fields))[:80]
 
 
 def plan(

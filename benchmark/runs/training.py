@@ -23,9 +23,11 @@ from benchmark.methods import FittedModule
 from benchmark.runs import checkpoints
 from benchmark.runs.environment import can_compile
 from benchmark.suites.protocol import Protocol
-from nft.network import NetworkSpec
 
 REPORT_EVERY = 20  # steps
+Augmentation = Callable[[Tensor, Tensor], Tensor]
+"""A function of a batch's weights `[batch, parameters]` and its rows of the split `[batch]`."""
+
 DAMAGED = (
     RuntimeError,
     ValueError,
@@ -167,19 +169,18 @@ class Trainer:
     order_seed: the seed of an epoch's order of the data, by its number.
     loss: `loss(predictions, targets)` is minimised.
     score: of a whole split's predictions, maximised, and never chosen where it is NaN.
-    augment: permute the hidden neurons of every training network anew.
+    augmentation: changes a batch's networks anew each time they are read; None for as they are.
     """
 
     identity: str
     order_seed: Callable[[int], int]
-    spec: NetworkSpec
     module: nn.Module
     loss: Callable[[Tensor, Tensor], Tensor]
     score: Callable[[Tensor, Tensor], float]
     protocol: Protocol
     learning_rate: float
     weight_decay: float
-    augment: bool
+    augmentation: Augmentation | None
     checkpoint: Path
     monitor: Monitor
 
@@ -245,8 +246,8 @@ class Trainer:
         while progress.step < until and stopped is None:
             rows = batches.rows(progress.step)
             weights = data.weights[rows]
-            if self.augment:
-                weights = self.spec.permute(weights, self.spec.random_permutations(len(rows)))
+            if self.augmentation is not None:
+                weights = self.augmentation(weights, rows)
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate * self._schedule(progress.step)
             with self._autocast(device):

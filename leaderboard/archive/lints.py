@@ -79,7 +79,7 @@ def _troubles(entry: Entry) -> Iterator[str]:
 def _contradictions(record: Record, metric: Metric, predictions: Predictions) -> Iterator[str]:
     """List in what a record disagrees with its predictions, or they with each other."""
     for split, outcome in predictions.items():
-        value, claim = metric.whole(outcome), record.metrics[split]
+        value, claim = metric.whole(outcome), record.metrics.get(split)
         if (claim is None) != math.isnan(value) or (
             claim is not None and not math.isclose(value, claim, abs_tol=TOLERANCE, rel_tol=1e-5)
         ):

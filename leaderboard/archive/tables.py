@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,11 +10,14 @@ from functools import cached_property
 from benchmark.record import metrics
 from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.metrics import Metric
+from benchmark.record.predictions import Outcome
 from benchmark.record.schema import Record
 from leaderboard.archive import provenance
 from leaderboard.archive.entries import Entry
-from leaderboard.statistics import comparison as statistics
-from leaderboard.statistics.comparison import Summary
+from leaderboard.statistics import ranks as ranking
+from leaderboard.statistics import summaries
+from leaderboard.statistics.ranks import Column, Sample
+from leaderboard.statistics.summaries import Summary
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ class Board:
     """One suite's task.
 
     rows: the ranked ones from the best on, then controls, then those with objections.
+    columns: what is ranked, by dataset, ready to be compared.
     """
 
     suite: str
@@ -82,6 +87,7 @@ class Board:
     datasets: tuple[str, ...]
     rows: Sequence[Row]
     hardware: tuple[str, ...]
+    columns: dict[str, Column]
 
     @property
     def name(self) -> str:
@@ -123,7 +129,8 @@ def _board(suite: str, task: str, entries: Sequence[Entry]) -> Board:
     for entry in entries:
         objections = (*provenance.objections(entry.record), *strays.get(entry.place, ()))
         groups.setdefault((str(entry.record.cell.entrant), objections), []).append(entry)
-    ranks = {dataset: _ranks(metric, dataset, groups) for dataset in datasets}
+    columns = _columns(metric, datasets, groups)
+    ranks = {dataset: ranking.ranks(metric, columns[dataset]) for dataset in datasets}
     rows = [
         _row(entrant, objections, group, datasets, ranks)
         for (entrant, objections), group in groups.items()
@@ -146,7 +153,8 @@ def _board(suite: str, task: str, entries: Sequence[Entry]) -> Board:
 
     settings = tuple(sorted({entry.record.setting for entry in entries}))
     hardware = tuple(sorted({entry.record.environment.processor for entry in entries}))
-    return Board(suite, task, metric, settings, datasets, sorted(rows, key=order), hardware)
+    rows.sort(key=order)
+    return Board(suite, task, metric, settings, datasets, rows, hardware, columns)
 
 
 def _strays(entries: Sequence[Entry]) -> dict[str, tuple[str, ...]]:
@@ -171,22 +179,29 @@ def _strays(entries: Sequence[Entry]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _ranks(
-    metric: Metric, dataset: str, groups: dict[tuple[str, tuple[str, ...]], list[Entry]]
-) -> dict[str, int | None]:
-    means, outcomes = {}, {}
+def _columns(
+    metric: Metric, datasets: Sequence[str], groups: dict[tuple[str, tuple[str, ...]], list[Entry]]
+) -> dict[str, Column]:
+    """What is ranked, by dataset: entrants without objections, by their predictions."""
+    samples: dict[str, dict[str, Sample]] = {dataset: {} for dataset in datasets}
     for (entrant, objections), entries in groups.items():
-        runs = [entry for entry in entries if entry.record.dataset.name == dataset]
-        scores = _scores(runs)
-        if objections or "@" in entrant or not scores:
-            continue
-        means[entrant] = sum(scores) / len(scores)
-        by_seed = {
-            entry.record.seed: entry.predictions["test"] for entry in runs if entry.has_predictions
-        }
-        if by_seed:
-            outcomes[entrant] = by_seed
-    return statistics.groups(metric, means, statistics.resample(metric, outcomes))
+        runs: dict[str, dict[int, Outcome]] = {}
+        for entry in entries:
+            record = entry.record
+            if entry.has_predictions and record.metrics.get("test") is not None:
+                by_seed = runs.setdefault(record.dataset.name, {})
+                by_seed[record.seed] = entry.predictions["test"]
+        if not objections and "@" not in entrant:
+            for dataset, outcomes in runs.items():
+                samples[dataset][entrant] = ranking.sample(metric, outcomes)
+    return {dataset: Column.of(_on_the_same(samples[dataset])) for dataset in datasets}
+
+
+def _on_the_same(samples: dict[str, Sample]) -> dict[str, Sample]:
+    """Those on as many networks as most are; others cannot be compared with them."""
+    sizes = Counter(len(one.networks) for one in samples.values())
+    usual = max(sizes, key=lambda size: (sizes[size], size), default=0)
+    return {name: one for name, one in samples.items() if len(one.networks) == usual}
 
 
 def _row(
@@ -203,7 +218,7 @@ def _row(
         finished = sum(entry.record.status == "finished" for entry in runs)
         rank = None if objections else ranks[dataset].get(entrant)
         cells[dataset] = Cell(
-            statistics.summary(scores) if scores else None, rank, finished - len(scores), runs
+            summaries.summary(scores) if scores else None, rank, finished - len(scores), runs
         )
     last = entries[-1].record
     costs = [entry.record.cost for entry in entries if entry.record.cost]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import expm1
 from statistics import mean, stdev
 
+from benchmark.record.metrics import Metric
 from benchmark.record.schema import EncoderPart, Record, Settings
+from leaderboard.statistics.ranks import MOST_SEEDS, Column
 
 FURTHER = {
     "test_r2": "R2",
@@ -20,6 +23,28 @@ FURTHER = {
 def results(records: Sequence[Record]) -> list[str]:
     """List reconstructions, further metrics, and runs that did not finish."""
     return [*_reconstructions(records), *_further(records), *_failures(records)]
+
+
+def resolutions(metric: Metric, columns: Mapping[str, Column]) -> list[str]:
+    """State the difference that the seeds of each column resolve, and what more seeds would do."""
+    lines = []
+    for dataset, column in columns.items():
+        if (reach := column.resolution()) is None:
+            continue
+        counts = [column.samples[name].seeds for name in column.spreads]
+        seeds = f"{min(counts)} to {max(counts)}" if min(counts) < max(counts) else f"{counts[0]}"
+        text = f"{dataset}: {seeds} seeds resolve differences of {_difference(metric, reach)}"
+        best = column.resolution(MOST_SEEDS)
+        if best is not None and max(counts) < MOST_SEEDS:
+            text += f"; {MOST_SEEDS} would resolve {_difference(metric, best)}"
+        lines.append(text)
+    return lines
+
+
+def _difference(metric: Metric, value: float) -> str:
+    if metric.relative:  # of logarithms
+        return f"{100 * expm1(value):.0f} % of the error"
+    return metric.show(value) + (" points" if metric.scale != 1 else "")
 
 
 def provenance(records: Sequence[Record]) -> list[str]:

@@ -17,7 +17,7 @@ from leaderboard.publish import render
 from leaderboard.publish.text import markdown
 from leaderboard.reported import Reported, check, verdicts
 from leaderboard.reported.check import Checked, Gap
-from leaderboard.statistics import comparison as statistics
+from leaderboard.statistics import ranks, simulation, summaries
 
 HERE = Path(__file__).resolve().parent.parent
 RATES = HERE / "rates.json"
@@ -73,12 +73,19 @@ largest difference that does not matter. It was declared before any run at the p
 
 What a paper's ± means decides the test. With a standard deviation, a standard error or the half
 range of a known number of runs, the two samples are compared by Welch's test. A number without them
-is one new observation with the variance of our seeds, so that the error of the difference is
-s √(1 + 1/n). A spread whose meaning or number of runs is not stated is ignored.
+is one new observation with the variance of our seeds, so that the error of the difference is s √(1
++ 1/n); the verdict then says `if their spread is like ours`, on which it rests. A spread whose
+meaning or number of runs is not stated is ignored. A printed number may be anywhere within its
+rounding (.020 within .0005), and each test takes the end that speaks against its claim. The rows of
+a paper's table that were run are corrected together, by Holm's method.
 
 How often these verdicts are wrong is simulated {trials:,} times for each line, with normal results
-of a standard deviation of {deviation:g} margins in both samples. The true difference is in margins:
-at 0 `higher` and `lower` are wrong, from 1 on `reproduced` is. Shares are in percent.
+whose standard deviations, ours and theirs, are in margins, as is the true difference. Where it is
+0, `higher` and `lower` are wrong; from 1 on `reproduced` is, and `lower`. Shares are in percent.
+Read a line as: if the truth were this, so many of a hundred verdicts would say that. The tests keep
+their level of 5 % where the paper gives a spread, whatever the two spreads are. A lone number keeps
+it only where its unknown spread is no larger than ours: with one five times as large a third of the
+verdicts on it are wrong.
 
 {rates}
 
@@ -92,12 +99,29 @@ no other result.
 
 ## Ranks
 
-Two methods are compared on the same test networks: with one common seed and right-or-wrong answers
-by McNemar's exact test, else by a bootstrap of {resamples:,} resamples over networks and seeds
-({resamples_whole} for Kendall's tau, which is not a mean over networks). In each column the leader
-is compared with every other method, and Holm's method corrects the p-values. A method that does not
-differ significantly from the leader at 5 % shares its rank; the best of the others leads the next
-group. Intervals over seeds are Student's.
+Two things vary: the seed of a run, and the networks of the test set, which are the same for all
+methods. The difference of two means has the variance v₁/n₁ + v₂/n₂ + w, where v is a method's
+variance over its n seeds and w that of the difference over networks (for Kendall's tau and R2, of
+their first-order influences; errors are compared by their logarithms). With few seeds v is badly
+known. It is drawn towards what the methods of a column have in common, by the empirical Bayes of
+Smyth (2004): where the spreads are alike this pools them, where they are not it leaves them apart,
+and a spread that is larger than the common one stays as it is. The quotients are compared with
+Tukey's studentized range, for all pairs of a column at once, at 5 %.
+
+The best method leads the first group, which goes down to the last method that does not differ from
+it. So no method is ranked below the leader of the group above without a test that says so, and none
+above one with a better mean. The best of the others leads the next group. A rank needs
+{fewest_seeds} seeds; with fewer there is none, nor is there in a field of one. Below each table
+stands the difference that its seeds resolve: that which is found four times out of five. Intervals
+over seeds are Student's.
+
+How often ranks are wrong is simulated {rank_trials:,} times for each line, with methods of equal
+accuracy but for the last, on 2,000 test networks of which each method finds others easy. The
+deviation over seeds is in points of accuracy; where there are two, every other method has the
+second. `torn apart`: one of the equal methods is ranked below another, which must not happen in
+more than 5 of 100 tables. `found`: the last method is ranked below an equal one, as it should be.
+
+{rank_rates}
 
 ## What is not ranked
 
@@ -227,7 +251,7 @@ def verdict_page(checked: Sequence[Checked], gaps: Sequence[Gap]) -> str:
         [
             gap.row.method,
             gap.row.dataset,
-            f"{gap.row.value:g}",
+            gap.row.printed,
             f"{gap.mean:.4g} (n={gap.seeds})",
             f"{gap.distance:+.3g}",
             gap.row.claimed_by,
@@ -243,7 +267,7 @@ def result(verdict: Checked) -> str:
     """Format our mean ± standard deviation of a reported row's cell."""
     if not verdict.scores:
         return ""
-    summary = statistics.summary(verdict.scores)
+    summary = summaries.summary(verdict.scores)
     spread = "" if summary.deviation is None else f" ± {summary.deviation:.2g}"
     return f"{summary.mean:.4g}{spread} (n={summary.seeds})"
 
@@ -263,21 +287,43 @@ def method() -> str:
     lines = [
         [
             row["paper"],
+            f"{row['ours']:g}, {row['theirs']:g}",
             f"{row['difference']:g}",
             row["seeds"],
-            *(f"{100 * row[kind]:.1f}" for kind in kinds),
+            *(f"{100 * row[kind]:.1f}" for kind in (*kinds, "wrong")),
         ]
-        for row in rates["rows"]
+        for row in rates["verdicts"]
     ]
-    headers = ["the paper gives", "true difference", "our seeds", *kinds]
+    headers = ["the paper gives", "spreads", "true difference", "our seeds", *kinds, "wrong"]
     return METHOD.format(
         margins=tabulate(margins, ["metric", "margin"], tablefmt="pipe", disable_numparse=True),
         trials=rates["trials"],
-        deviation=verdicts.DEVIATION,
         rates=tabulate(lines, headers, tablefmt="pipe", disable_numparse=True),
-        resamples=statistics.RESAMPLES,
-        resamples_whole=statistics.RESAMPLES_OF_WHOLE,
+        fewest_seeds=ranks.FEWEST_SEEDS,
+        rank_trials=rates["rank_trials"],
+        rank_rates=_rank_rates(rates["ranks"]),
     )
+
+
+def _rank_rates(rows: Sequence[dict[str, Any]]) -> str:
+    """Tabulate the simulated ranks, the differences of a setting side by side."""
+    lines: dict[tuple[object, ...], dict[float, dict[str, Any]]] = {}
+    for row in rows:
+        spreads = sorted({f"{100 * value:g}" for value in row["deviations"]})
+        key = (row["methods"], row["seeds"], " and ".join(spreads))
+        lines.setdefault(key, {})[row["difference"]] = row
+    headers = ["methods", "seeds", "deviation", "torn apart"]
+    differences = [difference for difference in next(iter(lines.values())) if difference]
+    headers += [f"found: {100 * difference:g} points behind" for difference in differences]
+    body = [
+        [
+            *key,
+            f"{100 * max(row['wrong'] for row in by_difference.values()):.1f}",
+            *(f"{100 * by_difference[difference]['found']:.0f}" for difference in differences),
+        ]
+        for key, by_difference in lines.items()
+    ]
+    return tabulate(body, headers, tablefmt="pipe", disable_numparse=True)
 
 
 def read_rates() -> dict[str, Any]:
@@ -287,7 +333,13 @@ def read_rates() -> dict[str, Any]:
 
 def write_rates(trials: int) -> Path:
     """Simulate the rates of `METHOD.md`, and write them. Returns the file."""
-    rates = {"trials": trials, "rows": verdicts.simulate(trials)}
+    fewer = max(1, trials // 20)  # a table of ranks takes longer than a verdict
+    rates = {
+        "trials": trials,
+        "verdicts": verdicts.simulate(trials),
+        "rank_trials": fewer,
+        "ranks": simulation.simulate(fewer),
+    }
     RATES.write_text(json.dumps(rates, indent=1) + "\n", encoding="utf-8")
     return RATES
 

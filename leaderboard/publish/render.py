@@ -71,7 +71,11 @@ def board_markdown(board: Board) -> str:
     parts += [f"{markdown(setting)}\n" for setting in board.settings]
     parts.append(f"Test {board.metric.label}.\n")
     parts.append(table_markdown(board) + "\n")
-    lines = notes.results(board.records) + notes.provenance(board.records)
+    lines = [
+        *notes.resolutions(board.metric, board.columns),
+        *notes.results(board.records),
+        *notes.provenance(board.records),
+    ]
     parts.append("\n".join(f"- {markdown(line)}" for line in lines) + "\n")
     return "\n".join(parts)
 

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from benchmark.record.schema import NAME, RecordError
 
@@ -15,7 +15,10 @@ PATH = Path(__file__).resolve().parent / "reported.csv"
 
 
 class Reported(BaseModel):
-    """One published number; `README.md` explains the columns."""
+    """One published number; `README.md` explains the columns.
+
+    rounding: half a unit of the value's last printed digit, which is not a column.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     task: str = Field(pattern=NAME)
@@ -23,6 +26,7 @@ class Reported(BaseModel):
     method: str = Field(min_length=1, max_length=80)
     metric: Literal["accuracy", "kendall_tau", "r2", "mse"]
     value: float
+    rounding: float = Field(ge=0)
     spread: float | None = Field(ge=0)
     spread_kind: Literal["std", "standard error", "half range", "not stated"] | None
     runs: int | None = Field(gt=0)
@@ -32,6 +36,13 @@ class Reported(BaseModel):
     suite: str = Field(pattern=NAME)
     differs: str
     note: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_digits(cls, row: dict[str, str]) -> dict[str, str | float]:
+        """Half a unit of the last printed digit is what rounding can hide."""
+        _, _, decimals = row.get("value", "").partition(".")
+        return row | {"rounding": 0.5 * 10.0 ** -len(decimals)}
 
     @field_validator("spread", "spread_kind", "runs", mode="before")
     @classmethod
@@ -51,7 +62,12 @@ class Reported(BaseModel):
         spread = "" if self.spread is None else f" ± {self.spread:g}"
         parts = [self.spread_kind or "", f"{self.runs} runs" if self.runs else ""]
         meaning = ", ".join(part for part in parts if part)
-        return f"{self.value:g}{spread}" + (f" ({meaning})" if meaning else "")
+        return self.printed + spread + (f" ({meaning})" if meaning else "")
+
+    @property
+    def printed(self) -> str:
+        """The number with all of its printed digits."""
+        return f"{self.value:.{round(-math.log10(2 * self.rounding))}f}"
 
 
 def read(path: Path = PATH) -> list[Reported]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,15 +14,15 @@ from leaderboard.archive import provenance
 from leaderboard.reported import Reported, verdicts
 
 SAME_NETWORKS = {
-    "mnist-inr": ("mnist-inr", "mnist-inr-nfn"),
-    "fashion-inr": ("fashion-inr", "fashion-inr-nfn"),
-    "cifar10-inr": ("cifar10-inr", "cifar10-inr-nfn"),
+    "mnist-inr": ("mnist-inr-nfn", "mnist-inr"),
+    "fashion-inr": ("fashion-inr-nfn", "fashion-inr"),
+    "cifar10-inr": ("cifar10-inr-nfn", "cifar10-inr"),
     "cifar10-gs": ("cifar10-gs-unterthiner",),
     "svhn-gs": ("svhn-gs-unterthiner",),
-    "mnist-dilate": ("mnist-dilate", "mnist-dilate-nfn"),
-    "cifar10-contrast": ("cifar10-contrast", "cifar10-contrast-nfn"),
+    "mnist-dilate": ("mnist-dilate-nfn", "mnist-dilate"),
+    "cifar10-contrast": ("cifar10-contrast-nfn", "cifar10-contrast"),
 }
-"""By reported dataset, those whose networks are the published ones or follow the same recipe."""
+"""By reported dataset, the published networks, then those that follow the same recipe."""
 
 KINDS = ("reproduced", "higher", "lower", "undecided", "not comparable", "not run")
 
@@ -68,13 +68,25 @@ class Gap:
 
 
 def check(rows: Sequence[Reported], records: Sequence[Record]) -> list[Checked]:
-    """Judge each row, in their order, by the records that may be ranked."""
+    """Judge each row, in their order, by the records that may be ranked.
+
+    The verdicts of one paper's table are corrected together, over those of its rows that were run.
+    """
     usable = [
         record
         for record in records
         if record.status == "finished" and not provenance.objections(record)
     ]
-    return [_check(row, usable) for row in rows]
+    checked = [_check(row, usable) for row in rows]
+    tables: dict[tuple[str, str, str], list[int]] = {}
+    for index, (row, one) in enumerate(zip(rows, checked, strict=True)):
+        if one.scores:
+            tables.setdefault((row.claimed_by, row.task, row.suite), []).append(index)
+    for places in tables.values():
+        verdict_of = verdicts.judge([_comparison(checked[index]) for index in places])
+        for index, verdict in zip(places, verdict_of, strict=True):
+            checked[index] = replace(checked[index], kind=verdict.kind, text=verdict.text)
+    return checked
 
 
 def gaps(rows: Sequence[Reported], records: Sequence[Record]) -> list[Gap]:
@@ -96,22 +108,27 @@ def gaps(rows: Sequence[Reported], records: Sequence[Record]) -> list[Gap]:
 
 
 def _check(row: Reported, records: Sequence[Record]) -> Checked:
+    """Find our scores of a row's cell. Whether they agree is judged with the table's other rows."""
     if row.differs:
         return Checked(row, (), "not comparable", f"not comparable: {row.differs}")
     runs = [record for record in records if _is_of(row, record)]
     same = SAME_NETWORKS.get(row.dataset, (row.dataset,))
-    exact = [record for record in runs if record.suite == row.suite and record.dataset.name in same]
-    scores = _scores(row, exact)
-    if not scores:
-        reduced = sorted({record.suite for record in runs if record.dataset.name in same})
-        if reduced:
-            text = f"not comparable: only run in suite {', '.join(reduced)}"
-            return Checked(row, (), "not comparable", text)
-        return Checked(row, (), "not run", "not run")
-    reported = verdicts.published(row.value, row.spread, row.spread_kind, row.runs)
+    # The seeds of one dataset are no seeds of another: the first that was run is the one judged.
+    for dataset in same:
+        exact = [one for one in runs if one.suite == row.suite and one.dataset.name == dataset]
+        if scores := _scores(row, exact):
+            return Checked(row, scores, "undecided", "undecided")
+    if reduced := sorted({record.suite for record in runs if record.dataset.name in same}):
+        text = f"not comparable: only run in suite {', '.join(reduced)}"
+        return Checked(row, (), "not comparable", text)
+    return Checked(row, (), "not run", "not run")
+
+
+def _comparison(one: Checked) -> verdicts.Comparison:
+    row = one.row
+    reported = verdicts.published(row.value, row.spread, row.spread_kind, row.runs, row.rounding)
     margin = metrics.get(row.metric).tolerance(row.value)
-    verdict = verdicts.judge(np.asarray(scores), reported, margin)
-    return Checked(row, scores, verdict.kind, str(verdict))
+    return verdicts.compare(np.asarray(one.scores), reported, margin)
 
 
 def _is_of(row: Reported, record: Record) -> bool:

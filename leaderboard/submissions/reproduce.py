@@ -19,7 +19,7 @@ from benchmark.record import schema as records
 from benchmark.record.schema import RecordError
 from leaderboard.archive import provenance
 from leaderboard.archive.entries import Archive, Entry, of_results
-from leaderboard.statistics import comparison as statistics
+from leaderboard.statistics import summaries
 
 Verdict = Literal["bit-equal", "within noise", "different"]
 
@@ -104,7 +104,7 @@ def compare(old: Entry, new: Entry, archive: Archive) -> Reproduction:
         column = old.record.cell.column
         seeds = [entry.record for entry in archive.current if entry.record.cell.column == column]
         scores = [score for record in seeds if (score := record.metrics.get("test")) is not None]
-        low, high = statistics.prediction_interval(scores)
+        low, high = summaries.prediction_interval(scores)
         margin = metric.tolerance(was * metric.scale)
         near = abs(was - now) * metric.scale <= margin + 1e-9 or low <= now <= high
         verdict = "within noise" if near else "different"

@@ -14,7 +14,7 @@ import torch
 from benchmark.datasets.importers.contract import Layout, Original
 from benchmark.datasets.storage import Columns, Split
 from benchmark.errors import UserError
-from nft.network import LayerSpec, NetworkSpec
+from nft.network import ACTIVATIONS, VARIOUS, LayerSpec, NetworkSpec
 
 
 class CnnZoo(Layout):
@@ -35,7 +35,8 @@ class CnnZoo(Layout):
     def open(self, source: Path, classes: tuple[str, ...]) -> Original:  # noqa: ARG002
         weights = _weights(source / "weights.npy")
         metrics = self._table(
-            source / "metrics.csv.gz", ["step", "test_accuracy", "train_accuracy"]
+            source / "metrics.csv.gz",
+            ["step", "test_accuracy", "train_accuracy", "config.activation"],
         )
         layout = self._table(source / "layout.csv", ["varname", "start_idx", "end_idx", "shape"])
         order = self._table(source / self.order, [0], header=None)[0].to_numpy()
@@ -45,6 +46,10 @@ class CnnZoo(Layout):
                 f"metrics.csv.gz, {len(order)} in {self.order}: they are not of the same zoo"
             )
         spec, places = _spec(source / "layout.csv", layout, weights.shape[1])
+        names = metrics["config.activation"].astype(str).str.removeprefix("tf.nn.").to_numpy()
+        if strangers := sorted(set(names) - set(ACTIVATIONS)):
+            raise UserError(f"{source / 'metrics.csv.gz'}: unknown activation {strangers[0]!r}")
+        activations = np.array([ACTIVATIONS.index(name) for name in names])
         targets, quality = (
             metrics[name].to_numpy(np.float32) for name in ("test_accuracy", "train_accuracy")
         )
@@ -63,6 +68,7 @@ class CnnZoo(Layout):
                 index,
                 torch.zeros_like(index),
                 torch.from_numpy(quality[rows]),
+                torch.from_numpy(activations[rows]),
             )
 
         splits = _splits(order[metrics["step"].to_numpy()[order] == self.step])
@@ -130,7 +136,7 @@ def _spec(path: Path, layout: pd.DataFrame, parameters: int) -> tuple[NetworkSpe
             outputs, inputs, *sides = map(int, outputs_first.shape)
             layers.append(LayerSpec(outputs, inputs, tuple(sides)))
             flat += [outputs_first.reshape(-1), bias.reshape(-1)]
-        spec, order = NetworkSpec(tuple(layers), activation="various"), np.concatenate(flat)
+        spec, order = NetworkSpec(tuple(layers), activation=VARIOUS), np.concatenate(flat)
     except (ValueError, TypeError, SyntaxError) as error:
         raise UserError(f"{path}: no layout of convolutions and dense layers ({error})") from None
     if sorted(order) != list(range(parameters)):

@@ -41,11 +41,13 @@ class Sirens(Layout):
     networks alone.
 
     side: of the images, in pixels.
+    omega, scale: as in `NetworkSpec`.
     validation_from, test_from: the first index of these splits; training comes before.
     """
 
     side: int = Field(gt=1)
     omega: float = Field(gt=0)
+    scale: float = Field(default=1.0, gt=0)
     validation_from: int = Field(gt=0)
     test_from: int = Field(gt=0)
 
@@ -90,7 +92,8 @@ class Sirens(Layout):
 
     def _spec(self, path: Path) -> NetworkSpec:
         try:
-            return NetworkSpec.from_state_dict(_tensors(path), activation="sine", omega=self.omega)
+            tensors = _tensors(path)
+            return NetworkSpec.from_state_dict(tensors, "sine", self.omega, self.scale)
         except ValueError as error:
             raise UserError(f"{path}: no MLP: {error}") from None
 

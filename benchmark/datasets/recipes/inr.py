@@ -3,7 +3,7 @@
 A mini recipe fits in float64 and rounds the weights to a few significant bits before they are
 stored. The rounding error is far below the fit's, the files shrink to a third, and the last bits,
 in which machines differ, are gone: a rebuild gives the same fingerprint anywhere. The paper's
-recipe fits in float32 and stores the weights whole.
+recipe fits in float32 and stores the weights whole, and its last bits differ between machines.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -24,17 +24,11 @@ from benchmark.datasets import cards
 from benchmark.datasets.recipes import edits
 from benchmark.datasets.sources import ImageSource, images
 from benchmark.datasets.storage import Columns, Manifest, Split
-from benchmark.runs.environment import can_compile
+from benchmark.fits import sirens
 from benchmark.runs.pictures import to_pixels
 from benchmark.seeds import generator
 from nft import siren
 from nft.network import NetworkSpec
-
-CHUNK = {"cpu": 500, "cuda": 20_000}
-"""Networks fitted together: enough to fill the cores but not their caches, or to fill a GPU."""
-
-COMPILED_FROM = 1000
-"""Steps from which a fit is compiled: a shorter one ends before the compiler does."""
 
 REFITS = 2
 """Further starts for a network whose fit is too poor."""
@@ -57,13 +51,19 @@ and {target}.
 span [-1, 1]^2. `source_index` is
   the image's row in its source split (validation images are rows of the train split); `copy` \
 tells apart the networks of one image;
-  `psnr` is in dB over a range of 2.
-- **Recipe**: {start}; {steps} Adam steps at {learning_rate:g}, {schedule}, in \
+  `psnr` is in dB over a range of 2.{scale}
+- **Recipe**: {start}; {steps} Adam steps at {learning_rate:g}, {schedule}{decay}{stop}, in \
 {precision}{rounding}. {dropped} networks
   whose fit stayed below {minimum} dB were dropped. The neurons are stored as fitted (`aligned`); \
 the benchmark permutes the hidden
   neurons of each network at random when it reads them.
 """
+
+START = {
+    "common": "all networks start from one common initialisation",
+    "independent": "each network starts from an initialisation of its own",
+}
+DWS = ", that of DWSNets' code (sqrt(6 / inputs) / omega in all sine layers, whose biases are zero)"
 
 EDIT_TARGETS: dict[edits.Edit, str] = {
     "dilate": "that image after a dilation (`target_image`: the largest value of each 3x3 "
@@ -121,7 +121,13 @@ class InrRecipe(BaseModel):
     side, channels: the images are averaged down to side x side pixels, grey (1) or RGB (3), and
         scaled to [-1, 1].
     initialisation: "common", one for all, or "independent", one for each network.
+    starts: the number of common initialisations, which the images take in turn; None for one.
+    scheme: of the initial weights, as in `siren.initialise`; None is "siren".
+    scale: as in `NetworkSpec`; None is 1. The error that is minimised is that of the outputs, and
+        the images are divided by it. With 2 they are images in [0, 1] less 0.5.
     steps, learning_rate, schedule: of Adam.
+    weight_decay: of Adam, coupled: added to the gradient.
+    stop_psnr: that of a network whose fit ends early.
     minimum_psnr: a network below it is fitted again from other starts (independent
         initialisations only), and dropped if that does not help.
     significant_bits: of each weight's mantissa; 24 is all of float32.
@@ -135,6 +141,7 @@ class InrRecipe(BaseModel):
     hidden: tuple[int, ...]
     omega: float = Field(gt=0)
     initialisation: Literal["common", "independent"]
+    starts: int | None = Field(default=None, gt=1)
     steps: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     schedule: siren.Schedule
@@ -144,11 +151,24 @@ class InrRecipe(BaseModel):
     shard_rows: int = Field(gt=0)
     seed: int = Field(ge=0)
     splits: dict[str, Slice]
+    # Those that came later are None where they are not used, so that a recipe's digest stays.
     edit: edits.Edit | None = None
+    scheme: siren.Scheme | None = None
+    scale: float | None = Field(default=None, gt=0)
+    weight_decay: float | None = Field(default=None, gt=0)
+    stop_psnr: float | None = None
+
+    @property
+    def _origin(self) -> str:
+        """Where the networks start, in words."""
+        if self.starts:
+            return f"the networks start from {self.starts} common initialisations in turn"
+        return START[self.initialisation]
 
     @property
     def spec(self) -> NetworkSpec:
-        return NetworkSpec.mlp(2, *self.hidden, self.channels, activation="sine", omega=self.omega)
+        sizes = (2, *self.hidden, self.channels)
+        return NetworkSpec.mlp(*sizes, activation="sine", omega=self.omega, scale=self.scale or 1.0)
 
     def columns(self, source: ImageSource) -> Columns:
         if self.edit:
@@ -158,7 +178,7 @@ class InrRecipe(BaseModel):
     @property
     def chunk(self) -> dict[str, int]:
         """The number of networks fitted together, by device."""
-        return CHUNK
+        return sirens.CHUNK
 
     @property
     def networks(self) -> int:
@@ -209,9 +229,12 @@ class InrRecipe(BaseModel):
             else "the class of that image. The task is to tell the class from the weights",
             omega=self.omega,
             side=self.side,
-            start="all networks start from one common initialisation"
-            if self.initialisation == "common"
-            else "each network starts from an initialisation of its own",
+            start=self._origin + (DWS if self.scheme == "dws" else ""),
+            scale=f" The image is {self.scale:g} times what the network puts out."
+            if self.scale
+            else "",
+            decay=f", weight decay {self.weight_decay:g}" if self.weight_decay else "",
+            stop=f", at most to {self.stop_psnr:g} dB" if self.stop_psnr else "",
             steps=f"{self.steps:,}",
             learning_rate=self.learning_rate,
             schedule="with cosine decay" if self.schedule == "cosine" else "constant",
@@ -244,20 +267,13 @@ class InrRecipe(BaseModel):
         dtype = getattr(torch, self.precision)
         targets = self.targets(pixels).to(device, dtype)
         coordinates = siren.grid(self.side, self.side, dtype, device)
-        parts = []
         starts = self._starts(shard, 0, dtype).to(device)
-        chunk = CHUNK[device.type]
-        for start, target in zip(starts.split(chunk), targets.split(chunk), strict=True):
-            share = len(target) / self.steps
-            parts.append(self._fit(start, target, coordinates, lambda share=share: progress(share)))
-        weights, error = (torch.cat(column) for column in zip(*parts, strict=True))
+        weights, error = self._fit(starts, targets, coordinates, progress)
         for attempt in range(1, 1 + REFITS * (self.initialisation == "independent")):
             poor = self._is_poor(error).nonzero()[:, 0]
             if len(poor):
                 start = self._starts(shard, attempt, dtype).to(device)[poor]
-                weights[poor], error[poor] = self._fit(
-                    start, targets[poor], coordinates, lambda: None
-                )
+                weights[poor], error[poor] = self._fit(start, targets[poor], coordinates)
         good = (~self._is_poor(error)).cpu()
         rows = torch.tensor(shard.rows, dtype=torch.int32)[good]
         networks = Split(
@@ -281,32 +297,40 @@ class InrRecipe(BaseModel):
     def _starts(self, shard: Shard, attempt: int, dtype: torch.dtype) -> Tensor:
         """Draw the initial weights of a shard's networks, from named seeds."""
         count = len(shard.rows)
+        scheme = self.scheme or "siren"
         if self.initialisation == "common":
-            start = siren.initialise(
-                self.spec, 1, generator("recipe", "initialisation", self.seed), dtype
-            )
-            return start.expand(count, -1)
-        place = (shard.source, shard.rows.start, shard.copy, attempt)
-        return siren.initialise(
-            self.spec, count, generator("recipe", "initialisation", self.seed, *place), dtype
-        )
+            place = generator("recipe", "initialisation", self.seed)
+            common = siren.initialise(self.spec, self.starts or 1, place, dtype, scheme)
+            return common[torch.tensor(shard.rows) % len(common)]
+        numbers = (shard.source, shard.rows.start, shard.copy, attempt)
+        place = generator("recipe", "initialisation", self.seed, *numbers)
+        return siren.initialise(self.spec, count, place, dtype, scheme)
 
     def _fit(
-        self, start: Tensor, targets: Tensor, coordinates: Tensor, progress: Callable[[], None]
+        self,
+        start: Tensor,
+        targets: Tensor,
+        coordinates: Tensor,
+        progress: Callable[[float], None] = lambda _: None,
+        steps: int | None = None,
     ) -> tuple[Tensor, Tensor]:
-        weights, error = siren.fit(
-            self.spec,
+        """Fit networks; returns their weights, and the mean squared errors of what they draw."""
+        scale = self.spec.scale
+        range_of_outputs = 2 / scale
+        weights, error = sirens.fit(
+            replace(self.spec, scale=1.0),
             start,
-            targets,
+            targets / scale,
             coordinates,
-            self.steps,
+            steps or self.steps,
             self.learning_rate,
             self.schedule,
             progress,
-            compiled=self.steps >= COMPILED_FROM and can_compile(start.device),
+            weight_decay=self.weight_decay or 0.0,
+            stop_error=range_of_outputs**2 / 10 ** (self.stop_psnr / 10) if self.stop_psnr else 0.0,
         )
         if self.significant_bits == 24:
-            return weights, error
+            return weights, error * scale**2
         weights = round_mantissa(weights, self.significant_bits)
         difference = siren.render(self.spec, weights, coordinates) - targets
         return weights, difference.square().mean(dim=(1, 2))
@@ -315,16 +339,14 @@ class InrRecipe(BaseModel):
         return ~(siren.psnr(error) >= self.minimum_psnr)  # NaN is poor too
 
     def trial(self, device: torch.device) -> Callable[[int], None]:
-        """A function that takes so many steps of fitting `CHUNK` networks, to black images."""
-        dtype, count = getattr(torch, self.precision), CHUNK[device.type]
+        """A function that takes so many steps of fitting `chunk` networks, to black images."""
+        dtype, count = getattr(torch, self.precision), self.chunk[device.type]
         start = siren.initialise(self.spec, count, dtype=dtype).to(device)
         coordinates = siren.grid(self.side, self.side, dtype, device)
         targets = torch.zeros(count, self.side**2, self.channels, dtype=dtype, device=device)
-        compiled = self.steps >= COMPILED_FROM and can_compile(device)
 
         def take(steps: int) -> None:
-            fit = (self.spec, start, targets, coordinates, steps, self.learning_rate)
-            siren.fit(*fit, compiled=compiled)[1].sum().item()  # waits for the device
+            self._fit(start, targets, coordinates, steps=steps)[1].sum().item()  # waits for it
 
         return take
 

@@ -17,9 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from benchmark.datasets import cards
-from benchmark.datasets.recipes.inr import CHUNK, Shard, fewer_runs, round_mantissa, shards_of_runs
+from benchmark.datasets.recipes.inr import Shard, fewer_runs, round_mantissa, shards_of_runs
 from benchmark.datasets.sources import ImageSource
 from benchmark.datasets.storage import Columns, Manifest, Split
+from benchmark.fits import sirens
 from benchmark.seeds import generator
 from nft import siren
 from nft.network import NetworkSpec
@@ -78,7 +79,7 @@ class SineRecipe(BaseModel):
 
     @property
     def chunk(self) -> dict[str, int]:
-        return CHUNK
+        return sirens.CHUNK
 
     @property
     def networks(self) -> int:
@@ -148,8 +149,7 @@ class SineRecipe(BaseModel):
         start = siren.initialise(
             self.spec, 1, generator("sines", "initialisation", self.seed), dtype
         ).to(device)
-        share = len(shard.rows) / self.steps
-        weights, _ = siren.fit(
+        weights, _ = sirens.fit(
             self.spec,
             start.expand(len(waves), -1),
             waves,
@@ -157,7 +157,7 @@ class SineRecipe(BaseModel):
             self.steps,
             self.learning_rate,
             "cosine",
-            lambda: progress(share),
+            progress,
         )
         if self.significant_bits < 24:
             weights = round_mantissa(weights, self.significant_bits)
@@ -182,13 +182,13 @@ class SineRecipe(BaseModel):
         return low + (high - low) * torch.cat(draws)
 
     def trial(self, device: torch.device) -> Callable[[int], None]:
-        """A function that takes so many steps of fitting `CHUNK` waves."""
+        """A function that takes so many steps of fitting `chunk` waves."""
         dtype = getattr(torch, self.precision)
         points = torch.linspace(-1, 1, self.points, dtype=dtype, device=device).unsqueeze(-1)
-        start = siren.initialise(self.spec, CHUNK[device.type], dtype=dtype).to(device)
+        start = siren.initialise(self.spec, self.chunk[device.type], dtype=dtype).to(device)
         waves = points.expand(len(start), -1, -1)
 
         def take(steps: int) -> None:
-            siren.fit(self.spec, start, waves, points, steps, self.learning_rate)[1].sum().item()
+            sirens.fit(self.spec, start, waves, points, steps, self.learning_rate)[1].sum().item()
 
         return take

@@ -30,7 +30,7 @@ from benchmark.datasets.sources import ImageSource, images
 from benchmark.datasets.storage import Columns, Manifest, Split
 from benchmark.runs.environment import can_compile
 from benchmark.seeds import generator
-from nft.network import LayerSpec, NetworkSpec
+from nft.network import ACTIVATIONS, VARIOUS, LayerSpec, NetworkSpec
 
 CHUNK = {"cpu": 50, "cuda": 2000}
 """Networks trained together: few enough for a CPU's caches, or enough to fill a GPU."""
@@ -58,7 +58,8 @@ dataset's test images. The task is to tell the accuracy from the weights.
 over what is left of the image,
   and a dense layer; {parameters} parameters. `weights` is one flat vector in the order W1, b1, \
 W2, b2, ..., each weight
-  `[outputs, inputs, *kernel]` row by row. Half of the networks have ReLU, half tanh.
+  `[outputs, inputs, *kernel]` row by row. Half of the networks have ReLU, half tanh \
+(`activation`).
 - **Images**: grey, averaged down to {side}x{side} pixels, in [0, 1]: the first {train_rows} of \
 the train split to train,
   the first {test_rows} of the test split for the accuracy (`target`). `train_accuracy` is that on \
@@ -134,7 +135,7 @@ class ZooRecipe(BaseModel):
         convolutions = zip((1, *self.channels), self.channels, strict=False)
         layers = [LayerSpec(outputs, inputs, (KERNEL, KERNEL)) for inputs, outputs in convolutions]
         return NetworkSpec(
-            (*layers, LayerSpec(self.classes, self.channels[-1])), activation="various"
+            (*layers, LayerSpec(self.classes, self.channels[-1])), activation=VARIOUS
         )
 
     def columns(self, source: ImageSource) -> Columns:  # noqa: ARG002
@@ -251,6 +252,9 @@ class ZooRecipe(BaseModel):
             source_index=rows,
             copy=torch.zeros_like(rows),
             quality=torch.cat(train_accuracy).float().cpu()[finite],
+            activation=torch.where(settings.tanh, *map(ACTIVATIONS.index, ("tanh", "relu")))[
+                finite
+            ],
         )
         return networks, int((~finite).sum())
 

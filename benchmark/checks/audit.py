@@ -1,0 +1,278 @@
+"""The symmetry audit: how far a method's output moves where the networks' functions do not.
+
+Each change of `changes` is made to test networks, and the residual of their functions is measured
+first: where it is more than rounding the audit is inconclusive. The distance that a method's output
+moves is then taken relative to the distance between its outputs for networks of different targets,
+at initialisation and after a short training, for growing shares of changed neurons. An editor's
+outputs are compared as functions: it may return other weights that draw the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from tabulate import tabulate
+from torch import Tensor, nn
+
+import baselines
+from baselines import Row
+from benchmark import arms, suites, tasks
+from benchmark.checks.changes import CHANGES, Change
+from benchmark.datasets import locate
+from benchmark.datasets.storage import WeightDataset
+from benchmark.errors import UserError
+from benchmark.methods import FittedModule, Method, Problem
+from benchmark.record import sources
+from benchmark.record.cell import DEFAULT_ARM
+from benchmark.record.symmetries import Measurement, Stage
+from benchmark.runs.fit import problem_of
+from benchmark.seeds import generator
+from benchmark.tasks.contract import Task
+from nft import siren, symmetry
+from nft.network import NetworkSpec
+
+SHARES = (0.1, 0.25, 0.5, 1.0)
+NETWORKS = 16
+STEPS, BATCH = 200, 32
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A method on one task, whose networks it is tried on."""
+
+    row: Row
+    method: Method
+    task: Task
+
+    @property
+    def dataset(self) -> WeightDataset:
+        return self.task.dataset
+
+    def spec_for(self, change: Change) -> NetworkSpec | None:
+        """Return the spec of the networks that have a symmetry; None where none has."""
+        for activation in np.unique(self.dataset.activations("test")):
+            spec = replace(self.dataset.spec, activation=str(activation))
+            if change.applies(spec):
+                return spec
+        return None
+
+    def task_on(self, spec: NetworkSpec) -> Task:
+        """Return the same task on networks of another shape."""
+        own = replace(spec, activation=self.dataset.spec.activation)
+        manifest = self.dataset.manifest.model_copy(update={"spec": own.to_json()})
+        return type(self.task)(replace(self.dataset, manifest=manifest))
+
+    def networks(self, activation: str) -> Tensor:
+        """Return the first test networks of an activation, in float64."""
+        rows = np.flatnonzero(self.dataset.activations("test") == activation)
+        weights = arms.get(DEFAULT_ARM).weights(self.dataset, "test")
+        return weights[torch.from_numpy(rows[:NETWORKS])].double()
+
+
+def audit(
+    names: Sequence[str] | None = None,
+    progress: Progress = lambda _: None,
+    stages: Sequence[Stage] = ("initial", "trained"),
+    steps: int = STEPS,
+) -> list[Measurement]:
+    """Audit methods in suite `mini`.
+
+    Args:
+        names: Of rows; all that are in the suite by default.
+        progress: Called with a line for each method.
+        stages: At initialisation, after training, or both.
+        steps: Training steps.
+
+    Raises:
+        UserError: If a name is unknown, or no audited task has it.
+    """
+    rows = [baselines.get(name) for name in names] if names else list(_members())
+    measurements = []
+    for row in rows:
+        subjects = list(_subjects(row))
+        if names and not subjects:
+            raise UserError(f"{row.name} is in no task of suite {suites.MINI}; give it `mini`")
+        for subject in subjects:
+            progress(f"{row.name}, {subject.task.name}")
+            measurements += _measure(subject, stages, steps)
+    return measurements
+
+
+def _members() -> Iterator[Row]:
+    return (row for row in baselines.registry().values() if row.is_in_any(suites.MINI))
+
+
+def _subjects(row: Row) -> Iterator[Subject]:
+    """Yield the row on its first task that reads SIRENs, and on the first that reads a zoo."""
+    suite, seen = suites.get(suites.MINI), set()
+    for name, settings in suite.tasks.items():
+        if not row.is_in(suite.name, name):
+            continue
+        dataset, _ = locate.load(settings.datasets[0])
+        if dataset.spec.activation in seen:
+            continue
+        seen.add(dataset.spec.activation)
+        task = tasks.registry()[name](dataset)
+        yield Subject(row, row.make(suite.name, name, dataset.name), task)
+
+
+def _measure(subject: Subject, stages: Sequence[Stage], steps: int) -> Iterator[Measurement]:
+    groups: dict[NetworkSpec, list[Change]] = {}
+    for change in CHANGES:
+        if subject.spec_for(change) is not None:
+            groups.setdefault(change.spec(subject.dataset.spec), []).append(change)
+    for spec, changes in groups.items():
+        # As many parameters as the changed networks have: some changes widen them.
+        flat = arms.get(DEFAULT_ARM).weights(subject.dataset, "train")
+        random = generator("audit", subject.dataset.name, "train")
+        train = changes[0].pair(subject.dataset.spec, flat, 0.0, random)[0]
+        task = subject.task_on(spec)
+        problem = problem_of(task, task.dataset, train)
+        if subject.method.skip(problem) is not None:
+            continue
+        module = _module(subject.method, problem)
+        for stage in stages:
+            if stage == "trained":
+                _train(subject.method, task, module, train, steps)
+            elif isinstance(module, FittedModule):
+                continue  # knows nothing before it is fitted
+            for change in changes:
+                yield _movement(subject, module.double().eval(), change, stage)
+            module.float()
+
+
+class _Chain(nn.Module):
+    """All stages of a method as one module, after the canonical form where it reads that."""
+
+    def __init__(self, stages: Sequence[nn.Module], spec: NetworkSpec | None) -> None:
+        super().__init__()
+        self.stages, self.spec = nn.ModuleList(stages), spec
+
+    def forward(self, flat: Tensor) -> Tensor:
+        if self.spec is not None:
+            flat = symmetry.canonical(self.spec, flat)
+        *first, head = self.stages
+        for stage in first:
+            flat = stage.encode(flat)
+        return head(flat)
+
+
+def _module(method: Method, problem: Problem) -> nn.Module:
+    torch.manual_seed(0)
+    stages = [stage.build(problem) for stage in method.stages]
+    if len(stages) == 1 and not method.canonical:
+        return stages[0]
+    return _Chain(stages, problem.spec if method.canonical else None)
+
+
+def _train(method: Method, task: Task, module: nn.Module, train: Tensor, steps: int) -> None:
+    """Train all stages together by the task's loss, or fit what is fitted."""
+    targets = task.targets("train")
+    if isinstance(module, FittedModule):
+        module.fit(train, targets, 0)
+        return
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if not parameters:
+        return
+    optimizer = torch.optim.AdamW(parameters, lr=method.learning_rate)
+    random = generator("audit", method.name, "order")
+    module.float().train()
+    for _ in range(steps):
+        rows = torch.randint(len(train), (BATCH,), generator=random)
+        loss = task.loss(module(train[rows]).float(), targets[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+
+
+def _movement(subject: Subject, module: nn.Module, change: Change, stage: Stage) -> Measurement:
+    own = subject.spec_for(change)
+    flat, spec = subject.networks(own.activation), change.spec(own)
+    movement, residuals = {}, []
+    for share in SHARES if change.has_shares else (1.0,):
+        random = generator("audit", change.name, str(share))
+        pair = change.pair(own, flat, share, random)
+        residuals.append(symmetry.residual(spec, *pair))
+        with torch.no_grad():
+            before, after = (_outputs(subject, spec, module(part)) for part in pair)
+        moved = (after - before).flatten(1).norm(dim=1).mean()
+        apart = _distance(before)
+        movement[share] = float(moved / apart) if apart > 0 else (None if moved == 0 else 1.0)
+    digest = sources.digest(subject.row.source, subject.task.name, DEFAULT_ARM)
+    return Measurement(
+        method=subject.row.name,
+        task=subject.task.name,
+        dataset=subject.dataset.name,
+        code_sha256=digest,
+        change=change.name,
+        stage=stage,
+        claimed=change.name in claims(subject.method, own),
+        residual=max(residuals),
+        movement=movement,
+    )
+
+
+def claims(method: Method, spec: NetworkSpec) -> tuple[str, ...]:
+    """Return the symmetries that a method claims, with those that the canonical form gives it."""
+    given = symmetry.symmetries(spec)[1:] if method.canonical else ()
+    return (*method.symmetries, *given)
+
+
+def _outputs(subject: Subject, spec: NetworkSpec, outputs: Tensor) -> Tensor:
+    """What is compared: predictions, or what edited networks draw."""
+    if not subject.method.edits:
+        return outputs
+    side = subject.dataset.manifest.image
+    grid = siren.grid(*side, dtype=torch.float64)
+    return siren.render(spec, outputs.flatten(0, 1), grid).unflatten(0, outputs.shape[:2]).mean(1)
+
+
+def _distance(outputs: Tensor) -> float:
+    """The mean distance between the outputs for two networks."""
+    flat = outputs.flatten(1)
+    distances = torch.cdist(flat, flat)
+    return float(distances.sum() / (len(flat) * (len(flat) - 1)))
+
+
+def table(measurements: Sequence[Measurement]) -> str:
+    """Tabulate the largest movement of each row by change, with the claims marked.
+
+    Of two tasks, and of before and after training, the larger counts.
+    """
+    rows: dict[str, dict[str, list[Measurement]]] = {}
+    for one in measurements:
+        rows.setdefault(one.method, {}).setdefault(one.change, []).append(one)
+    names = [change.name for change in CHANGES]
+    lines = [
+        [method, *(_cell(by_change.get(name, [])) for name in names)]
+        for method, by_change in rows.items()
+    ]
+    return tabulate(lines, ["method", *names], tablefmt="simple", disable_numparse=True)
+
+
+def _cell(measured: Sequence[Measurement]) -> str:
+    if not measured:
+        return "-"
+    if not all(one.conclusive for one in measured):
+        return "inconclusive"
+    holds, claimed = all(one.holds for one in measured), measured[0].claimed
+    moved = "exact" if holds else f"{max(one.largest for one in measured):.2g}"
+    return moved + {(True, False): " (not claimed)", (False, True): " (CLAIMED)"}.get(
+        (holds, claimed), ""
+    )
+
+
+def violations(measurements: Sequence[Measurement]) -> list[str]:
+    """List the claims that a measurement disproves."""
+    return [
+        f"{one.method} claims {one.change} symmetry, but its output moves by {one.largest:.1e} of "
+        f"the distance between networks ({one.task}, {one.stage})"
+        for one in measurements
+        if one.claimed and one.conclusive and not one.holds
+    ]

@@ -1,0 +1,1 @@
+"""Fits of many SIRENs: written out for a CPU's registers, or in batches by torch."""

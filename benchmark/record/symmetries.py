@@ -1,0 +1,82 @@
+"""The symmetries of methods, as an audit measured them: what the board reads of `audit.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from benchmark.record.schema import RecordError
+
+PATH = Path(__file__).resolve().parent / "audit.json"
+LARGEST_RESIDUAL = 1e-9  # of an output's spread, in float64
+UNMOVED = 1e-6  # of the distance between different networks, in float64
+
+Stage = Literal["initial", "trained"]
+
+
+class Measurement(BaseModel):
+    """What one change does to one method.
+
+    code_sha256: of the method, the task and the harness, as records have it.
+    claimed: whether the method claims the symmetry.
+    residual: of the networks' functions, in standard deviations of their outputs.
+    movement: by the share of neurons that are changed, of the method's output, relative to the
+        distance between its outputs for different networks; None where it tells none apart.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    method: str
+    task: str
+    dataset: str
+    code_sha256: str | None
+    change: str
+    stage: Stage
+    claimed: bool
+    residual: float
+    movement: dict[float, float | None]
+
+    @property
+    def conclusive(self) -> bool:
+        """Whether the networks' functions stayed the same."""
+        return self.residual <= LARGEST_RESIDUAL
+
+    @property
+    def holds(self) -> bool:
+        """Whether the method is invariant, or equivariant."""
+        return self.largest <= UNMOVED
+
+    @property
+    def largest(self) -> float:
+        """The largest movement; 0 where the method tells no networks apart."""
+        return max((value or 0.0 for value in self.movement.values()), default=0.0)
+
+
+MEASUREMENTS = TypeAdapter(list[Measurement])
+
+
+def read(path: Path = PATH) -> list[Measurement]:
+    """Read what was measured; nothing where there is no file.
+
+    Raises:
+        RecordError: If the file is malformed.
+    """
+    if not path.exists():
+        return []
+    try:
+        return MEASUREMENTS.validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise RecordError(f"{path}: {str(error).splitlines()[0]}; restore the file") from None
+
+
+def write(measurements: Iterable[Measurement], path: Path = PATH) -> None:
+    """Write measurements in the place of older ones of the same methods."""
+    fresh = list(measurements)
+    methods = {one.method for one in fresh}
+    every = [*(one for one in read(path) if one.method not in methods), *fresh]
+    every.sort(key=lambda one: (one.method, one.task, one.stage))
+    data = MEASUREMENTS.dump_python(every, mode="json")
+    path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
