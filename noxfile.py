@@ -92,6 +92,12 @@ def canary(session: nox.Session) -> None:
 
 
 @nox.session
+def tune(session: nox.Session) -> None:
+    """Search a method's settings on validation, and write a suite's: `-- METHOD [DATASET]`."""
+    run_python(session, "torch", "-m", "benchmark", "tune", *session.posargs)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests."""
     run_python(session, "torch", "-m", "pytest", "-n", "auto", *session.posargs)

@@ -13,6 +13,7 @@ from benchmark.errors import UserError
 from benchmark.methods import Method, Variant
 from benchmark.plugins import classes
 from benchmark.suites import settings
+from benchmark.tuning.space import Dimension
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ class Row:
     def sizes(self) -> Mapping[str, Any]:
         """Fields that differ from the defaults where a suite has the settings of `mini`."""
         return {**(self.method.mini or {}), **((self.variant and self.variant.mini) or {})}
+
+    @property
+    def space(self) -> Mapping[str, Dimension]:
+        """What a search tries: the method's space without the fields that the variant fixes."""
+        fixed = self.variant.fields if self.variant else {}
+        return {name: values for name, values in self.method.space.items() if name not in fixed}
 
     def is_in(self, suite: str, task: str) -> bool:
         """Return whether the row takes part in a suite's task."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.methods import Method, Problem
+from benchmark.tuning.space import Log
 
 
 class Constant(nn.Module):
@@ -33,6 +34,7 @@ class MeanPredictor(Method):
     paper = "none"
     tasks = ("generalization", "sine-frequency")
     mini = {"learning_rate": 1e-2}
+    space = {"learning_rate": Log(1e-3, 1e-1)}
 
     def build(self, problem: Problem) -> nn.Module:
         return Constant(problem.outputs)

@@ -15,12 +15,8 @@ from baselines.equivariant import EquivariantLinear
 from baselines.nfn import input_tokens
 from baselines.nft import EncoderSizes, nft_encoder
 from benchmark.methods import Problem, TwoStageMethod, Variant
-from nft.inr2array import (
-    AdditiveHyperNetwork,
-    ArrayClassifier,
-    HyperNetwork,
-    PerceiverPooling,
-)
+from benchmark.tuning.space import Log
+from nft.inr2array import AdditiveHyperNetwork, ArrayClassifier, HyperNetwork, PerceiverPooling
 from nft.inr2array import Inr2Array as Autoencoder
 from nft.layers import CrossAttentionPooling, FourierFeatures, GroupNorm, PositionEmbedding
 
@@ -81,6 +77,12 @@ class Inr2Array(TwoStageMethod):
         "classifier_feed_forward": 128,
         "classifier_dropout": 0.0,
         "learning_rate": 2e-3,
+    }
+    space = {
+        "encoder_learning_rate": Log(3e-4, 3e-2),
+        "fourier_scale": Log(0.03, 3.0),
+        "learning_rate": Log(1e-4, 1e-2),
+        "weight_decay": Log(1e-3, 1.0),
     }
     variants = (
         Variant(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from baselines.editing import Editor
 from benchmark.methods import Method, Problem, Variant
+from benchmark.tuning.space import Choice, Log
 
 
 def mlp(
@@ -32,6 +33,12 @@ class MLP(Method):
     paper = "arXiv:2302.14040"
     symmetries = ()
     mini = {"normalize": True, "hidden": 512, "learning_rate": 3e-4}
+    space = {
+        "learning_rate": Log(1e-4, 1e-2),
+        "weight_decay": Log(1e-3, 1.0),
+        "dropout": Choice(0.0, 0.2, 0.5),
+        "hidden": Choice(256, 512, 1024),
+    }
     variants = (
         Variant(
             "mlp-augmented",
@@ -84,6 +91,11 @@ class MLPEditor(Method):
     edits = True
     symmetries = ()
     mini = {"normalize": True, "layers": 3, "hidden": 512, "learning_rate": 1e-3}
+    space = {
+        "learning_rate": Log(1e-4, 1e-2),
+        "weight_decay": Log(1e-3, 1.0),
+        "hidden": Choice(256, 512, 1024),
+    }
     variants = (
         Variant(
             "mlp-editor-augmented",

@@ -16,6 +16,7 @@ from baselines.editing import draws_nothing, equivariant_editor
 from baselines.equivariant import EquivariantLinear, NeuronLayout
 from benchmark.errors import UserError
 from benchmark.methods import Method, Problem, Variant
+from benchmark.tuning.space import Choice, Log
 from nft.layers import FourierFeatures, GroupLinear, Standardize, Tokens, group_index
 from nft.network import NetworkSpec
 
@@ -162,6 +163,12 @@ class NFNClassifier(Method):
         "dropout": 0.0,
         "learning_rate": 4e-3,
     }
+    space = {
+        "learning_rate": Log(3e-4, 3e-2),
+        "fourier_scale": Log(0.03, 3.0),
+        "dropout": Choice(0.0, 0.2, 0.5),
+        "channels": Choice(16, 32, 64),
+    }
     variants = (
         Variant(
             "nfn-np",
@@ -250,6 +257,12 @@ class NFNEditor(Method):
         "encode_layers": True,
         "pointwise_output": True,
         "learning_rate": 4e-3,
+    }
+    # Not the channels: with more sets there are fewer, so that the parameters do not grow.
+    space = {
+        "learning_rate": Log(3e-4, 3e-2),
+        "weight_decay": Log(1e-3, 1.0),
+        "fourier_scale": Log(0.03, 3.0),
     }
     variants = (
         Variant("nfn-np-editor", "NFN (NP)", {"layer": "np"}, mini={}),

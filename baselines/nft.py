@@ -12,6 +12,7 @@ from torch import nn
 
 from baselines.editing import draws_nothing, equivariant_editor
 from benchmark.methods import Method, Problem
+from benchmark.tuning.space import Choice, Log
 from nft.layers import GroupLinear
 from nft.transformer import NFTClassifier, NFTEncoder
 
@@ -60,6 +61,12 @@ class NFT(Method):
         "dropout": 0.0,
         "learning_rate": 4e-3,
     }
+    space = {
+        "learning_rate": Log(3e-4, 3e-2),
+        "fourier_scale": Log(0.03, 3.0),
+        "dropout": Choice(0.0, 0.1, 0.2),
+        "blocks": Choice(1, 2, 3),
+    }
 
     normalize: bool = False
     channels: int = 256
@@ -103,6 +110,11 @@ class NFTEditor(Method):
         "ff_factor": 2,
         "fourier_scale": 0.3,
         "learning_rate": 4e-3,
+    }
+    space = {
+        "learning_rate": Log(3e-4, 3e-2),
+        "weight_decay": Log(1e-3, 1.0),
+        "fourier_scale": Log(0.03, 3.0),
     }
 
     normalize: bool = False

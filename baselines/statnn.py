@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.methods import Method, Problem
+from benchmark.tuning.space import Choice, Log
 from nft.network import NetworkSpec
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -49,6 +50,12 @@ class StatNN(Method):
     title = "StatNN"
     paper = "arXiv:2002.11448"
     mini = {"normalize": True, "correction": 0, "hidden": 256, "learning_rate": 2e-3}
+    space = {
+        "learning_rate": Log(1e-4, 1e-2),
+        "weight_decay": Log(1e-3, 1.0),
+        "dropout": Choice(0.0, 0.2, 0.5),
+        "hidden": Choice(128, 256, 512),
+    }
 
     normalize: bool = False
     correction: int = 1

@@ -145,6 +145,82 @@ def run(
         raise typer.Exit(1)
 
 
+@app.command()
+def tune(
+    method: Annotated[str, typer.Argument(help="A method or variant, as nft.")],
+    dataset: Annotated[
+        str | None,
+        typer.Argument(
+            help="A dataset of the suite; without, the first of each task that the method does."
+        ),
+    ] = None,
+    suite: Annotated[
+        str, typer.Option(help="Suite whose training is tuned for, and whose settings are written.")
+    ] = "mini",
+) -> None:
+    """Search a method's settings on validation, and write the suite's settings from the log.
+
+    The space is what the method's class declares. The budget is the same for every method: 20
+    trials and half an hour of CPU time, of which successive halving gives up the worse half after a
+    quarter and half of their steps. The test split is not read. A search that was killed goes on
+    from its log: give the same command. Commit the log and the settings together.
+    """
+    import torch
+
+    from benchmark.datasets import locate
+    from benchmark.runs.environment import keep_freed_memory
+    from benchmark.suites import settings
+    from benchmark.tuning import chosen, search
+    from benchmark.tuning.display import Display, summary
+
+    torch.set_num_threads(1)  # as in runs, whose results do not depend on the number of cores
+    keep_freed_memory()
+    undecided = False
+    for task, name in chosen.places(suite, method, dataset):
+        known, _ = locate.load(name)
+        prepared = search.prepare(suite, task, method, known)
+        path = settings.log_path(suite, method, name)
+        try:
+            with Display() as display:
+                log = search.conduct(prepared, path, display)
+        except KeyboardInterrupt:
+            typer.echo("stopped; the same command goes on from here", err=True)
+            raise typer.Exit(130) from None
+        written = chosen.settle(log)
+        undecided |= written is None
+        typer.echo(f"{summary(log)}\nlog: {path}\nsettings: {written or 'as they were'}")
+    if undecided:
+        raise typer.Exit(1)
+
+
+@app.command("equal-seconds")
+def equal_seconds(
+    suite: Annotated[
+        str, typer.Argument(help="A suite that names a yardstick, as mini-seconds.")
+    ] = "mini-seconds",
+) -> None:
+    """Time each method of a suite, and give it the steps that take as long as the yardstick's.
+
+    Let nothing else run meanwhile. The steps are written into the suite's file, and are data from
+    then on: whoever runs the suite has the same steps.
+    """
+    import torch
+
+    from benchmark import suites
+    from benchmark.datasets import locate
+    from benchmark.runs.environment import keep_freed_memory
+    from benchmark.tuning import seconds
+
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    for task in seconds.tasks_of(suite):
+        dataset, _ = locate.load(suites.get(suite).tasks[task].datasets[0])
+        measured = seconds.measure(suite, task, dataset)
+        rows = [(name, f"{pace.seconds:.1f}", pace.steps) for name, pace in measured.items()]
+        typer.echo(tabulate(rows, headers=(task, "CPU seconds", "steps"), tablefmt="simple"))
+        typer.echo(f"suite: {seconds.write(suite, task, measured)}")
+
+
 @app.command("list")
 def list_all() -> None:
     """Print the tasks, suites, datasets and methods there are."""

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
+from benchmark.tuning.space import Dimension
 from nft.network import NetworkSpec
 
 PREDICTIONS = ("inr-classification", "generalization", "sine-frequency")
@@ -123,6 +124,8 @@ class Method(ABC):
             names their versions.
         mini: Fields that differ from the paper's defaults in suite `mini`; None for a method that
             is not in it.
+        space: What a search of a suite's settings tries, by field. Variants search it too, less the
+            fields that they fix. Sizes are bounded so that suite `mini` stays one of minutes.
         variants: Further rows, with other values of fields.
         learning_rate: Learning rate of the head.
         weight_decay: Weight decay of the head.
@@ -141,6 +144,7 @@ class Method(ABC):
     symmetries: ClassVar[tuple[str, ...]] = ("permutation",)
     libraries: ClassVar[tuple[str, ...]] = ()
     mini: ClassVar[Mapping[str, Any] | None] = None
+    space: ClassVar[Mapping[str, Dimension]] = {}
     variants: ClassVar[tuple[Variant, ...]] = ()
 
     learning_rate: float = field(default=1e-3, kw_only=True)

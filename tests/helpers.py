@@ -157,7 +157,7 @@ def finished_run(
         "seeds": {},
         "method": method | changes.pop("method", {}),
         "dataset": dataset,
-        "protocol": chosen.tasks[task].protocol.model_dump(),
+        "protocol": chosen.tasks[task].protocols(name)[0].model_dump(),
         "environment": {"commit": "c" * 40, "clean": True} | changes.pop("environment", {}),
         "metrics": {"test": right / 100, "validation": (right - 1) / 100},
         "predictions": digest(predictions),

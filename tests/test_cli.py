@@ -218,6 +218,10 @@ def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Pa
         ),
         (("conform", "gpt"), "unknown method 'gpt'"),
         (("new-method", "../x"), "cannot be a method's name"),
+        (("tune", "gpt"), "unknown method 'gpt'"),
+        (("tune", "mlp", "mnist-inr"), "mlp is not run on mnist-inr in suite 'mini'"),
+        (("tune", "identity-editor"), "identity-editor has nothing to search"),
+        (("equal-seconds", "mini"), "suite 'mini' names no yardstick"),
     ],
 )
 def test_mistakes_get_one_clear_error(
@@ -251,7 +255,8 @@ def test_list_and_help_help(command: Command) -> None:
     assert status == 0
     for name in ("inr-classification", "mini", "fashion-inr-mini", "nfn-hnp"):
         assert name in output
-    for names in ((), ("run",), ("list",), ("datasets",), ("datasets", "build")):
+    commands = (("run",), ("list",), ("tune",), ("equal-seconds",), ("datasets", "build"))
+    for names in ((), *commands, ("datasets",)):
         status, output, _ = command(*names, "--help")
         assert status == 0
         assert "Usage:" in output

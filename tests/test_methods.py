@@ -143,7 +143,7 @@ def test_suites_name_what_there_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(settings.FOLDER.glob("*/*")), ids=lambda path: "/".join(path.parts[-2:])
+    "path", sorted(settings.FOLDER.glob("*/*.*")), ids=lambda path: "/".join(path.parts[-2:])
 )
 def test_settings_files_are_of_suites_methods_and_tasks(path: Path) -> None:
     suite = suites.get(path.parent.name)
@@ -161,7 +161,7 @@ def test_a_malformed_settings_file_is_named(
 ) -> None:
     (tmp_path / "mini").mkdir()
     monkeypatch.setattr(settings, "FOLDER", tmp_path)
-    for number, text in enumerate(("[[", "learning_rate = 1", "log_sha256 = 'x'", "[a]\nb = [1]")):
+    for number, text in enumerate(("[[", "learning_rate = 1", "[logs]\na = 'x'", "[a]\nb = [1]")):
         path = tmp_path / f"mini/wrong-{number}.toml"
         path.write_text(text)
         with pytest.raises(UserError, match=f"wrong-{number}.toml: no settings of a method"):

@@ -64,6 +64,7 @@ ALLOWED = {
         "benchmark.methods",
         "benchmark.plugins",
         "benchmark.suites",
+        "benchmark.tuning.space",
         "benchmark.errors",
     ),
     "benchmark": ("nft", "baselines", "benchmark"),

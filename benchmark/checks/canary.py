@@ -218,7 +218,7 @@ def _canary(run: Run) -> Canary | None:
     """None for a method that cannot read these networks."""
     finals: list[Tensor] = []
     with tempfile.TemporaryDirectory() as folder:
-        monitor = Monitor(evaluated=finals.append)
+        monitor = Monitor(evaluated=lambda *scored: finals.append(scored[-1]))
         dataset, device = random_dataset(run.cell.dataset), torch.device("cpu")
         try:
             fitted = fit(run, dataset, Path(folder), device, monitor)

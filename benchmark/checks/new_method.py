@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.methods import Method, Problem
+from benchmark.tuning.space import Log
 from nft.network import NetworkSpec
 
 
@@ -52,6 +53,7 @@ class {cls}(Method):
     title = "{title}"
     paper = "arXiv:0000.00000"
     mini = {{"learning_rate": 3e-3}}
+    space = {{"learning_rate": Log(3e-4, 3e-2)}}
 
     hidden: int = 128
 

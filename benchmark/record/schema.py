@@ -9,6 +9,7 @@ the command that makes it again. What the run predicted for every network lies b
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -183,6 +184,11 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def defined(value: float) -> float | None:
+    """None for what has no value: JSON holds no NaN."""
+    return None if math.isnan(value) else value
 
 
 def parse(text: bytes, where: str, mend: str = "delete the file to run it again") -> Record:

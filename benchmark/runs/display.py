@@ -23,22 +23,29 @@ if TYPE_CHECKING:
     from benchmark.runs.plan import Run
 
 
+def bars() -> Progress:
+    """Make progress bars, and a console to print lines above them.
+
+    They are written to standard error, so that standard output holds the tables alone.
+    """
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+
+
 class Display:
     """A context manager around the runs; `update` and `finish` tell it how they fare."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
-        # Written to standard error, so that standard output holds the tables alone.
-        self.console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"),
-            TimeElapsedColumn(),
-            console=self.console,
-            disable=not self.console.is_terminal,
-            transient=True,
-        )
+        self.progress = bars()
         self.total, self.finished = len(runs), 0
         self.overall: TaskID | None = None
         self.bars: dict[Run, TaskID] = {}
@@ -68,11 +75,11 @@ class Display:
         assert self.overall is not None
         self.progress.update(self.overall, completed=self.finished)
         place = f"[{self.finished}/{self.total}]"
-        self.console.print(f"{place} {_name(run)}: {_describe(record)}")
+        self.progress.console.print(f"{place} {_name(run)}: {_describe(record)}")
 
     def note(self, run: Run, line: str) -> None:
         """Print a line about a run."""
-        self.console.print(f"{_name(run)}: {line}")
+        self.progress.console.print(f"{_name(run)}: {line}")
 
 
 def _describe(record: Record) -> str:

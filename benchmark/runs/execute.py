@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,13 +119,14 @@ def _outcome(fitted: Fitted | None, memory: PeakMemory, metric: Metric) -> dict[
     if fitted is None:
         return {"metrics": {}, "predictions": None, "curve": [], "encoder": None, "cost": None}
     values = {
-        split: _defined(metric.whole(outcome)) for split, outcome in fitted.predictions.items()
+        split: records.defined(metric.whole(outcome))
+        for split, outcome in fitted.predictions.items()
     }
-    values |= {name: _defined(value) for name, value in fitted.further.items()}
+    values |= {name: records.defined(value) for name, value in fitted.further.items()}
     sign = 1 if metric.direction == "max" else -1
     outcome, part = fitted.outcome, fitted.encoded and fitted.encoded.part
     curve = [
-        CurvePoint(**point | {"validation": _defined(sign * point["validation"])})
+        CurvePoint(**point | {"validation": records.defined(sign * point["validation"])})
         for point in outcome.curve
     ]
     training, evaluation = outcome.training_seconds, outcome.evaluation_seconds
@@ -149,8 +149,3 @@ def _outcome(fitted: Fitted | None, memory: PeakMemory, metric: Metric) -> dict[
             peak_memory_mib=memory.mebibytes(),
         ),
     }
-
-
-def _defined(value: float) -> float | None:
-    """None for what has no value: JSON holds no NaN."""
-    return None if math.isnan(value) else value

@@ -194,15 +194,16 @@ def _canonical(name: str) -> Entrant:
 
 
 def _run(cell: Cell, settings: TaskSettings) -> Run:
-    run = Run(cell, settings.protocol)
+    protocol, encoder_protocol = settings.protocols(cell.entrant.method)
+    run = Run(cell, protocol)
     if len(run.method.stages) == 1:
         return run
-    if settings.encoder_protocol is None:
+    if encoder_protocol is None:
         raise UserError(
             f"suite {cell.suite!r} has no encoder_protocol for {cell.task}, "
             f"which {cell.entrant.method} needs"
         )
-    return Run(cell, settings.protocol, settings.encoder_protocol)
+    return Run(cell, protocol, encoder_protocol)
 
 
 def _checked_seeds(seeds: Sequence[int]) -> Sequence[int]:

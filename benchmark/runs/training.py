@@ -55,7 +55,7 @@ class Stopped(BaseException):
     """
 
 
-def _ignore(_: Any) -> None:
+def _ignore(*_: Any) -> None:
     pass
 
 
@@ -65,16 +65,21 @@ class Monitor:
 
     step: called with the step now and then; may raise Stopped.
     note: called with a line for people.
-    evaluated: called with the predictions of the validation split, each time it is scored.
+    evaluated: called each time the validation split is scored, with the step, the score (higher is
+        better) and the predictions `[networks, ...]`; may raise Stopped.
     """
 
     step: Callable[[int], None] = _ignore
     note: Callable[[str], None] = _ignore
-    evaluated: Callable[[Tensor], None] = _ignore
+    evaluated: Callable[[int, float, Tensor], None] = _ignore
 
     def after(self, steps: int) -> Monitor:
         """The same for a stage that begins after so many steps of an earlier one."""
-        return Monitor(lambda step: self.step(steps + step), self.note, self.evaluated)
+
+        def evaluated(step: int, score: float, predictions: Tensor) -> None:
+            self.evaluated(steps + step, score, predictions)
+
+        return Monitor(lambda step: self.step(steps + step), self.note, evaluated)
 
 
 @dataclass(frozen=True)
@@ -293,7 +298,7 @@ class Trainer:
             progress.best = -math.inf if math.isnan(score) else score
             state = self.module.state_dict()
             progress.best_state = {name: value.clone() for name, value in state.items()}
-        self.monitor.evaluated(predictions)
+        self.monitor.evaluated(progress.step, score, predictions)
 
     def _outcome(self, progress: Progress, validation: Data, test: Data) -> Outcome:
         started = time.perf_counter()

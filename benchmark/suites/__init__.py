@@ -5,8 +5,9 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.errors import UserError
 from benchmark.suites.protocol import Protocol
@@ -24,6 +25,9 @@ class TaskSettings(BaseModel):
     controls: entrants beside the methods, as "mlp@aligned".
     encoder_protocol: of the first stage of two-stage methods, which is trained before the
     `protocol` of all methods begins; None for a task that has none.
+    yardstick: the method whose training seconds all get, where the suite gives all the same.
+    steps: by method, where they are other than the protocol's. Those of a first stage change by
+    the same factor.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,6 +38,18 @@ class TaskSettings(BaseModel):
     controls: tuple[str, ...] = ()
     protocol: Protocol
     encoder_protocol: Protocol | None = None
+    yardstick: str | None = None
+    steps: dict[str, Annotated[int, Field(gt=0)]] = {}
+
+    def protocols(self, method: str) -> tuple[Protocol, Protocol | None]:
+        """Return how a method is trained: the protocol, and that of its first stage, if any."""
+        steps = self.steps.get(method, self.protocol.steps)
+
+        def scaled(protocol: Protocol) -> Protocol:
+            own = max(1, round(protocol.steps * steps / self.protocol.steps))
+            return protocol.model_copy(update={"steps": own})
+
+        return scaled(self.protocol), self.encoder_protocol and scaled(self.encoder_protocol)
 
 
 class Suite(BaseModel):
@@ -59,6 +75,11 @@ def registry() -> dict[str, Suite]:
         data = {"name": path.stem, "settings": path.stem}
         suites[path.stem] = Suite(**data | tomllib.loads(path.read_text(encoding="utf-8")))
     return suites
+
+
+def file_of(name: str) -> Path:
+    """Return the path of a suite's file."""
+    return HERE / f"{name}.toml"
 
 
 def get(name: str) -> Suite:

@@ -1,6 +1,7 @@
 """What a suite chose for a method: `settings/<suite>/<method>.toml`, a table for each task.
 
-log_sha256 = "..."                 of the search that chose them, where there was one
+[logs]                             of the searches that chose them, where there were some:
+mnist-gs-mini = "..."              SHA-256 of `settings/<suite>/logs/<method>.mnist-gs-mini.json`
 [generalization]
 learning_rate = 2e-3
 [generalization.datasets.mnist-gs-mini]
@@ -9,14 +10,17 @@ hidden = 128                       for one dataset, on top of the task's
 
 from __future__ import annotations
 
+import json
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import UserError
+from benchmark.suites import tables
 
 FOLDER = Path(__file__).resolve().parent / "settings"
 
@@ -24,10 +28,15 @@ Values = dict[str, bool | int | float | str]
 
 
 class Settings(BaseModel):
-    """One file. tasks: by task, the fields of the method that differ from its defaults."""
+    """One file.
+
+    tasks: by task, the fields of the method that differ from its defaults. datasets: by task and
+    dataset, likewise, on top of the task's. logs: by dataset, the digest of the log of the search
+    there.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    log_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    logs: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
     tasks: dict[str, Values]
     datasets: dict[str, dict[str, Values]]
 
@@ -43,10 +52,38 @@ def read(suite: str, method: str) -> Settings | None:
     if not path.is_file():
         return None
     try:
-        tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        log = tables.pop("log_sha256", None)
-        datasets = {task: table.pop("datasets", {}) for task, table in tables.items()}
-        return Settings(log_sha256=log, tasks=tables, datasets=datasets)
+        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        logs = content.pop("logs", {})
+        datasets = {task: table.pop("datasets", {}) for task, table in content.items()}
+        return Settings(logs=logs, tasks=content, datasets=datasets)
     except (ValidationError, ValueError, AttributeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: no settings of a method: {reason}") from None
+
+
+def log_path(suite: str, method: str, dataset: str) -> Path:
+    """Return where the log of a search lies."""
+    return FOLDER / suite / "logs" / f"{method}.{dataset}.json"
+
+
+def write(suite: str, method: str, table: str, values: Values, logs: Mapping[str, str]) -> Path:
+    """Set fields of a table in a method's file, and leave what else it says.
+
+    Args:
+        suite: Name of the suite.
+        method: Name of the method.
+        table: Name of the table, "generalization" or "generalization.datasets.mnist-gs-mini".
+        values: Values by field.
+        logs: Digests of the logs that they come from, by dataset.
+
+    Returns:
+        The path of the file.
+    """
+    path = FOLDER / suite / f"{method}.toml"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    for name, content in (("logs", logs), (table, values)):
+        text = tables.changed(text, name, {key: json.dumps(new) for key, new in content.items()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    read.cache_clear()
+    return path

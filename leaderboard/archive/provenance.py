@@ -64,9 +64,10 @@ def _has_present_settings(record: Record) -> bool:
     values = choices.of(record.task, record.dataset.name) if choices else {}
     options = {option.partition("=")[0] for option in record.method.options}
     hyperparameters = record.method.hyperparameters
-    protocols = [(task.protocol, record.protocol)]
-    if record.encoder and task.encoder_protocol:
-        protocols.append((task.encoder_protocol, record.encoder.protocol))
+    protocol, encoder_protocol = task.protocols(record.method.name)
+    protocols = [(protocol, record.protocol)]
+    if record.encoder and encoder_protocol:
+        protocols.append((encoder_protocol, record.encoder.protocol))
     return all(present.model_dump() == recorded for present, recorded in protocols) and all(
         hyperparameters.get(name) == value for name, value in values.items() if name not in options
     )

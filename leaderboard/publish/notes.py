@@ -50,16 +50,16 @@ def _difference(metric: Metric, value: float) -> str:
 
 def provenance(records: Sequence[Record]) -> list[str]:
     """List what the runs share: protocol, seeds, data and environment."""
-    protocols = {_settings(record.protocol) for record in records}
-    encoders = {_settings(record.encoder.protocol) for record in records if record.encoder}
+    protocols = _protocols("Protocol", [(record, record.protocol) for record in records])
+    encoders = [(record, record.encoder.protocol) for record in records if record.encoder]
     seeds = sorted({record.seed for record in records})
     data = sorted(
         {f"{record.dataset.name} {record.dataset.fingerprint[:12]}" for record in records}
     )
     environments = sorted({_environment(record) for record in records})
     return [
-        *(f"Protocol: {protocol}" for protocol in sorted(protocols)),
-        *(f"Protocol of the first of two stages: {protocol}" for protocol in sorted(encoders)),
+        *protocols,
+        *_protocols("Protocol of the first of two stages", encoders),
         f"Seeds: {', '.join(map(str, seeds))}",
         f"Datasets, with their fingerprints: {', '.join(data)}",
         *(f"Made with {environment}" for environment in environments),
@@ -110,6 +110,19 @@ def _failures(records: Sequence[Record]) -> list[str]:
         f"seed {record.seed}: {record.status}: {record.reason}"
         for record in records
         if record.status != "finished"
+    ]
+
+
+def _protocols(heading: str, pairs: Sequence[tuple[Record, Settings]]) -> list[str]:
+    """State each protocol once, and whose it is where methods have different ones."""
+    methods: dict[str, set[str]] = {}
+    for record, protocol in pairs:
+        methods.setdefault(_settings(protocol), set()).add(record.method.title)
+    if len(methods) == 1:
+        return [f"{heading}: {protocol}" for protocol in methods]
+    return [
+        f"{heading}, {' and '.join(sorted(titles))}: {protocol}"
+        for protocol, titles in sorted(methods.items())
     ]
 
 
