@@ -17,15 +17,17 @@ vector.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+
+from nft.state_dicts import Layout
 
 VARIOUS = "various"
 ACTIVATIONS = ("sine", "relu", "tanh", "gelu", "sigmoid", "identity", VARIOUS)
@@ -36,7 +38,8 @@ class LayerSpec:
     """One linear or convolutional layer: weight `[outputs, inputs, *kernel]` and bias `[outputs]`.
 
     A dense layer after a flattened feature map is
-    `LayerSpec(outputs, channels, (height * width,))`, since a channel's positions move together.
+    `LayerSpec(outputs, channels, (height * width,))`, since a channel's positions move together. A
+    layer without a bias has zeros in its place, so that all methods read it like any other.
 
     Raises:
         ValueError: If a size is not a positive integer.
@@ -45,6 +48,7 @@ class LayerSpec:
     outputs: int
     inputs: int
     kernel: tuple[int, ...] = ()
+    bias: bool = True
 
     def __post_init__(self) -> None:
         sizes = (self.outputs, self.inputs, *self.kernel)
@@ -71,6 +75,8 @@ class NetworkSpec:
         omega: The factor inside a SIREN's sines; 0 for other activations.
         scale: The factor between a SIREN's outputs and the image that they stand for, whose values
             are in [-1, 1]. It is 2 for outputs that are an image in [0, 1] less 0.5.
+        layout: Where the layers are in a state_dict, for a spec that was read from one. It is no
+            part of what the spec says, and not stored.
 
     Raises:
         ValueError: If there are fewer than two layers, a layer does not fit the one before it, or
@@ -81,6 +87,7 @@ class NetworkSpec:
     activation: str = "relu"
     omega: float = 0.0
     scale: float = 1.0
+    layout: Layout | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.layers) < 2:
@@ -118,43 +125,71 @@ class NetworkSpec:
         activation: str = "relu",
         omega: float = 0.0,
         scale: float = 1.0,
+        *,
+        prefix: str = "",
+        order: Sequence[str] | None = None,
+        fold_batch_norm: float | None = None,
     ) -> NetworkSpec:
         """Read the layers' shapes from a `state_dict`.
 
-        A dense layer after a flattened feature map is recognised by the number of its inputs, a
-        multiple of the channels before it.
+        Layers are pairs of entries `NAME.weight` and `NAME.bias`, or the first alone. A dense layer
+        after a flattened feature map is recognised by the number of its inputs, a multiple of the
+        channels before it; a grouped convolution by a divisor of them. It becomes one between all
+        channels, with zeros. That neurons can be permuted is assumed: a state_dict does not say
+        what happens between its layers, and `from_module` checks it.
 
         Args:
-            state_dict: Entries that alternate between weights and biases.
+            state_dict: Names and tensors of one network.
+            activation, omega, scale: As in `NetworkSpec`.
+            prefix: What the names of the network's entries begin with; others are left out.
+            order: Names of all modules with entries, in the order of computing. By default it is
+                that of the state_dict; if that is sorted by name, it is that of the names' numbers
+                and of the shapes.
+            fold_batch_norm: The epsilon of batch norms (PyTorch's default is 1e-5), which are
+                folded into the layers before them as in evaluation mode. This is exact for one
+                that comes before the activation. None refuses batch norms.
+
+        Raises:
+            ValueError: If an entry belongs to no layer, or the order of the layers is not known.
+        """
+        layout = Layout.of(state_dict, prefix=prefix, order=order, epsilons=fold_batch_norm)
+        return cls.from_layout(layout, activation, omega, scale)
+
+    @classmethod
+    def from_module(
+        cls,
+        module: nn.Module,
+        example: Tensor,
+        activation: str = "relu",
+        omega: float = 0.0,
+        scale: float = 1.0,
+    ) -> NetworkSpec:
+        """Read the layers' shapes from a module, and check that its neurons can be permuted.
+
+        The neurons of each hidden layer are permuted in a copy, and changed by the activation's
+        other symmetries, and its outputs are compared. Batch norms are folded as in
+        `from_state_dict`. The module stays as it is.
+
+        Args:
+            module: The network.
+            example: A batch of its inputs, on which its outputs depend on every layer.
             activation, omega, scale: As in `NetworkSpec`.
 
         Raises:
-            ValueError: If the entries do not alternate, as with a batch norm.
+            ValueError: If the module has parameters of other kinds, or its function changes:
+                layers that are skipped, concatenated, used twice or registered in another order,
+                a feature map that is flattened channels last, a wrong activation.
         """
-        tensors = list(state_dict.items())
-        if len(tensors) % 2:
-            raise ValueError(
-                "a network's tensors come in pairs, a weight and its bias; one has no partner"
-            )
-        layers: list[LayerSpec] = []
-        for (weight_name, weight), (bias_name, bias) in zip(
-            tensors[::2], tensors[1::2], strict=True
-        ):
-            if weight.ndim < 2 or bias.shape != weight.shape[:1]:
-                shapes = f"{tuple(weight.shape)} and {tuple(bias.shape)}"
-                raise ValueError(
-                    f"{weight_name} and {bias_name} are no weight and its bias: shapes {shapes}"
-                )
-            outputs, inputs, *kernel = weight.shape
-            if (
-                layers
-                and not kernel
-                and inputs != layers[-1].outputs
-                and inputs % layers[-1].outputs == 0
-            ):
-                inputs, kernel = layers[-1].outputs, [inputs // layers[-1].outputs]
-            layers.append(LayerSpec(outputs, inputs, tuple(kernel)))
-        return cls(tuple(layers), activation, omega, scale)
+        from nft import modules  # which needs this one
+
+        return modules.spec_of(module, example, activation, omega, scale)
+
+    @classmethod
+    def from_layout(
+        cls, layout: Layout, activation: str = "relu", omega: float = 0.0, scale: float = 1.0
+    ) -> NetworkSpec:
+        """Make the spec of networks whose state_dicts have a layout."""
+        return cls(_layers_of(layout), activation, omega, scale, layout)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> NetworkSpec:
@@ -165,7 +200,12 @@ class NetworkSpec:
             KeyError: If an entry is missing.
         """
         layers = tuple(
-            LayerSpec(layer["outputs"], layer["inputs"], tuple(layer.get("kernel", ())))
+            LayerSpec(
+                layer["outputs"],
+                layer["inputs"],
+                tuple(layer.get("kernel", ())),
+                layer.get("bias", True),
+            )
             for layer in data["layers"]
         )
         omega, scale = float(data.get("omega", 0.0)), float(data.get("scale", 1.0))
@@ -175,32 +215,68 @@ class NetworkSpec:
         """Convert the spec to JSON data."""
         layers = [
             {"outputs": la.outputs, "inputs": la.inputs, "kernel": list(la.kernel)}
+            | ({} if la.bias else {"bias": False})
             for la in self.layers
         ]
         data = {"layers": layers, "activation": self.activation, "omega": self.omega}
-        # Without a scale as ever, for the fingerprints of datasets that have none.
+        # Without what is as ever, for the fingerprints of datasets that have it so.
         return data | ({"scale": self.scale} if self.scale != 1 else {})
 
-    def flatten(self, state_dicts: Sequence[Mapping[str, Tensor]]) -> Tensor:
+    def flatten(
+        self, state_dicts: Sequence[Mapping[str, Tensor]], dtype: torch.dtype = torch.float32
+    ) -> Tensor:
         """Flatten the `state_dict`s of networks of this spec to `[networks, parameters]`.
 
+        Args:
+            state_dicts: Of networks with the names that the spec was read from, in any order. What
+                all names begin with may differ ("module." of a wrapped network). A spec that was
+                read from none takes the names of the first network.
+            dtype: Of the result; the networks may have any floating-point type.
+
         Raises:
-            ValueError: If a network does not fit the spec.
+            ValueError: If there is no network, or one does not fit the spec: another name, shape or
+                type, or numbers that are not finite. It is named by its place.
         """
-        wanted = [
-            size
-            for layer in self.layers
-            for size in (layer.parameters - layer.outputs, layer.outputs)
-        ]
-        for number, tensors in enumerate(state_dicts):
-            if [tensor.numel() for tensor in tensors.values()] != wanted:
-                shapes = ", ".join(
-                    f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items()
-                )
-                raise ValueError(f"network {number} does not fit the spec: {shapes}")
-        return torch.stack(
-            [torch.cat([tensor.flatten() for tensor in one.values()]) for one in state_dicts]
-        )
+        if not len(state_dicts):
+            raise ValueError("there are no networks to flatten")
+        rows, layout = [], self.layout
+        for number, state_dict in enumerate(state_dicts):
+            try:
+                layout = layout or self._layout_of(state_dict)
+                rows.append(torch.cat([part.flatten() for part in layout.read(state_dict, dtype)]))
+            except ValueError as error:
+                raise ValueError(f"network {number} does not fit the spec: {error}") from None
+        return torch.stack(rows)
+
+    def _layout_of(self, state_dict: Mapping[str, Tensor]) -> Layout:
+        layout = Layout.of(state_dict)
+        if _layers_of(layout) != self.layers:
+            shapes = ", ".join(f"{name} {tuple(part.shape)}" for name, part in state_dict.items())
+            raise ValueError(shapes)
+        return layout
+
+    def to_state_dict(self, flat: Tensor) -> dict[str, Tensor]:
+        """Convert flat weights `[..., parameters]` to a `state_dict`, the inverse of `flatten`.
+
+        Its tensors have the leading axes of `flat`; it is that of one network without them. Names
+        and shapes are those that the spec was read from, else "0.weight", "0.bias", and so on.
+        Batch norms stay folded, so it belongs to a network without them.
+
+        Raises:
+            ValueError: If the last axis does not fit the spec, or a number has no place: a bias of
+                a layer without one, a weight between groups of a convolution.
+        """
+        layers = self.to_layers(flat)
+        if self.layout is not None:
+            return self.layout.write(layers)
+        state_dict = {}
+        for index, (layer, (weight, bias)) in enumerate(zip(self.layers, layers, strict=True)):
+            state_dict[f"{index}.weight"] = weight
+            if layer.bias:
+                state_dict[f"{index}.bias"] = bias
+            elif bool((bias != 0).any()):
+                raise ValueError(f"layer {index + 1} has no bias, but the weights give it one")
+        return state_dict
 
     @property
     def neurons(self) -> tuple[int, ...]:
@@ -389,3 +465,10 @@ class NetworkSpec:
         mean = torch.stack([part.mean() for part in parts])
         std = torch.stack([part.std(correction=0) for part in parts])
         return mean, std
+
+
+def _layers_of(layout: Layout) -> tuple[LayerSpec, ...]:
+    return tuple(
+        LayerSpec(entry.shape[0], entry.inputs, entry.kernel, entry.bias)
+        for entry in layout.entries
+    )

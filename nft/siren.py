@@ -83,8 +83,9 @@ def render(spec: NetworkSpec, flat: Tensor, coordinates: Tensor) -> Tensor:
         `[batch, points, outputs]`.
 
     Raises:
-        ValueError: If the weights do not fit the spec.
+        ValueError: If the weights do not fit the spec, or the spec is not that of a SIREN.
     """
+    _check(spec)
     # Never autocast: bfloat16 would lose the fraction of a phase, which omega multiplies.
     with torch.autocast(flat.device.type, enabled=False):
         flat = flat.to(coordinates.dtype)

@@ -44,8 +44,14 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def symmetries(spec: NetworkSpec) -> tuple[str, ...]:
-    """Return the symmetries that the spec's activation leaves to its hidden neurons."""
-    return SYMMETRIES.get(spec.activation, ("permutation",))
+    """Return the symmetries that the spec's activation leaves to its hidden neurons.
+
+    A phase moves biases, so networks without them lack it.
+    """
+    kinds = SYMMETRIES.get(spec.activation, ("permutation",))
+    if all(layer.bias for layer in spec.layers[:-1]):
+        return kinds
+    return tuple(kind for kind in kinds if kind != "phase")
 
 
 def flip(spec: NetworkSpec, flat: Tensor, signs: Sequence[Tensor]) -> Tensor:
@@ -146,7 +152,7 @@ def canonical(spec: NetworkSpec, flat: Tensor) -> Tensor:
     Returns:
         Weights of the same shape; unchanged for other activations.
     """
-    if spec.activation == "sine":
+    if spec.activation == "sine" and "phase" in symmetries(spec):
         phases = [spec.omega * bias for _, bias in spec.to_layers(flat)[:-1]]
         flat = shift(spec, flat, [-(phase.detach() / pi).round() for phase in phases])
     if spec.activation in ("sine", "tanh"):
