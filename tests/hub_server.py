@@ -55,6 +55,7 @@ class Hub:
         self.requests: list[tuple[str, str, str | None]] = []
         self.uploads: dict[str, bytes] = {}
         self.elsewhere: dict[str, str] = {}
+        self.expired: str | None = None  # a token that the Hub no longer takes, from anybody
         self._server = ThreadingHTTPServer(
             ("127.0.0.1", 0), type("Bound", (Handler,), {"hub": self})
         )
@@ -155,6 +156,11 @@ class Handler(BaseHTTPRequestHandler):
                 if fault.action(self):
                     return
         parts = path.strip("/").split("/")
+        if self.hub.expired and self.headers.get("Authorization") == f"Bearer {self.hub.expired}":
+            self.answer(
+                401, b"", {"X-Error-Message": "Invalid credentials in Authorization header"}
+            )
+            return
         if path == "/api/repos/create":
             asked = json.loads(body)
             name = f"{asked['organization']}/{asked['name']}"

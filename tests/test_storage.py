@@ -260,7 +260,7 @@ def replace_test_split(folder: Path, table: pa.Table) -> None:
             [0] * 6,
             "network 0 has a weight that is NaN or infinite",
         ),
-        ([[0.0] * 13] * 6, [7] * 6, "a label lies outside 0 to 1"),
+        ([[0.0] * 13] * 6, [7] * 6, "a label of 'label' lies outside 0 to 1"),
         ([[0.0] * 12] * 6, [0] * 6, "column 'weights' must be"),
         ([[0.0] * 13] * 5, [0] * 5, "5 networks where the manifest says 6"),
         ([[0.0] * 13] * 6, [0] * 6, "fingerprint is not that of the data"),

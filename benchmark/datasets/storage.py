@@ -9,7 +9,8 @@
     accuracies.png  of a CNN zoo: how its test accuracies are distributed, for people
 
 A row is a network: its flat weights (fixed-size float32), its target, where it is from, and how
-good its fit is.
+good its fit is. A dataset of a user's own networks has any number of targets, each a column under
+its own name, and may have further columns, which are not read.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -35,6 +38,14 @@ from benchmark.errors import UserError
 from nft.network import ACTIVATIONS, VARIOUS, NetworkSpec
 
 SPLITS = ("train", "validation", "test")
+FURTHER = {
+    pa.string(): "string",
+    pa.bool_(): "bool",
+    pa.int64(): "int64",
+    pa.float64(): "float64",
+}
+"""Types of columns that are kept and not read, as the `datasets` library calls them."""
+
 MEND = "restore the file or rebuild the dataset"
 
 
@@ -43,11 +54,12 @@ class Split:
     """The networks of one split.
 
     weights: `[networks, parameters]` float32.
-    targets: `[networks]`, int64 labels or float32 numbers, or `[networks, pixels]` uint8, images.
+    targets: `[networks]`, int64 labels or float32 numbers, or `[networks, pixels]` uint8, images;
+        of a user's own networks `[networks, targets]` float32, labels and numbers.
     source_index: the row of each network's image in its source split, or the number of its
         training run.
     copy: 0 for an image's first network, 1, 2, ... for further ones.
-    quality: of the fit: PSNR in dB, or accuracy on the training images.
+    quality: of the fit: PSNR in dB, or accuracy on the training images; None where there is none.
     activation: `[networks]`, the place in `ACTIVATIONS` of each network's own, where the spec says
         that it varies; else None.
     """
@@ -56,7 +68,7 @@ class Split:
     targets: Tensor
     source_index: Tensor
     copy: Tensor
-    quality: Tensor
+    quality: Tensor | None = None
     activation: Tensor | None = None
 
     @property
@@ -70,15 +82,17 @@ class Columns:
     """What a dataset's files hold: networks of one spec, and the target of each.
 
     classes: where the target is a label; else none.
-    quality: the column of that.
+    quality: the column of that, or None.
     pixels: values of an image that is the target; else 0. Where there are no classes either, the
         target is a number.
+    several: of a user's own networks, the classes of each target by its column, none for a number.
     """
 
     spec: NetworkSpec
     classes: tuple[str, ...]
-    quality: str
+    quality: str | None
     pixels: int = 0
+    several: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def target(self) -> str:
@@ -96,14 +110,53 @@ class Columns:
     def types(self) -> dict[str, pa.DataType]:
         """The type of each column, in the order of `Split`."""
         various = {"activation": pa.int64()} if self.spec.activation == VARIOUS else {}
+        quality = {self.quality: pa.float32()} if self.quality else {}
+        several = {
+            name: pa.int64() if classes else pa.float32() for name, classes in self.several.items()
+        }
         return {
             "weights": pa.list_(pa.float32(), self.spec.parameters),
-            self.target: self.target_type,
+            **(several or {self.target: self.target_type}),
             "source_index": pa.int32(),
             "copy": pa.int32(),
-            self.quality: pa.float32(),
+            **quality,
             **various,
         }
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """The classes of each column of labels."""
+        if not self.several:
+            return {"label": self.classes} if self.classes else {}
+        return {name: classes for name, classes in self.several.items() if classes}
+
+    def split(self, columns: Mapping[str, Tensor]) -> Split:
+        """Make a split of its columns by name."""
+        if self.several:
+            targets = torch.stack([columns[name].float() for name in self.several], dim=1)
+        else:
+            targets = columns[self.target]
+        return Split(
+            columns["weights"],
+            targets,
+            columns["source_index"],
+            columns["copy"],
+            columns[self.quality] if self.quality else None,
+            columns.get("activation"),
+        )
+
+    def named(self, split: Split) -> dict[str, Tensor]:
+        """The columns of a split by name, the inverse of `split`."""
+        named = {**split.columns}
+        targets = named.pop("targets")
+        if self.several:
+            for place, (name, classes) in enumerate(self.several.items()):
+                named[name] = targets[:, place].to(torch.long if classes else torch.float32)
+        else:
+            named[self.target] = targets
+        if self.quality:
+            named[self.quality] = named.pop("quality")
+        return {name: named[name] for name in self.types}
 
 
 class StoredFile(BaseModel):
@@ -127,6 +180,7 @@ class Manifest(BaseModel):
     """What `manifest.json` holds.
 
     classes: none where the target is a number or an image.
+    targets: of a user's own networks, the classes of each target by its column, none for a number.
     target_pixels: values of an image that is the target.
     dropped: number of networks that no fit made good enough.
     examples, image: of INRs alone; the latter is height and width of what they draw.
@@ -138,7 +192,8 @@ class Manifest(BaseModel):
     spec: dict[str, Any]
     classes: list[str]
     target_pixels: int = Field(default=0, ge=0)
-    quality: Literal["psnr", "train_accuracy"] = "psnr"
+    targets: dict[str, list[str]] = {}
+    quality: Literal["psnr", "train_accuracy"] | None = "psnr"
     recipe: dict[str, Any]
     dropped: int = Field(ge=0)
     files: dict[str, list[StoredFile]]
@@ -174,7 +229,8 @@ class Manifest(BaseModel):
 
     @property
     def columns(self) -> Columns:
-        return Columns(self.network, tuple(self.classes), self.quality, self.target_pixels)
+        several = {name: tuple(classes) for name, classes in self.targets.items()}
+        return Columns(self.network, tuple(self.classes), self.quality, self.target_pixels, several)
 
     @property
     def network(self) -> NetworkSpec:
@@ -213,6 +269,42 @@ class WeightDataset:
         return np.array(ACTIVATIONS)[part.activation.numpy()]
 
 
+def record_name(name: str, target: str) -> str:
+    """The name that records have for one target of a dataset: "moons--learning-rate"."""
+    return f"{name}--{re.sub('[^a-z0-9]+', '-', target.lower()).strip('-')}"
+
+
+def on_target(dataset: WeightDataset, target: str | None) -> WeightDataset:
+    """A dataset of a user's own networks, with one of its targets as the target.
+
+    Args:
+        dataset: the dataset; one that has a single target of the project's kinds is left as it is.
+        target: a column; None for the only one.
+
+    Raises:
+        UserError: there is no such target, or none is named where there are several.
+    """
+    several = dataset.manifest.targets
+    if target is None and len(several) == 1:
+        target = next(iter(several))
+    if target is None and not several:
+        return dataset
+    if target not in several:
+        what = f"no target {target!r}" if target else "several targets"
+        has = f"name one with --target: {', '.join(several)}" if several else "it needs no --target"
+        raise UserError(f"{dataset.name} has {what}; {has}")
+    place, classes = list(several).index(target), several[target]
+    splits = {
+        split: replace(
+            part,
+            targets=part.targets[:, place].to(torch.long if classes else torch.float32),
+        )
+        for split, part in dataset.splits.items()
+    }
+    changes = {"name": record_name(dataset.name, target), "classes": classes, "targets": {}}
+    return replace(dataset, manifest=dataset.manifest.model_copy(update=changes), splits=splits)
+
+
 def fingerprint(spec: NetworkSpec, splits: Mapping[str, Split]) -> str:
     """SHA-256 over the canonical bytes of a dataset.
 
@@ -246,8 +338,22 @@ def shard_paths(split: str, count: int) -> list[str]:
     return [shard_path(split, index, count) for index in range(count)]
 
 
-def write_shard(path: Path, columns: Columns, split: Split, note: Mapping[str, str]) -> None:
-    """Write one shard, whole or not at all; `note` goes into the file's metadata."""
+def write_shard(
+    path: Path,
+    columns: Columns,
+    split: Split,
+    note: Mapping[str, str],
+    further: Mapping[str, pa.Array] | None = None,
+) -> None:
+    """Write one shard, whole or not at all.
+
+    Args:
+        path: of the file.
+        columns: of the dataset.
+        split: the networks.
+        note: what goes into the file's metadata.
+        further: columns that are kept beside those of the dataset, by name.
+    """
     # Slow to import, and only writing needs it.
     from datasets import ClassLabel, Features, List, Value
 
@@ -262,18 +368,21 @@ def write_shard(path: Path, columns: Columns, split: Split, note: Mapping[str, s
     features = {"weights": List(Value("float32"), length=parameters), **features}
     if columns.pixels:
         features["target_image"] = List(Value("uint8"), length=columns.pixels)
-    elif columns.classes:
-        features["label"] = ClassLabel(names=list(columns.classes))
+    features |= {name: ClassLabel(names=list(names)) for name, names in columns.labels.items()}
     if "activation" in features:
         features["activation"] = ClassLabel(names=list(ACTIVATIONS))
-    features = Features({name: features[name] for name in columns.types})
-    columns_of_split = [_to_arrow(column) for column in split.columns.values()]
-    table = pa.Table.from_arrays(columns_of_split, names=list(features))
+    arrays = {name: _to_arrow(column) for name, column in columns.named(split).items()}
+    features = {name: features[name] for name in columns.types}
+    for name, array in (further or {}).items():
+        arrays[name], features[name] = array, Value(FURTHER[array.type])
+    features = Features(features)
+    table = pa.Table.from_arrays(list(arrays.values()), names=list(arrays))
     table = table.cast(features.arrow_schema)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **note})
     # Byte-stream split puts equal bytes of neighbouring floats together, so that rounded weights
     # compress.
-    floats = ["weights.list.element", columns.quality]
+    floats = ["weights.list.element", *([columns.quality] if columns.quality else [])]
+    floats += [name for name, classes in columns.several.items() if not classes]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     pq.write_table(
@@ -353,6 +462,7 @@ def seal(
         spec=columns.spec.to_json(),
         classes=list(columns.classes),
         target_pixels=columns.pixels,
+        targets={name: list(classes) for name, classes in columns.several.items()},
         quality=columns.quality,
         recipe=dict(recipe),
         dropped=dropped,
@@ -363,8 +473,9 @@ def seal(
             columns.spec, {split: partial(read_split, split) for split in SPLITS}
         ),
     )
+    unused = {name for name in ("targets",) if not getattr(manifest, name)}
     (folder / "manifest.json").write_text(
-        manifest.model_dump_json(indent=2) + "\n", encoding="utf-8"
+        manifest.model_dump_json(indent=2, exclude=unused) + "\n", encoding="utf-8"
     )
     return manifest
 
@@ -411,9 +522,11 @@ def read(folder: Path, cache: Path | None = None) -> WeightDataset:
                 f"{folder / 'manifest.json'}: the fingerprint is not that of the data; {MEND}"
             )
         if unpacked:
-            for split, whole in splits.items():
-                _unpack(unpacked / split, whole)
-            _stamp(unpacked, folder, manifest)
+            # It only saves time, so a folder or a disk that takes nothing is no error.
+            with suppress(OSError):
+                for split, whole in splits.items():
+                    _unpack(unpacked / split, whole)
+                _stamp(unpacked, folder, manifest)
     return WeightDataset(manifest, splits, read_examples(folder, manifest))
 
 
@@ -494,15 +607,17 @@ def _read_shard(path: Path, file: StoredFile, columns: Columns) -> Split:
         raise UserError(
             f"{path}: {table.num_rows} networks where the manifest says {file.rows}; {MEND}"
         )
-    split = Split(*(_from_arrow(table[column].combine_chunks()) for column in columns.types))
+    arrays = {name: _from_arrow(table[name].combine_chunks()) for name in columns.types}
+    split = columns.split(arrays)
     weights, targets = split.weights, split.targets
     if not bool(torch.isfinite(weights).all()):
         row = int((~torch.isfinite(weights)).any(dim=1).nonzero()[0])
         raise UserError(f"{path}: network {row} has a weight that is NaN or infinite; {MEND}")
-    if columns.target == "label" and (
-        int(targets.min()) < 0 or int(targets.max()) >= len(columns.classes)
-    ):
-        raise UserError(f"{path}: a label lies outside 0 to {len(columns.classes) - 1}; {MEND}")
+    for name, classes in columns.labels.items():
+        if int(arrays[name].min()) < 0 or int(arrays[name].max()) >= len(classes):
+            raise UserError(
+                f"{path}: a label of {name!r} lies outside 0 to {len(classes) - 1}; {MEND}"
+            )
     if targets.is_floating_point() and not bool(torch.isfinite(targets).all()):
         raise UserError(f"{path}: a target is NaN or infinite; {MEND}")
     if split.activation is not None and not set(split.activation.tolist()) <= set(
@@ -548,17 +663,17 @@ def _load_unpacked(folder: Path) -> Split:
     )
 
 
-def _stamps(unpacked: Path, folder: Path, manifest: Manifest) -> dict[str, list[int | str]]:
-    """Size and time stamp of every file that a verified read depends on."""
-    various = manifest.network.activation == VARIOUS
-    names = [field.name for field in fields(Split) if various or field.name != "activation"]
-    arrays = [unpacked / split / f"{name}.npy" for split in SPLITS for name in names]
-    paths = [
-        folder / "manifest.json",
-        *(folder / file.path for file in manifest.every_file),
-        *arrays,
-    ]
-    return {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
+def _stamps(unpacked: Path, folder: Path, manifest: Manifest) -> dict[str, list[int]]:
+    """Size and time stamp of every file that a verified read depends on, wherever it is mounted."""
+    various, quality = manifest.network.activation == VARIOUS, manifest.quality is not None
+    absent = {"activation"} if not various else set()
+    absent |= {"quality"} if not quality else set()
+    names = [field.name for field in fields(Split) if field.name not in absent]
+    files = ["manifest.json", *(file.path for file in manifest.every_file)]
+    arrays = [f"{split}/{name}.npy" for split in SPLITS for name in names]
+    paths = {f"files/{name}": folder / name for name in files}
+    paths |= {f"unpacked/{name}": unpacked / name for name in arrays}
+    return {name: [path.stat().st_size, path.stat().st_mtime_ns] for name, path in paths.items()}
 
 
 def _stamp(unpacked: Path, folder: Path, manifest: Manifest) -> None:
