@@ -32,7 +32,7 @@ class MeanPredictor(Method):
     name = "mean"
     title = "Mean predictor"
     paper = "none"
-    tasks = ("generalization", "sine-frequency")
+    tasks = ("generalization", "sine-frequency", "regression")
     mini = {"learning_rate": 1e-2}
     space = {"learning_rate": Log(1e-3, 1e-1)}
 

@@ -158,5 +158,8 @@ class Inr2Array(TwoStageMethod):
         )
 
     def skip(self, problem: Problem) -> str | None:
-        is_inr = problem.spec.activation == "sine"
-        return None if is_inr else "Inr2Array reads SIRENs, which these networks are not"
+        if problem.spec.activation != "sine":
+            return "Inr2Array reads SIRENs, which these networks are not"
+        if problem.image is None:
+            return "Inr2Array reads SIRENs that draw images, and the dataset names none"
+        return None

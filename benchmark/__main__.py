@@ -12,9 +12,13 @@ from tabulate import tabulate
 
 from benchmark.datasets import commands
 from benchmark.errors import UserError
+from benchmark.record.paths import absolute, entered
 
 if TYPE_CHECKING:
     from benchmark.runs.plan import Run
+
+OWN = "own"
+"""The suite whose tasks are for users' own networks."""
 
 app = typer.Typer(
     add_completion=False,
@@ -37,10 +41,23 @@ def run(
         str, typer.Argument(help="A task, as inr-classification, or all: every task of the suite.")
     ],
     suite: Annotated[
-        str, typer.Option(help="Datasets, methods, seeds and training budget to use.")
-    ] = "mini",
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Datasets, methods, seeds and training budget to use: mini, or own for the tasks "
+            "of users' own networks; or a file, ./mine.toml.",
+        ),
+    ] = None,
     datasets: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Only these datasets.")
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Only these datasets: of the suite, folders, or OWNER/NAME[@REVISION] on the Hub.",
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="What to predict, of a dataset with several targets."),
     ] = None,
     methods: Annotated[
         str | None,
@@ -83,6 +100,7 @@ def run(
     Every run leaves a record under the results folder. What has a record is not run again, and a
     run that was killed goes on from its last checkpoint: to go on, give the same command.
     """
+    from benchmark import suites
     from benchmark.runs import launch
     from benchmark.runs.display import Display
     from benchmark.runs.environment import checkout, processor, resolve_device
@@ -94,10 +112,13 @@ def run(
     names, numbers = _names(methods), _seeds(seeds)
     if core:
         names, numbers = names or [CORE], numbers or [0]
-    runs = plan(suite, task, _names(datasets), names, numbers)
-    where = resolve_device(device)
     if hub_mirror:
         os.environ["NFT_BENCHMARK_HUB_MIRROR"] = str(hub_mirror)  # which workers inherit
+    chosen = suite or _suite_of(task)
+    if suites.is_file(chosen):
+        chosen = str(absolute(chosen))
+    runs = plan(chosen, task, _names(datasets), names, numbers, target)
+    where = resolve_device(device)
     _check_datasets(runs)
     with launch.claim(results):
         standing = launch.standing(runs, results, rerun)
@@ -383,9 +404,16 @@ def _check_datasets(runs: list[Run]) -> None:
     from benchmark import tasks
     from benchmark.datasets import locate
 
-    for name, task in dict.fromkeys((run.cell.dataset, run.cell.task) for run in runs):
-        dataset, _ = locate.load(name)
+    for place, task in dict.fromkeys((run.dataset, run.cell.task) for run in runs):
+        dataset, _ = locate.load(place)
         tasks.registry()[task](dataset)
+
+
+def _suite_of(task: str) -> str:
+    """The suite of a task, where none is named: that of users' own networks, or mini."""
+    from benchmark import suites
+
+    return OWN if task in suites.get(OWN).tasks else suites.MINI
 
 
 def _names(given: str | None) -> list[str] | None:

@@ -19,7 +19,13 @@ from benchmark.errors import UserError
 from benchmark.tuning.space import Dimension
 from nft.network import NetworkSpec
 
-PREDICTIONS = ("inr-classification", "generalization", "sine-frequency")
+PREDICTIONS = (
+    "inr-classification",
+    "generalization",
+    "sine-frequency",
+    "regression",
+    "classification",
+)
 """The tasks that predict a few numbers from a network's weights."""
 
 

@@ -2,46 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.datasets import catalog, hub, listing, storage
+from benchmark.datasets import arrival, catalog, foreign, listing, storage
 from benchmark.datasets.catalog import Entry
+from benchmark.datasets.folders import Copy, cache_folder, mirror_folder
+from benchmark.datasets.foreign import Foreign
 from benchmark.datasets.storage import Manifest, WeightDataset
 from benchmark.errors import UserError
-
-
-@dataclass(frozen=True)
-class Copy:
-    """A dataset's folder, and what a record says of its origin."""
-
-    folder: Path
-    origin: str
-
-
-def cache_folder() -> Path:
-    """The folder that NFT_BENCHMARK_CACHE names, or one in the user's cache."""
-    if name := os.environ.get("NFT_BENCHMARK_CACHE"):
-        return Path(name)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nft-benchmark"
-
-
-def mirror_folder(mirror: Path | None = None) -> Path | None:
-    """Check a folder laid out like the Hub: the argument, or what NFT_BENCHMARK_HUB_MIRROR names.
-
-    Returns None where neither names one. Raises UserError for a folder that is not laid out so.
-    """
-    variable = os.environ.get("NFT_BENCHMARK_HUB_MIRROR")
-    folder = mirror or (variable and Path(variable))
-    if not folder:
-        return None
-    if not (folder / "datasets").is_dir():
-        raise UserError(
-            f"{folder}: no folder laid out like the Hub: it has no datasets/<owner>/<name>"
-        )
-    return folder
 
 
 def local(entry: Entry) -> Copy | None:
@@ -79,21 +47,18 @@ def pull(entry: Entry, mirror: Path | None = None) -> Copy:
     if folder and (folder / "manifest.json").is_file():
         return Copy(folder, pin)
     folder = cache_folder() / "datasets" / entry.name
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    download = folder.with_name(f"{entry.name}.arriving")
-    hub.fetch(entry.published, download)
-    try:
-        check(entry, storage.verify(download), download)
-    except UserError:
-        # Wrong bytes must not be taken for what an interrupted download left.
-        shutil.rmtree(download)
-        raise
-    download.replace(folder)
+    arrival.bring(
+        entry.published, folder, lambda arrived: check(entry, storage.verify(arrived), arrived)
+    )
     return Copy(folder, pin)
 
 
-def load(name: str, mirror: Path | None = None) -> tuple[WeightDataset, str]:
+def load(name: str | Foreign, mirror: Path | None = None) -> tuple[WeightDataset, str]:
     """Read and verify a dataset.
+
+    Args:
+        name: of the catalogue, or where another dataset lies.
+        mirror: a folder laid out like the Hub.
 
     Returns:
         The dataset, and its origin.
@@ -101,22 +66,44 @@ def load(name: str, mirror: Path | None = None) -> tuple[WeightDataset, str]:
     Raises:
         UserError: it is not available, is damaged, or is not the catalogue's.
     """
+    unpacked = cache_folder() / "unpacked"
+    if isinstance(name, Foreign):
+        copy = foreign.fetch(name)
+        return storage.on_target(storage.read(copy.folder, unpacked), name.target), copy.origin
     entry = catalog.entry(name)
     copy = pull(entry, mirror)
-    cache = None if copy.origin == "embedded" else cache_folder() / "unpacked"
-    dataset = storage.read(copy.folder, cache)
+    dataset = storage.read(copy.folder, None if copy.origin == "embedded" else unpacked)
     check(entry, dataset.manifest, copy.folder)
     return dataset, copy.origin
 
 
-def fingerprint(name: str) -> str | None:
+def folder_of(name: str, mirror: Path | None = None) -> Copy:
+    """Bring a dataset here that a person named: of the catalogue, a folder, or one on the Hub.
+
+    Raises UserError where it is not available.
+    """
+    if name in catalog.catalog():
+        return pull(catalog.entry(name), mirror)
+    return foreign.fetch(foreign.find(name, mirror))
+
+
+def fingerprint(name: str | Foreign) -> str | None:
     """The fingerprint of the weights that a run would read now.
 
     None for a dataset that is not pinned and of which there is no copy on this machine.
     """
+    if isinstance(name, Foreign):
+        there = (name.local / "manifest.json").is_file()
+        return storage.read_manifest(name.local).fingerprint if there else None
     entry = catalog.entry(name)
     copy = local(entry)
     return entry.fingerprint or (copy and storage.read_manifest(copy.folder).fingerprint)
+
+
+def is_pinned(name: str, fingerprint: str) -> bool:
+    """Whether the catalogue says that a dataset of that name has those weights."""
+    listed = catalog.catalog().get(name)
+    return listed is not None and listed.fingerprint == fingerprint
 
 
 def check(entry: Entry, manifest: Manifest, folder: Path) -> None:

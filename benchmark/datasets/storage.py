@@ -269,39 +269,51 @@ class WeightDataset:
         return np.array(ACTIVATIONS)[part.activation.numpy()]
 
 
-def record_name(name: str, target: str) -> str:
-    """The name that records have for one target of a dataset: "moons--learning-rate"."""
-    return f"{name}--{re.sub('[^a-z0-9]+', '-', target.lower()).strip('-')}"
-
-
-def on_target(dataset: WeightDataset, target: str | None) -> WeightDataset:
-    """A dataset of a user's own networks, with one of its targets as the target.
+def resolve(manifest: Manifest, target: str | None) -> tuple[str, str | None]:
+    """Choose a target of a user's own networks, and the name that records have for it.
 
     Args:
-        dataset: the dataset; one that has a single target of the project's kinds is left as it is.
+        manifest: of the dataset.
         target: a column; None for the only one.
+
+    Returns:
+        A name as "moons--learning-rate", and the column. A dataset that has one of the project's
+        own targets has its own name, and None.
 
     Raises:
         UserError: there is no such target, or none is named where there are several.
     """
-    several = dataset.manifest.targets
-    if target is None and len(several) == 1:
-        target = next(iter(several))
-    if target is None and not several:
-        return dataset
-    if target not in several:
+    several = manifest.targets
+    if target is None and len(several) <= 1:
+        target = next(iter(several), None)
+    elif target not in several:
         what = f"no target {target!r}" if target else "several targets"
         has = f"name one with --target: {', '.join(several)}" if several else "it needs no --target"
-        raise UserError(f"{dataset.name} has {what}; {has}")
-    place, classes = list(several).index(target), several[target]
+        raise UserError(f"{manifest.name} has {what}; {has}")
+    return (manifest.name if target is None else f"{manifest.name}--{slug(target)}"), target
+
+
+def slug(column: str) -> str:
+    """A column's name as part of a dataset's."""
+    return re.sub("[^a-z0-9]+", "-", column.lower()).strip("-")
+
+
+def on_target(dataset: WeightDataset, target: str | None) -> WeightDataset:
+    """A dataset of a user's own networks with one of its targets, chosen as by `resolve`.
+
+    Raises UserError where there is no such target.
+    """
+    several = dataset.manifest.targets
+    name, chosen = resolve(dataset.manifest, target)
+    if chosen is None:
+        return dataset
+    place, classes = list(several).index(chosen), several[chosen]
+    kind = torch.long if classes else torch.float32
     splits = {
-        split: replace(
-            part,
-            targets=part.targets[:, place].to(torch.long if classes else torch.float32),
-        )
+        split: replace(part, targets=part.targets[:, place].to(kind))
         for split, part in dataset.splits.items()
     }
-    changes = {"name": record_name(dataset.name, target), "classes": classes, "targets": {}}
+    changes = {"name": name, "classes": classes, "targets": {}}
     return replace(dataset, manifest=dataset.manifest.model_copy(update=changes), splits=splits)
 
 

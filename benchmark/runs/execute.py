@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from benchmark import suites, tasks
-from benchmark.datasets import catalog, locate
+from benchmark.datasets import locate
 from benchmark.datasets.storage import WeightDataset
 from benchmark.record import equivalence, metrics, predictions
 from benchmark.record import schema as records
@@ -40,7 +40,7 @@ def is_current(run: Run, record: Record) -> bool:
         and record.seeds == run.seeds
         and record.protocol == run.protocol.model_dump()
         and (record.encoder is None or record.encoder.protocol == encoder)
-        and record.dataset.fingerprint == locate.fingerprint(run.cell.dataset)
+        and record.dataset.fingerprint == locate.fingerprint(run.dataset)
     )
 
 
@@ -52,7 +52,7 @@ def execute(
     What goes wrong inside the method is part of the record: "skipped" with its reason, "diverged"
     with the step, "failed" with the error, whose traceback is left beside the record.
     """
-    dataset, origin = locate.load(run.cell.dataset)
+    dataset, origin = locate.load(run.dataset)
     memory, metric = PeakMemory(device), metrics.get(tasks.registry()[run.cell.task].metric)
     log = results / run.path.with_suffix(".traceback.txt")
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def execute(
         task=run.cell.task,
         metric=metric.name,
         suite=run.cell.suite,
-        setting=suites.get(run.cell.suite).note,
+        setting=suites.get(run.suite).note,
         seed=run.cell.seed,
         seeds=run.seeds,
         method=run.describe_method(fitted and fitted.parameters),
@@ -78,7 +78,7 @@ def execute(
             name=run.cell.dataset,
             arm=run.cell.entrant.arm,
             origin=origin,
-            pinned=catalog.entry(run.cell.dataset).fingerprint is not None,
+            pinned=locate.is_pinned(run.cell.dataset, dataset.manifest.fingerprint),
             fingerprint=dataset.manifest.fingerprint,
         ),
         protocol=run.protocol.model_dump(),
@@ -86,7 +86,7 @@ def execute(
         reason=reason,
         **_outcome(fitted, memory, metric),
         environment=describe(device, workers, run.row.method.libraries),
-        command=run.cell.command,
+        command=run.command,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     if fitted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -10,13 +11,14 @@ from pathlib import Path
 import baselines
 from baselines import Row
 from benchmark import arms, suites
-from benchmark.datasets import catalog
+from benchmark.datasets import catalog, foreign
+from benchmark.datasets.foreign import Foreign
 from benchmark.errors import UserError
 from benchmark.methods import Method
 from benchmark.record import sources
 from benchmark.record.cell import Cell, Entrant
 from benchmark.record.schema import MethodPart
-from benchmark.suites import TaskSettings
+from benchmark.suites import Suite, TaskSettings
 from benchmark.suites.protocol import Protocol
 
 ALL = "all"
@@ -25,11 +27,43 @@ CORE = "core"
 
 @dataclass(frozen=True)
 class Run:
-    """A cell, and how its stages are trained. encoder_protocol: None where there is no encoder."""
+    """A cell, and how its stages are trained.
+
+    encoder_protocol: None where there is no encoder.
+    foreign: where its dataset lies, if that is not the catalogue's.
+    suite_file: its suite's file, if that is not the project's.
+    """
 
     cell: Cell
     protocol: Protocol
     encoder_protocol: Protocol | None = None
+    foreign: Foreign | None = None
+    suite_file: str | None = None
+
+    @property
+    def suite(self) -> str:
+        """What its suite is found by: a name, or a file."""
+        return self.suite_file or self.cell.suite
+
+    @property
+    def dataset(self) -> str | Foreign:
+        """What its dataset is found by."""
+        return self.foreign or self.cell.dataset
+
+    @property
+    def command(self) -> str:
+        """The command that makes its record."""
+        if self.foreign is None and self.suite_file is None:
+            return self.cell.command
+        values = {"--suite": self.suite, "--datasets": self.cell.dataset}
+        if self.foreign is not None:
+            values["--datasets"] = self.foreign.place
+        words = [*self.cell.arguments]
+        for option, value in values.items():
+            words[words.index(option) + 1] = value
+        if self.foreign is not None and self.foreign.target is not None:
+            words += ["--target", self.foreign.target]
+        return shlex.join(["python", "-m", "benchmark", *words])
 
     @property
     def path(self) -> Path:
@@ -44,7 +78,7 @@ class Run:
     def method(self) -> Method:
         """The method with the hyper-parameters of this cell."""
         cell = self.cell
-        return self.row.make(cell.suite, cell.task, cell.dataset, cell.entrant.options)
+        return self.row.make(self.suite, cell.task, cell.dataset, cell.entrant.options)
 
     @property
     def steps(self) -> int:
@@ -104,12 +138,16 @@ def plan(
     datasets: Sequence[str] | None = None,
     entrants: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
+    target: str | None = None,
 ) -> list[Run]:
     """The runs of a suite's task, of all its tasks, or of the part that is named, seed by seed.
 
     Of all tasks, those take part that know the datasets and methods that are named.
 
     Args:
+        suite_name: name of a suite, or path of a suite's file.
+        datasets: of the catalogue, folders, or OWNER/NAME[@REVISION] on the Hub.
+        target: the column that is predicted, of datasets with several.
         entrants: methods with their arms, as "mlp@aligned"; "core" stands for those that the suite
             names, "all" for every one.
 
@@ -119,13 +157,13 @@ def plan(
     if entrants is not None and ALL in entrants:
         entrants = None
     if task != ALL:
-        return _of_task(suite_name, task, datasets, entrants, seeds)
+        return _of_task(suite_name, task, datasets, entrants, seeds, target)
     runs: list[Run] = []
     for name, settings in suites.get(suite_name).tasks.items():
         known = [one for one in datasets or settings.datasets if one in settings.datasets]
         able = entrants and [one for one in entrants if one == CORE or _can_do(one, name)]
         if known and able != []:
-            runs += _of_task(suite_name, name, known, able, seeds)
+            runs += _of_task(suite_name, name, known, able, seeds, target)
     if not runs:
         raise UserError(f"no task of suite {suite_name!r} has those datasets and methods")
     return runs
@@ -141,6 +179,7 @@ def _of_task(
     datasets: Sequence[str] | None,
     names: Sequence[str] | None,
     seeds: Sequence[int] | None,
+    target: str | None,
 ) -> list[Run]:
     suite = suites.get(suite_name)
     if task not in suite.tasks:
@@ -149,14 +188,16 @@ def _of_task(
         )
     settings = suite.tasks[task]
     entrants = _entrants(suite_name, task, settings, names)
+    chosen = _chosen(suite, task, datasets or settings.datasets, target)
+    file = suite_name if suites.is_file(suite_name) else None
     runs = []
     for seed in _checked_seeds(settings.seeds if seeds is None else seeds):
         first, later = [], []
-        for dataset in dict.fromkeys(datasets or settings.datasets):
-            catalog.entry(dataset)
+        for dataset, place in chosen.items():
             encoders = set()
             for entrant in entrants:
-                run = _run(Cell(suite_name, task, dataset, entrant, seed), settings)
+                cell = Cell(suite.name, task, dataset, entrant, seed)
+                run = _run(Run(cell, settings.protocol, None, place, file), settings)
                 # Variants may share their method's first stage: they come when it is most likely
                 # done, rather than wait for it.
                 base = run.row.method.name if run.encoder_protocol else None
@@ -193,17 +234,41 @@ def _canonical(name: str) -> Entrant:
     return replace(entrant, options=options)
 
 
-def _run(cell: Cell, settings: TaskSettings) -> Run:
+def _chosen(
+    suite: Suite, task: str, datasets: Sequence[str], target: str | None
+) -> dict[str, Foreign | None]:
+    """The names that records have for datasets, and where those lie that are not the catalogue's.
+
+    Raises UserError for what is not there.
+    """
+    if not datasets:
+        raise UserError(
+            f"{task} of suite {suite.name!r} is for networks of your own: name their dataset, "
+            "--datasets FOLDER or --datasets OWNER/NAME"
+        )
+    chosen: dict[str, Foreign | None] = {}
+    for dataset in datasets:
+        name, place = dataset, None
+        if dataset not in catalog.catalog():
+            name, place = foreign.choose(dataset, target)
+        elif target is not None:
+            raise UserError(f"{dataset} has one target, so it needs no --target")
+        if chosen.setdefault(name, place) != place:
+            raise UserError(f"two datasets are called {name!r}; rename one, or run them apart")
+    return chosen
+
+
+def _run(run: Run, settings: TaskSettings) -> Run:
+    cell = run.cell
     protocol, encoder_protocol = settings.protocols(cell.entrant.method)
-    run = Run(cell, protocol)
     if len(run.method.stages) == 1:
-        return run
+        return replace(run, protocol=protocol)
     if encoder_protocol is None:
         raise UserError(
             f"suite {cell.suite!r} has no encoder_protocol for {cell.task}, "
             f"which {cell.entrant.method} needs"
         )
-    return Run(cell, protocol, encoder_protocol)
+    return replace(run, protocol=protocol, encoder_protocol=encoder_protocol)
 
 
 def _checked_seeds(seeds: Sequence[int]) -> Sequence[int]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import UserError
+from benchmark.record.cell import NAME
+from benchmark.record.paths import absolute
 from benchmark.suites.protocol import Protocol
 
 HERE = Path(__file__).resolve().parent
@@ -69,7 +72,7 @@ class Suite(BaseModel):
 
 @cache
 def registry() -> dict[str, Suite]:
-    """Every suite, by name."""
+    """Every suite of the project, by name."""
     suites = {}
     for path in sorted(HERE.glob("*.toml")):
         data = {"name": path.stem, "settings": path.stem}
@@ -82,8 +85,48 @@ def file_of(name: str) -> Path:
     return HERE / f"{name}.toml"
 
 
+def is_file(name: str) -> bool:
+    """Whether a suite is named by its file, as "./mine.toml", and so is none of the project's."""
+    return name.endswith(".toml")
+
+
 def get(name: str) -> Suite:
-    """The suite of that name. Raises UserError for an unknown one."""
+    """The suite of that name, or in that file. Raises UserError for an unknown or malformed one."""
+    if is_file(name):
+        return _read(absolute(name))
     if name not in registry():
-        raise UserError(f"unknown suite {name[:80]!r}; known: {', '.join(registry())}")
+        raise UserError(
+            f"unknown suite {name[:80]!r}; known: {', '.join(registry())}; or a file, ./mine.toml"
+        )
     return registry()[name]
+
+
+@cache
+def _read(path: Path) -> Suite:
+    """Read a user's suite, whose methods have the settings of `mini` unless it names others."""
+    name = path.stem
+    if name in registry() or not re.fullmatch(NAME, name):
+        why = "is a suite of the project" if name in registry() else "is no name of a suite"
+        raise UserError(
+            f"{path}: {name!r} {why}; name the file with small letters, digits and hyphens, "
+            "as mine.toml"
+        )
+    defaults = {"title": name, "note": "", "settings": MINI}
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        suite = Suite(**defaults | content | {"name": name})
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(f"{path}: {where}: {first['msg']}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not TOML: {error}") from None
+    if suite.settings not in registry():
+        raise UserError(
+            f"{path}: settings are those of a suite of the project, {', '.join(registry())}, "
+            f"not {suite.settings!r}"
+        )
+    note = f"A suite of its user's own, {name}. {suite.note}".strip()
+    return suite.model_copy(update={"note": note[:300]})

@@ -28,18 +28,20 @@ class Task(ABC):
         title: Name in tables.
         metric: Name of the metric, one of `benchmark.record.metrics`.
         target: Column of targets in the task's datasets: "label", "target" or "target_image".
-        quality: Column of the networks' quality: "psnr" or "train_accuracy".
+        quality: Column of the networks' quality: "psnr" or "train_accuracy"; None where it does
+            not matter. Users' own networks have none, and do for every task.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     metric: ClassVar[str]
     target: ClassVar[str]
-    quality: ClassVar[str] = "psnr"
+    quality: ClassVar[str | None] = "psnr"
 
     def __init__(self, dataset: WeightDataset) -> None:
         columns = dataset.manifest.columns
-        if (columns.target, columns.quality) != (self.target, self.quality):
+        measured = columns.quality is not None and self.quality is not None
+        if columns.target != self.target or (measured and columns.quality != self.quality):
             raise UserError(
                 f"{dataset.name} has columns {columns.target} and {columns.quality}, "
                 f"but {self.name} needs {self.target} and {self.quality}"

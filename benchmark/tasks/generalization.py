@@ -8,6 +8,8 @@ from pathlib import Path
 from torch import Tensor
 from torch.nn import functional
 
+from benchmark.datasets.storage import WeightDataset
+from benchmark.errors import UserError
 from benchmark.record import metrics
 from benchmark.record.predictions import Outcome
 from benchmark.tasks.contract import Task
@@ -25,6 +27,15 @@ class Generalization(Task):
     target = "target"
     quality = "train_accuracy"
     outputs = 1
+
+    def __init__(self, dataset: WeightDataset) -> None:
+        super().__init__(dataset)
+        ends = [(part.targets.min(), part.targets.max()) for part in dataset.splits.values()]
+        if min(low for low, _ in ends) < 0 or max(high for _, high in ends) > 1:
+            raise UserError(
+                f"{dataset.name}: an accuracy lies between 0 and 1; for other numbers there is the "
+                "task regression"
+            )
 
     def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
         return functional.binary_cross_entropy_with_logits(predictions[:, 0], targets)
