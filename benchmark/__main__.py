@@ -71,7 +71,7 @@ def run(
         str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")
     ] = "auto",
     results: Annotated[
-        Path, typer.Option(help="Folder for records, checkpoints and tables.")
+        Path, typer.Option(callback=entered, help="Folder for records, checkpoints and tables.")
     ] = Path("results"),
     workers: Annotated[
         int | None,
@@ -100,7 +100,6 @@ def run(
     Every run leaves a record under the results folder. What has a record is not run again, and a
     run that was killed goes on from its last checkpoint: to go on, give the same command.
     """
-    from benchmark import suites
     from benchmark.runs import launch
     from benchmark.runs.display import Display
     from benchmark.runs.environment import checkout, processor, resolve_device
@@ -114,10 +113,7 @@ def run(
         names, numbers = names or [CORE], numbers or [0]
     if hub_mirror:
         os.environ["NFT_BENCHMARK_HUB_MIRROR"] = str(hub_mirror)  # which workers inherit
-    chosen = suite or _suite_of(task)
-    if suites.is_file(chosen):
-        chosen = str(absolute(chosen))
-    runs = plan(chosen, task, _names(datasets), names, numbers, target)
+    runs = plan(_suite(suite, task), task, _names(datasets), names, numbers, target)
     where = resolve_device(device)
     _check_datasets(runs)
     with launch.claim(results):
@@ -318,7 +314,10 @@ def canary(
         typer.Option("--check", help="Note nothing; fail where a noted equivalence does not hold."),
     ] = False,
     output: Annotated[
-        Path | None, typer.Option(help="Only measure, and write what was measured to this file.")
+        Path | None,
+        typer.Option(
+            callback=entered, help="Only measure, and write what was measured to this file."
+        ),
     ] = None,
 ) -> None:
     """Compare bit by bit what this code computes here with a commit's code, or with the board.
@@ -377,7 +376,7 @@ def speed(
         str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")
     ] = "auto",
     output: Annotated[
-        Path, typer.Option(help="Folder for speed.json, SPEED.md and a plot.")
+        Path, typer.Option(callback=entered, help="Folder for speed.json, SPEED.md and a plot.")
     ] = Path("results/speed"),
 ) -> None:
     """Time our layers beside those published with the papers; let nothing else run meanwhile."""
@@ -409,11 +408,13 @@ def _check_datasets(runs: list[Run]) -> None:
         tasks.registry()[task](dataset)
 
 
-def _suite_of(task: str) -> str:
-    """The suite of a task, where none is named: that of users' own networks, or mini."""
+def _suite(named: str | None, task: str) -> str:
+    """The suite that is named; else that of users' own networks for its tasks, and mini."""
     from benchmark import suites
 
-    return OWN if task in suites.get(OWN).tasks else suites.MINI
+    if named is None:
+        return OWN if task in suites.get(OWN).tasks else suites.MINI
+    return str(absolute(named)) if suites.is_file(named) else named
 
 
 def _names(given: str | None) -> list[str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from tabulate import tabulate
 
 from benchmark.errors import UserError
+from benchmark.record.paths import absolute, entered
 
 if TYPE_CHECKING:
     from benchmark.datasets.catalog import Entry
@@ -19,10 +21,18 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Weight-space datasets.")
 
 Name = Annotated[str, typer.Argument(help="A dataset of the catalogue.")]
+Anywhere = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FOLDER|OWNER/NAME",
+        help="A dataset: of the catalogue, in a folder, or on the Hub, there also with @REVISION.",
+    ),
+]
 Mirror = Annotated[
     Path | None,
     typer.Option(
-        help="Folder laid out like the Hub, to read instead of it; also NFT_BENCHMARK_HUB_MIRROR."
+        callback=entered,
+        help="Folder laid out like the Hub, to read instead of it; also NFT_BENCHMARK_HUB_MIRROR.",
     ),
 ]
 
@@ -55,20 +65,24 @@ def list_all() -> None:
 
 
 @app.command()
-def pull(name: Name, hub_mirror: Mirror = None) -> None:
+def pull(name: Anywhere, hub_mirror: Mirror = None) -> None:
     """Download a dataset, or what is missing of it, and verify it."""
-    from benchmark.datasets import catalog, locate
+    from benchmark.datasets import catalog, locate, storage
 
-    copy = locate.pull(catalog.entry(name), hub_mirror)
-    dataset, _ = locate.load(name, hub_mirror)
-    typer.echo(f"{copy.folder}: {copy.origin}, fingerprint {dataset.manifest.fingerprint}")
+    copy = locate.folder_of(name, hub_mirror)
+    if name in catalog.catalog():
+        dataset, _ = locate.load(name, hub_mirror)
+        manifest = dataset.manifest
+    else:
+        manifest = storage.verify(copy.folder)
+    typer.echo(f"{copy.folder}: {copy.origin}, fingerprint {manifest.fingerprint}")
 
 
 @app.command()
 def build(
     name: Name,
     output: Annotated[
-        Path | None, typer.Option(help="Folder to write; by default the cache.")
+        Path | None, typer.Option(callback=entered, help="Folder to write; by default the cache.")
     ] = None,
     hub_mirror: Mirror = None,
     device: Annotated[
@@ -136,10 +150,12 @@ def import_published(
     name: Name,
     source: Annotated[
         Path,
-        typer.Argument(metavar="FOLDER", help="The folder of the published files, unpacked."),
+        typer.Argument(
+            metavar="FOLDER", callback=entered, help="The folder of the published files, unpacked."
+        ),
     ],
     output: Annotated[
-        Path | None, typer.Option(help="Folder to write; by default the cache.")
+        Path | None, typer.Option(callback=entered, help="Folder to write; by default the cache.")
     ] = None,
 ) -> None:
     """Convert published files on this machine into the benchmark's format.
@@ -155,10 +171,9 @@ def import_published(
         )
     folder = output or locate.cache_folder() / "datasets" / name
     if (folder / "manifest.json").exists():
-        raise UserError(
-            f"{folder} holds a dataset already; remove it to import it again, "
-            "or choose another --output"
-        )
+        manifest = importers.verify(entry.importer, name, folder)
+        typer.echo(f"{folder}: imported already, and whole; fingerprint {manifest.fingerprint}")
+        return
     _check_folder(folder)
     columns = (
         TextColumn("reading networks"),
@@ -181,28 +196,168 @@ def import_published(
 
 
 @app.command()
-def verify(
-    target: Annotated[
-        str, typer.Argument(metavar="NAME|FOLDER", help="A dataset of the catalogue, or a folder.")
+def new(
+    name: Annotated[str, typer.Argument(help="Its name: small letters, digits, hyphens.")],
+    source: Annotated[
+        Path,
+        typer.Option(
+            "--from",
+            callback=entered,
+            help="Folder of the networks' state_dicts (.pt, .pth, .safetensors), or the file of "
+            "one tensor [networks, parameters] of them all.",
+        ),
     ],
+    table: Annotated[
+        Path,
+        typer.Option(
+            callback=entered, help="CSV or parquet file with a row for each network, in any order."
+        ),
+    ],
+    activation: Annotated[
+        str, typer.Option(metavar="NAME|COLUMN", help="Of the networks, or its column: relu, ...")
+    ],
+    targets: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Columns of numbers to predict.")
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Columns of classes to predict.")
+    ] = None,
+    file: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Column of the files, from the folder.")
+    ] = "file",
+    like: Annotated[
+        Path | None,
+        typer.Option(callback=entered, help="A state_dict that says how a tensor's row is read."),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column that says train, validation or test."),
+    ] = None,
+    fractions: Annotated[
+        str,
+        typer.Option(metavar="A,B", help="Of training and validation, drawn without --split."),
+    ] = "0.7,0.1",
+    group: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Networks alike there come into one split."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the splits that are drawn.")] = 0,
+    omega: Annotated[float, typer.Option(help="Factor inside the sines of SIRENs.")] = 0.0,
+    scale: Annotated[float, typer.Option(help="Factor of a SIREN's outputs.")] = 1.0,
+    prefix: Annotated[
+        str, typer.Option(help="Beginning of the names of a state_dict's entries to read.")
+    ] = "",
+    order: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="All modules with weights, in the order of computing."),
+    ] = None,
+    fold_batch_norm: Annotated[
+        float | None,
+        typer.Option(
+            metavar="EPSILON",
+            help="Fold batch norms, which come before activations, into the layers before them; "
+            "PyTorch's epsilon is 1e-5.",
+        ),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="For the card.")] = None,
+    licence: Annotated[str | None, typer.Option(help="For the card, as cc-by-4.0.")] = None,
+    authors: Annotated[str | None, typer.Option(help="For the card.")] = None,
+    text: Annotated[
+        Path | None,
+        typer.Option(callback=entered, help="Markdown file with your words for the card."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            callback=entered, help="Folder to write.", show_default="NAME, in this folder"
+        ),
+    ] = None,
 ) -> None:
-    """Check every file, every network and the fingerprint of a dataset on this machine."""
-    from benchmark.datasets import catalog, locate, storage
+    """Make a dataset of your own networks, to run every method on.
 
-    if target not in catalog.catalog():
-        if not Path(target).is_dir():
-            raise UserError(f"{target!r} is neither a dataset of the catalogue nor a folder")
-        manifest = storage.verify(Path(target))
-    else:
+    Columns of the table that are not named are kept beside the networks.
+    """
+    from pydantic import ValidationError
+
+    from benchmark.datasets import own
+
+    try:
+        options = own.Options(
+            targets=_listed(targets),
+            classes=_listed(classes),
+            file=file,
+            activation=activation,
+            omega=omega,
+            scale=scale,
+            prefix=prefix,
+            order=_listed(order) or None,
+            fold_batch_norm=fold_batch_norm,
+            split=split,
+            fractions=_listed(fractions),
+            group=group,
+            seed=seed,
+            title=title,
+            licence=licence,
+            authors=authors,
+            text=_text(text),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"--{part}: " for part in first["loc"][:1])
+        raise UserError(f"{where}{first['msg'].removeprefix('Value error, ')}") from None
+    folder = output or absolute(name)
+    columns = (TextColumn("reading networks"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("")
+        manifest = own.make(
+            name,
+            source,
+            table,
+            folder,
+            options,
+            like,
+            lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+    typer.echo(f"{folder}: {manifest.rows:,} networks, fingerprint {manifest.fingerprint}")
+    for target, names in manifest.targets.items():
+        task = "classification" if names else "regression"
+        typer.echo(
+            f"python -m benchmark run {task} --datasets {shlex.quote(str(folder))} "
+            f"--target {shlex.quote(target)}"
+        )
+
+
+def _listed(names: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (names or "").split(",") if name.strip())
+
+
+def _text(path: Path | None) -> str:
+    try:
+        return path.read_text(encoding="utf-8") if path else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as text ({error})") from None
+
+
+@app.command()
+def verify(target: Anywhere) -> None:
+    """Check every file, every network and the fingerprint of a dataset on this machine."""
+    from benchmark.datasets import catalog, foreign, locate, storage
+
+    if target in catalog.catalog():
         entry = catalog.entry(target)
         copy = locate.local(entry)
-        if copy is None:
-            raise UserError(
-                f"{target} is not on this machine; "
-                f"to download it: python -m benchmark datasets pull {target}"
-            )
-        manifest = storage.verify(copy.folder)
-        locate.check(entry, manifest, copy.folder)
+        folder = copy and copy.folder
+    else:
+        entry, place = None, foreign.find(target)
+        folder = place.local if (place.local / "manifest.json").is_file() else None
+    if folder is None:
+        raise UserError(
+            f"{target} is not on this machine; "
+            f"to download it: python -m benchmark datasets pull {target}"
+        )
+    manifest = storage.verify(folder)
+    if entry is not None:
+        locate.check(entry, manifest, folder)
     typer.echo(
         f"{manifest.name}: {manifest.rows:,} networks, whole; fingerprint {manifest.fingerprint}"
     )
@@ -210,7 +365,7 @@ def verify(
 
 @app.command()
 def push(
-    folder: Annotated[Path, typer.Argument(help="A dataset's folder.")],
+    dataset: Anywhere,
     repository: Annotated[
         str, typer.Argument(metavar="OWNER/NAME", help="Its repository on the Hub.")
     ],
@@ -218,11 +373,15 @@ def push(
         bool, typer.Option("--private", help="Create the repository as a private one.")
     ] = False,
 ) -> None:
-    """Verify a dataset, publish it on the Hub, and print its lines for the catalogue."""
-    from benchmark.datasets import hub, storage
+    """Verify a dataset, publish it on the Hub, and print how it is run, or catalogued."""
+    from benchmark.datasets import hub, locate, storage
 
+    folder = locate.folder_of(dataset).folder
     published = hub.publish(folder, repository, private=private)
     manifest = storage.read_manifest(folder)
+    if manifest.targets:
+        typer.echo(f"run it anywhere: --datasets {published.repository}@{published.revision}")
+        return
     typer.echo(f'fingerprint = "{manifest.fingerprint}"')
     place = f'repository = "{published.repository}", revision = "{published.revision}"'
     typer.echo(f"published = {{ {place} }}")

@@ -8,7 +8,10 @@ from benchmark.errors import UserError
 
 
 def absolute(path: Path | str) -> Path:
-    """The absolute path of what a person wrote. Raises UserError for a ~ that stands for nothing."""
+    """The absolute path of what a person wrote.
+
+    Raises UserError for a ~ that stands for nothing.
+    """
     try:
         return Path(path).expanduser().absolute()
     except RuntimeError:

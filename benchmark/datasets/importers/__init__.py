@@ -7,10 +7,10 @@ from typing import Annotated
 from pydantic import Field
 
 from benchmark.datasets.importers.cnn_zoo import CnnZoo
-from benchmark.datasets.importers.contract import import_original
+from benchmark.datasets.importers.contract import import_original, verify
 from benchmark.datasets.importers.dws_sirens import DwsSirens
 from benchmark.datasets.importers.nfn_sirens import NfnSirens
 
-__all__ = ["CnnZoo", "DwsSirens", "Importer", "NfnSirens", "import_original"]
+__all__ = ["CnnZoo", "DwsSirens", "Importer", "NfnSirens", "import_original", "verify"]
 
 Importer = Annotated[NfnSirens | DwsSirens | CnnZoo, Field(discriminator="format")]

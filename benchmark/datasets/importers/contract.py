@@ -114,6 +114,20 @@ def import_original(
     return manifest
 
 
+def verify(layout: Layout, name: str, folder: Path) -> Manifest:
+    """Verify what an earlier import left in a folder.
+
+    Raises UserError where it is damaged, or is not what that import writes.
+    """
+    manifest = storage.verify(folder)
+    if (manifest.name, manifest.recipe) != (name, layout.model_dump(mode="json")):
+        raise UserError(
+            f"{folder} holds a dataset already, {manifest.name} or another import; remove it, or "
+            "choose another --output"
+        )
+    return manifest
+
+
 def _card(images: ImageSource, manifest: Manifest) -> str:
     draws = manifest.image is not None
     rows = {split: sum(file.rows for file in files) for split, files in manifest.files.items()}

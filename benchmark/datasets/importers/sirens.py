@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from benchmark.datasets import state_files
 from benchmark.datasets.importers.contract import Layout, Original
 from benchmark.datasets.storage import SPLITS, Columns, Split
 from benchmark.errors import UserError
@@ -92,7 +92,7 @@ class Sirens(Layout):
 
     def _spec(self, path: Path) -> NetworkSpec:
         try:
-            tensors = _tensors(path)
+            tensors = state_files.state_dict(path)
             return NetworkSpec.from_state_dict(tensors, "sine", self.omega, self.scale)
         except ValueError as error:
             raise UserError(f"{path}: no MLP: {error}") from None
@@ -129,23 +129,9 @@ def _check_numbers(source: Path, files: Sequence[NetworkFile]) -> None:
         )
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"{path}: cannot be read as tensors ({type(error).__name__}); fetch the file again"
-        ) from None
-    if not isinstance(state, dict) or not all(
-        isinstance(tensor, Tensor) for tensor in state.values()
-    ):
-        raise UserError(f"{path}: holds no state_dict of tensors")
-    return state
-
-
 def _load(path: Path, spec: NetworkSpec) -> Tensor:
     try:
-        flat = spec.flatten([_tensors(path)])[0].float()
+        flat = spec.flatten([state_files.state_dict(path)])[0].float()
     except ValueError as error:
         raise UserError(f"{path}: not like the first network: {error}") from None
     if not bool(torch.isfinite(flat).all()):
