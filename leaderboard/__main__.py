@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from benchmark.errors import UserError
+from benchmark.record.paths import entered
 from leaderboard.publish.text import visible
 
 HERE = Path(__file__).resolve().parent
@@ -46,10 +47,27 @@ def build(
         typer.Option("--check", help="Write nothing; fail where a committed file would change."),
     ] = False,
     site: Annotated[
-        Path, typer.Option(help="Folder for the site.", show_default="build/site")
+        Path,
+        typer.Option(callback=entered, help="Folder for the site.", show_default="build/site"),
     ] = SITE,
+    records: Annotated[
+        Path | None,
+        typer.Option(
+            callback=entered,
+            help="Rank the records of a results folder instead, whatever they are of, and write "
+            "its LEADERBOARD.md and tables.",
+        ),
+    ] = None,
 ) -> None:
     """Write the pages and tables, and the site."""
+    if records is not None:
+        if check:
+            raise UserError("--check is for the committed records; leave it out, or --records")
+        from leaderboard.publish import own
+
+        for path in own.build(records):
+            typer.echo(path)
+        return
     from leaderboard import reported
     from leaderboard.archive import entries, tables
     from leaderboard.publish import pages
@@ -121,7 +139,9 @@ def verify() -> None:
 def submit(
     method: Annotated[str, typer.Argument(metavar="NAME", help="A method.")],
     suite: Annotated[str, typer.Option(help="The suite of the records.")] = "mini",
-    results: Annotated[Path, typer.Option(help="Folder of the records.")] = Path("results"),
+    results: Annotated[Path, typer.Option(callback=entered, help="Folder of the records.")] = Path(
+        "results"
+    ),
     why: Annotated[
         str | None, typer.Option(help="What changed, where these results replace older ones.")
     ] = None,
@@ -152,7 +172,11 @@ def reproduce(
     ] = "auto",
     results: Annotated[
         Path | None,
-        typer.Option(help="Folder for the new record.", show_default="a temporary folder"),
+        typer.Option(
+            callback=entered,
+            help="Folder for the new record.",
+            show_default="a temporary folder",
+        ),
     ] = None,
 ) -> None:
     """Run a committed cell again.
@@ -172,7 +196,7 @@ def reproduce(
 @app.command()
 def review(
     base: Annotated[str, typer.Argument(metavar="COMMIT", help="The commit to compare with.")],
-    output: Annotated[Path, typer.Option(help="File for the review, as JSON.")],
+    output: Annotated[Path, typer.Option(callback=entered, help="File for the review, as JSON.")],
 ) -> None:
     """Check the methods that changed since a commit.
 
@@ -189,8 +213,10 @@ def review(
 
 @app.command()
 def comment(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="A review, as JSON.")],
-    output: Annotated[Path, typer.Option(help="File for the comment.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", callback=entered, help="A review, as JSON.")
+    ],
+    output: Annotated[Path, typer.Option(callback=entered, help="File for the comment.")],
 ) -> None:
     """Render a review as a comment, in Markdown."""
     from pydantic import ValidationError

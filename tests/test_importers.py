@@ -128,6 +128,10 @@ def test_sirens_published_with_dwsnets(tmp_path: Path) -> None:
     assert torch.equal(
         test.weights[2], torch.cat([tensor.flatten() for tensor in states["testing", 2].values()])
     )
+    folder = tmp_path / "imported"
+    assert importers.verify(DWS, "small", folder) == dataset.manifest, "it is not made again"
+    with pytest.raises(UserError, match="holds a dataset already, small or another import"):
+        importers.verify(DWS.model_copy(update={"omega": 20.0}), "small", folder)
     (source / "mnist_png_testing_1_1/checkpoints/model_final.pth").unlink()
     with pytest.raises(
         UserError, match=r"mnist_png_testing_1_1.checkpoints.model_final\.pth: cannot be read"

@@ -100,8 +100,8 @@ class Networks:
         self.spec = _spec(example, options, kind)
         if self.tensor is not None and self.tensor.shape[1] != self.spec.parameters:
             raise UserError(
-                f"{source}: rows of {self.tensor.shape[1]:,} numbers, but a network like {like} has "
-                f"{self.spec.parameters:,}"
+                f"{source}: rows of {self.tensor.shape[1]:,} numbers, but a network like {like} "
+                f"has {self.spec.parameters:,}"
             )
 
     def digest(self) -> str:

@@ -55,8 +55,6 @@ def _load(path: Path) -> object:
         if path.suffix == SAFETENSORS:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found") from None
     except pickle.UnpicklingError:
         raise UserError(
             f"{path}: cannot be read as tensors, for it holds other objects, whose code would have "

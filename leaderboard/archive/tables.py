@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -113,21 +113,25 @@ class Board:
         ]
 
 
-def boards(entries: Sequence[Entry]) -> list[Board]:
+Judge = Callable[[Record], list[str]]
+"""Lists why a record is not ranked."""
+
+
+def boards(entries: Sequence[Entry], judge: Judge = provenance.objections) -> list[Board]:
     """Make the boards of current entries, in the order of suites and tasks."""
     by_task: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         by_task.setdefault((entry.record.suite, entry.record.task), []).append(entry)
-    return [_board(suite, task, group) for (suite, task), group in sorted(by_task.items())]
+    return [_board(suite, task, group, judge) for (suite, task), group in sorted(by_task.items())]
 
 
-def _board(suite: str, task: str, entries: Sequence[Entry]) -> Board:
+def _board(suite: str, task: str, entries: Sequence[Entry], judge: Judge) -> Board:
     metric = metrics.get(entries[0].record.metric)
     datasets = tuple(sorted({entry.record.dataset.name for entry in entries}))
     groups: dict[tuple[str, tuple[str, ...]], list[Entry]] = {}
     strays = _strays(entries)
     for entry in entries:
-        objections = (*provenance.objections(entry.record), *strays.get(entry.place, ()))
+        objections = (*judge(entry.record), *strays.get(entry.place, ()))
         groups.setdefault((str(entry.record.cell.entrant), objections), []).append(entry)
     columns = _columns(metric, datasets, groups)
     ranks = {dataset: ranking.ranks(metric, columns[dataset]) for dataset in datasets}

@@ -12,6 +12,7 @@ from leaderboard.statistics.ranks import MOST_SEEDS, Column
 
 FURTHER = {
     "test_r2": "R2",
+    "test_kendall_tau": "Kendall's tau",
     "test_low": "lower end of Kendall's tau's 95 % bootstrap interval over networks",
     "test_high": "upper end of Kendall's tau's 95 % bootstrap interval over networks",
     "test_mean_psnr": "PSNR of the edited images in dB, mean over networks",
