@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.datasets import catalog, storage
+from benchmark.datasets import catalog, importers, storage
 from benchmark.datasets.importers import CnnZoo, DwsSirens, Importer, NfnSirens, import_original
 from benchmark.errors import UserError
 
