@@ -294,3 +294,61 @@ def test_images_come_from_the_hub_too(hub: Hub, tmp_path: Path) -> None:
     code, _, errors = benchmark(hub, tmp_path, "0" * 40, "datasets", "build", "mnist-inr")
     assert code == 2
     assert "ylecun/mnist: not found, or private" in errors
+
+
+# What the Hub's clients meet on people's machines.
+
+
+def error_of(result: tuple[int, str, str]) -> str:
+    """The one line of a mistake."""
+    code, output, errors = result
+    lines = [line for line in errors.splitlines() if line.startswith("error:")]
+    assert (code, output, len(lines)) == (2, "", 1), errors
+    assert "Traceback" not in errors
+    return lines[0]
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "carrier://127.0.0.1:9"])
+def test_a_proxy_that_cannot_be_used_is_named(
+    hub: Hub, pinned: str, tmp_path: Path, proxy: str
+) -> None:
+    settings = {"ALL_PROXY": proxy, "NO_PROXY": "", "no_proxy": ""}
+    line = error_of(pull(hub, tmp_path, pinned, **settings))
+    assert f"ALL_PROXY={proxy}" in line
+
+
+def test_the_hubs_own_cache_is_read_offline(hub: Hub, pinned: str, tmp_path: Path) -> None:
+    offline = {"HF_HUB_OFFLINE": "1"}
+    assert "HF_HUB_OFFLINE is set" in error_of(pull(hub, tmp_path, pinned, **offline))
+    code = f"""
+from huggingface_hub import snapshot_download
+snapshot_download("someone/fashion", repo_type="dataset", revision={pinned!r})
+"""
+    settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "NO_PROXY": "127.0.0.1"}
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        env=os.environ | settings | {"HF_HUB_DISABLE_XET": "1"},
+    )
+    code, output, errors = pull(hub, tmp_path, pinned, **offline)
+    assert code == 0, errors
+    assert f"someone/fashion@{pinned}" in output
+
+
+def test_a_token_that_is_refused_is_named_or_not_needed(
+    hub: Hub, pinned: str, tmp_path: Path
+) -> None:
+    hub.expired = "old"
+    code, _, errors = pull(hub, tmp_path, pinned, HF_TOKEN="old")
+    assert code == 0, errors
+    assert "refuses the token in the variable HF_TOKEN; went on without it" in errors
+    hub.repositories["someone/fashion"].token = "secret"
+    line = error_of(pull(hub, tmp_path / "other", pinned, HF_TOKEN="old"))
+    assert "the Hub refuses the token in the variable HF_TOKEN" in line
+
+
+def test_a_file_that_is_gone_stays_gone(hub: Hub, pinned: str, tmp_path: Path) -> None:
+    gone = status(404, X_Error_Code="EntryNotFound")
+    hub.faults += [Fault(method, TRAIN, gone, times=9) for method in ("HEAD", "GET")]
+    line = error_of(pull(hub, tmp_path, pinned))
+    assert "asking again does not help" in line

@@ -230,14 +230,14 @@ def changed(
         ({}, {"targets": ("speed",)}, "'speed' holds other things than numbers; .* --classes"),
         ({}, {"targets": ()}, "name what is to be predicted"),
         ({}, {"activation": "swish"}, "'swish' is neither an activation .* nor a column"),
-        ({}, {"split": "speed"}, "'speed' holds 'fast', but the splits are train, validation, test"),
+        ({}, {"split": "speed"}, "'speed' holds 'fast', but the splits are train, validation"),
         ({}, {"file": "speed"}, "slow is in two rows|fast is in two rows"),
         ({"file": lambda one: "no-" + one.index.astype(str)}, {}, "no-0: not found; column 'file'"),
         ({"accuracy": lambda one: one.where(one.index != 4)}, {}, "row 5 has no 'accuracy'"),
-        ({"Accuracy": lambda one: one}, {"targets": ("accuracy", "Accuracy")}, "no name of its own"),
+        ({"Accuracy": lambda one: one}, {"targets": ("accuracy", "Accuracy")}, "no name of its"),
         ({"weights": lambda one: one}, {}, "a column 'weights' is the dataset's own"),
         (
-            {"part": lambda one: np.where(one.index % 3, "train", np.where(one.index % 2, "test", "validation"))},
+            {"part": lambda one: np.array(["train", "validation", "test"])[one.index % 3]},
             {"split": "part", "group": "run"},
             "networks of run 0 are in several splits",
         ),
@@ -306,7 +306,7 @@ def test_a_checkpoint_holds_a_state_dict_beside_other_things(tmp_path: Path) -> 
 
 KINDS = {
     "siren without biases": (
-        lambda: nn.Sequential(nn.Linear(2, 6, bias=False), nn.Linear(6, 6, bias=False), nn.Linear(6, 1, bias=False)),
+        lambda: nn.Sequential(*(nn.Linear(*size, bias=False) for size in ((2, 6), (6, 6), (6, 1)))),
         {"activation": "sine", "omega": 20.0},
     ),
     "grouped convolutions in one dimension": (

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +16,8 @@ import pytest
 import torch
 
 from benchmark import arms
-from benchmark.datasets import catalog, listing, storage
+from benchmark.datasets import arrival, catalog, hub, listing, storage
+from benchmark.datasets.hub import Published
 from benchmark.datasets.recipes.inr import Shard
 from benchmark.datasets.sources import images
 from benchmark.datasets.storage import SPLITS, Split
@@ -311,3 +315,46 @@ def test_missing_files_are_named(folder: Path, tmp_path: Path) -> None:
         storage.read(folder)
     with pytest.raises(UserError, match="no dataset in"):
         storage.read(tmp_path / "nowhere")
+
+
+# Caches that are shared, read-only, or mounted elsewhere.
+
+
+def test_pulls_at_once_fetch_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published = Published(repository="someone/fashion", revision="a" * 40)
+    fetched: list[Path] = []
+
+    def fetch(_: Published, folder: Path) -> None:
+        fetched.append(folder)
+        folder.mkdir()  # fails where another is at it
+        time.sleep(0.1)
+        (folder / "manifest.json").write_text("{}")
+
+    monkeypatch.setattr(hub, "fetch", fetch)
+    with ThreadPoolExecutor(4) as pool:
+        arguments = published, tmp_path / "cache/fashion", lambda _: None
+        for future in [pool.submit(arrival.bring, *arguments) for _ in range(4)]:
+            future.result()
+    assert len(fetched) == 1
+
+
+def test_a_cache_that_takes_nothing_costs_time_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    source = listing.EMBEDDED / "sine-inr-mini"
+    dataset = storage.read(source, tmp_path / "file/unpacked")
+    assert_same(dataset.splits["test"], storage.read(source).splits["test"])
+
+
+def test_a_cache_is_known_under_another_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    shutil.copytree(listing.EMBEDDED / "sine-inr-mini", tmp_path / "here/sine")
+    storage.read(tmp_path / "here/sine", tmp_path / "here/unpacked")
+    (tmp_path / "there").symlink_to(tmp_path / "here")
+
+    def verified(*_: object) -> None:
+        raise AssertionError("it was verified already")
+
+    monkeypatch.setattr(storage, "_verify", verified)
+    storage.read(tmp_path / "there/sine", tmp_path / "there/unpacked")

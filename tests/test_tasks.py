@@ -39,6 +39,8 @@ def test_every_task_is_found() -> None:
         "inr-editing",
         "generalization",
         "sine-frequency",
+        "regression",
+        "classification",
     }
     for task in tasks.registry().values():
         assert task.metric in metrics.METRICS
