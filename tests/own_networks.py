@@ -73,7 +73,7 @@ def _logits(weights: Tensor, points: Tensor) -> Tensor:
     return values[:, 0]
 
 
-def zoo(folder: Path, count: int = 300) -> tuple[Path, Path]:
+def zoo(folder: Path, count: int) -> tuple[Path, Path]:
     """Write networks, in the two formats, and their table. Returns the folder and the table."""
     random = torch.Generator().manual_seed(0)
     rates = 10 ** (2 * torch.rand(count, generator=random) - 1.5)

@@ -67,7 +67,7 @@ def conform(name: str) -> list[Finding]:
         )
     findings = []
     for task, settings in suite.tasks.items():
-        if not row.is_in(suite.name, task):
+        if not row.is_in(suite.name, task) or not settings.datasets:
             continue
         method = row.make(suite.name, task, settings.datasets[0])
         dataset, _ = locate.load(settings.datasets[0])

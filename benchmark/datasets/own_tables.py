@@ -163,7 +163,7 @@ def splits(
                 int((parted["group"] == counts.idxmax()).to_numpy().argmax())
             ]
             raise UserError(
-                f"{table.path}: networks of {group} {value!r} are in several splits, so the test "
+                f"{table.path}: networks of {group} {value} are in several splits, so the test "
                 "networks have siblings in training; give each group one split"
             )
     return found

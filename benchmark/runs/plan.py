@@ -23,6 +23,7 @@ from benchmark.suites.protocol import Protocol
 
 ALL = "all"
 CORE = "core"
+LONGEST_COMMAND = 500  # that a record holds
 
 
 @dataclass(frozen=True)
@@ -260,6 +261,11 @@ def _chosen(
 
 def _run(run: Run, settings: TaskSettings) -> Run:
     cell = run.cell
+    if len(run.command) > LONGEST_COMMAND:
+        raise UserError(
+            f"the command that makes a record is longer than {LONGEST_COMMAND} letters: "
+            f"{run.command}; move the dataset or the suite to a shorter path"
+        )
     protocol, encoder_protocol = settings.protocols(cell.entrant.method)
     if len(run.method.stages) == 1:
         return replace(run, protocol=protocol)
