@@ -289,6 +289,7 @@ def test_a_bad_network_is_named_by_its_file(
     files = write(tmp_path / "networks", states)
     with pytest.raises(UserError, match=rf"7\.pt: .*{message}"):
         make(files, tmp_path / "moons", targets=("accuracy",))
+    assert {path.name for path in tmp_path.iterdir()} == {"networks"}, "nothing is half made"
 
 
 def test_a_checkpoint_holds_a_state_dict_beside_other_things(tmp_path: Path) -> None:

@@ -6,11 +6,14 @@ Whose the networks are, their licence and what the card says are its owner's wor
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -173,27 +176,39 @@ def make(
     columns, targets = Columns(networks.spec, (), None, 0, several), torch.stack(values, dim=1)
     index = torch.from_numpy(own_tables.groups(read, options.group))
     further = own_tables.further(read, [*chosen, *_activation_column(networks)])
-    shards: dict[str, list[str]] = {}
-    done = 0
-    for split, rows in splits.items():
-        parts = [rows[start : start + SHARD_ROWS] for start in range(0, len(rows), SHARD_ROWS)]
-        shards[split] = storage.shard_paths(split, len(parts))
-        for part, path in zip(parts, shards[split], strict=True):
-            own = networks.activations
-            some = Split(
-                networks.read(part.tolist()),
-                targets[part],
-                index[part],
-                torch.zeros(len(part), dtype=torch.int32),
-                None,
-                None if own is None else own[part],
-            )
-            kept = {column: array.take(pa.array(part)) for column, array in further.items()}
-            storage.write_shard(folder / path, columns, some, {"format": "own"}, kept)
-            done += len(part)
-            progress(done, networks.rows)
-    manifest = storage.seal(folder, name, columns, recipe, shards, None)
-    own_cards.write(folder, manifest, options)
+
+    def rows_of(part: np.ndarray) -> Split:
+        own = networks.activations
+        return Split(
+            networks.read(part.tolist()),
+            targets[part],
+            index[part],
+            torch.zeros(len(part), dtype=torch.int32),
+            None,
+            None if own is None else own[part],
+        )
+
+    # Beside its place, so that what fails half-way leaves nothing there.
+    making = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        shards: dict[str, list[str]] = {}
+        done = 0
+        for split, rows in splits.items():
+            parts = [rows[start : start + SHARD_ROWS] for start in range(0, len(rows), SHARD_ROWS)]
+            shards[split] = storage.shard_paths(split, len(parts))
+            for part, path in zip(parts, shards[split], strict=True):
+                kept = {column: array.take(pa.array(part)) for column, array in further.items()}
+                note = {"format": options.format}
+                storage.write_shard(making / path, columns, rows_of(part), note, kept)
+                done += len(part)
+                progress(done, networks.rows)
+        manifest = storage.seal(making, name, columns, recipe, shards, None)
+        own_cards.write(making, manifest, options)
+        making.replace(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
     return manifest
 
 

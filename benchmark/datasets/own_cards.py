@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ def write(folder: Path, manifest: Manifest, options: Options) -> None:
         words="".join(f"- **{what}**: {said}\n" for what, said in words if said),
         fingerprint=manifest.fingerprint,
         task="classification" if names else "regression",
-        target=first,
+        target=shlex.quote(first),
     )
     (folder / "README.md").write_text(_head(title, manifest, options) + body, encoding="utf-8")
 

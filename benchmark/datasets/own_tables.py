@@ -87,6 +87,8 @@ def numbers(table: Table, name: str) -> torch.Tensor:
 def classes(table: Table, name: str) -> tuple[torch.Tensor, tuple[str, ...]]:
     """A class target: the place of each row's class, `[rows]`, and the classes in their order."""
     column = table.column(name)
+    if not pd.api.types.is_numeric_dtype(column):
+        column = column.astype(str)  # whatever types it mixes
     values = sorted(column.unique())
     names = tuple(str(value) for value in values)
     if len(names) < 2 or len(set(names)) < len(names):
