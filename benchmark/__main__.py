@@ -276,7 +276,12 @@ def audit(
     from benchmark.checks import audit as audits
     from benchmark.record import symmetries
 
-    measured = audits.audit(names, lambda line: typer.echo(f"audit: {line}", err=True), steps=steps)
+    measured = audits.audit(
+        names,
+        lambda method: typer.echo(f"audit: {method}", err=True),
+        steps=steps,
+        workers=os.cpu_count() or 1,
+    )
     typer.echo(audits.table(measured))
     if note:
         symmetries.write(measured)
