@@ -193,7 +193,8 @@ class Scores:
         gains = self._differences(CANONICAL, OWN_STARTS)
         if not (losses and shifts and gains):
             return "There are too few runs to say."
-        (least, small), *_, (most, large) = sorted(losses, key=lambda pair: pair[1])
+        least, small = min(losses, key=lambda pair: pair[1])
+        most, large = max(losses, key=lambda pair: pair[1])
         weakest = min(shifts, key=lambda pair: pair[1])[1]
         best, gain = max(gains, key=lambda pair: pair[1])
         mean_gain = sum(gain for _, gain in gains) / len(gains)
