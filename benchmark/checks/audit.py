@@ -22,6 +22,7 @@ from torch import Tensor, nn
 import baselines
 from baselines import Row
 from benchmark import arms, suites, tasks
+from benchmark.arms.scattering import scattered
 from benchmark.checks.changes import CHANGES, Change
 from benchmark.datasets import locate
 from benchmark.datasets.storage import WeightDataset
@@ -205,10 +206,15 @@ def _train(method: Method, task: Task, module: nn.Module, train: Tensor, steps: 
         return
     optimizer = torch.optim.AdamW(parameters, lr=method.learning_rate)
     random = generator("audit", method.name, "order")
+    activations = task.dataset.activations("train")
     module.float().train()
     for _ in range(steps):
         rows = torch.randint(len(train), (BATCH,), generator=random)
-        loss = task.loss(module(train[rows]).float(), targets[rows])
+        flat = train[rows]
+        if method.augmentation != "none":
+            kinds = ("permutation",) if method.augmentation == "permutation" else None
+            flat = scattered(task.dataset.spec, flat, activations[rows.numpy()], kinds, random)
+        loss = task.loss(module(flat).float(), targets[rows])
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
