@@ -293,6 +293,36 @@ def audit(
 
 
 @app.command()
+def variance(
+    names: Annotated[list[str], typer.Argument(help="Methods, as statnn nft.")],
+    results: Annotated[
+        Path, typer.Option(help="Folder where networks that are fitted anew are kept.")
+    ] = Path("results"),
+    hub_mirror: commands.Mirror = None,
+    note: Annotated[
+        bool, typer.Option("--note", help="Write the result to the file that the board reads.")
+    ] = False,
+) -> None:
+    """Measure where the variance of results comes from, for methods of INR classification.
+
+    The seed of training, the starts of the networks and the order of their neurons are drawn anew
+    five times each, while all else stays. Networks are fitted anew from their source images.
+    """
+    from benchmark.checks import variance as variances
+    from benchmark.record import variance as records
+
+    spreads = []
+    for name in names:
+        spreads += variances.measure(
+            name, results, hub_mirror, lambda line: typer.echo(line, err=True)
+        )
+    typer.echo(records.table(spreads))
+    if note:
+        records.write(spreads)
+        typer.echo(f"noted: {records.PATH}")
+
+
+@app.command()
 def canary(
     commit: Annotated[
         str | None, typer.Argument(help="Compare with this commit's code; without, with the board.")

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from tabulate import tabulate
 
-from benchmark.record import metrics, schema, symmetries
+from benchmark.record import metrics, schema, symmetries, variance
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
 from leaderboard.publish import render, symmetry
@@ -123,6 +123,15 @@ second. `torn apart`: one of the equal methods is ranked below another, which mu
 more than 5 of 100 tables. `found`: the last method is ranked below an equal one, as it should be.
 
 {rank_rates}
+
+## What the ± holds
+
+The ± of a table is the standard deviation over seeds of training alone: the networks that are read
+stay the same. For some methods the starts of those networks and the order of their neurons were
+drawn anew, too, five times each, while all else stayed. Standard deviations in the unit of the
+metric, and in brackets the shares in the sum of the three variances:
+
+{variance}
 
 ## What is not ranked
 
@@ -311,6 +320,7 @@ def method() -> str:
         fewest_seeds=ranks.FEWEST_SEEDS,
         rank_trials=rates["rank_trials"],
         rank_rates=_rank_rates(rates["ranks"]),
+        variance=variance.table(variance.read()),
     )
 
 
