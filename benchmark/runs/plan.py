@@ -150,7 +150,7 @@ def plan(
         datasets: of the catalogue, folders, or OWNER/NAME[@REVISION] on the Hub.
         target: the column that is predicted, of datasets with several.
         entrants: methods with their arms, as "mlp@aligned"; "core" stands for those that the suite
-            names, "all" for every one.
+            names, "all" for every one, each under all of the suite's conditions.
 
     Raises:
         UserError: for what is not there.
@@ -196,7 +196,8 @@ def _of_task(
         first, later = [], []
         for dataset, place in chosen.items():
             encoders = set()
-            for entrant in entrants:
+            conditions = settings.conditions.get(dataset, ()) if names is None else ()
+            for entrant in _under(conditions, entrants):
                 cell = Cell(suite.name, task, dataset, entrant, seed)
                 run = _run(Run(cell, settings.protocol, None, place, file), settings)
                 # Variants may share their method's first stage: they come when it is most likely
@@ -227,6 +228,24 @@ def _entrants(
         if task not in able:
             raise UserError(f"{entrant.method} does not do {task}, but {', '.join(able)}")
     return entrants
+
+
+def _under(conditions: Sequence[str], entrants: Sequence[Entrant]) -> list[Entrant]:
+    """Each entrant under each condition, but for one whose variant sets what the condition does."""
+    if not conditions:
+        return list(entrants)
+    pairs = [(entrant, condition) for entrant in entrants for condition in conditions]
+    together = [(entrant, _canonical(f"{entrant}{condition}")) for entrant, condition in pairs]
+    return [under for entrant, under in together if not _fixed(entrant) & _fields(under)]
+
+
+def _fixed(entrant: Entrant) -> set[str]:
+    variant = baselines.get(entrant.method).variant
+    return set(variant.fields) if variant else set()
+
+
+def _fields(entrant: Entrant) -> set[str]:
+    return {option.partition("=")[0] for option in entrant.options}
 
 
 def _canonical(name: str) -> Entrant:
