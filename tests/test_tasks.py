@@ -11,7 +11,7 @@ import torch
 from helpers import CPU, run_of, small
 
 import baselines
-from benchmark import arms, tasks
+from benchmark import arms, suites, tasks
 from benchmark.datasets import catalog, listing, locate, storage
 from benchmark.datasets.recipes import edits
 from benchmark.datasets.storage import WeightDataset
@@ -246,7 +246,7 @@ def test_what_no_task_can_do_is_told(arguments: tuple[Any, ...], message: str) -
 
 def test_all_tasks_are_one_plan() -> None:
     runs = plan("mini", "all")
-    assert {run.cell.task for run in runs} == set(tasks.registry())
+    assert {run.cell.task for run in runs} == set(suites.get("mini").tasks)
     assert len({run.path for run in runs}) == len(runs)
     some = plan("mini", "all", entrants=["statnn"], seeds=[0])
     assert {run.cell.task for run in some} == {
