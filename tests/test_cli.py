@@ -203,7 +203,7 @@ def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Pa
         ),
         (
             ("datasets", "verify", "nope"),
-            "'nope' is neither a dataset of the catalogue nor a folder",
+            "unknown dataset 'nope'; known:",
         ),
         (("datasets", "verify", "/tmp"), "no dataset in /tmp"),
         (("datasets", "build", "nope", "--output", "/nowhere"), "unknown dataset 'nope'"),

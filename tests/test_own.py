@@ -349,8 +349,8 @@ def test_a_dataset_is_found_wherever_it_lies(
     ("text", "target", "message"),
     [
         ("nothing", None, "unknown dataset 'nothing'; known: .*; or name a folder"),
-        ("./nothing", None, "no dataset in that folder"),
-        ("~/nothing", None, "no dataset in that folder"),
+        ("./nothing", None, "no dataset in .*nothing, which would hold a manifest.json"),
+        ("~/nothing", None, "no dataset in .*nothing, which would hold a manifest.json"),
         ("{moons}", None, "moons has several targets; name one with --target: accuracy, learning"),
         ("{moons}", "loss", "moons has no target 'loss'"),
         ("mnist-gs-mini", "accuracy", "mnist-gs-mini has one target, so it needs no --target"),

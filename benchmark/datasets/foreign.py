@@ -64,7 +64,7 @@ def find(text: str, mirror: Path | None = None) -> Foreign:
     if match is None or text.startswith(".") or folder.is_dir():
         if folder.is_dir() or "/" in text or text.startswith("~"):
             raise UserError(
-                f"{text}: no dataset in that folder, which would hold a manifest.json; make one: "
+                f"no dataset in {folder}, which would hold a manifest.json; make one: "
                 "python -m benchmark datasets new NAME --from FOLDER --table TABLE.csv"
             )
         raise UserError(
