@@ -313,7 +313,8 @@ def audit(
 def variance(
     names: Annotated[list[str], typer.Argument(help="Methods, as statnn nft.")],
     results: Annotated[
-        Path, typer.Option(help="Folder where networks that are fitted anew are kept.")
+        Path,
+        typer.Option(callback=entered, help="Folder where networks that are fitted anew are kept."),
     ] = Path("results"),
     hub_mirror: commands.Mirror = None,
     note: Annotated[
