@@ -97,7 +97,7 @@ class FittedModule(nn.Module, ABC):
 
         Args:
             weights: Inputs of the stage, `[networks, ...]`.
-            targets: Targets of the task, one per network.
+            targets: Labels, or the outputs to return (`Task.responses`), one per network.
             seed: Seed of random choices.
         """
 

@@ -199,7 +199,7 @@ def _train(method: Method, task: Task, module: nn.Module, train: Tensor, steps: 
     """Train all stages together by the task's loss, or fit what is fitted."""
     targets = task.targets("train")
     if isinstance(module, FittedModule):
-        module.fit(train, targets, 0)
+        module.fit(train, task.responses(targets), 0)
         return
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not parameters:

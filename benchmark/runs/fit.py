@@ -18,7 +18,7 @@ from benchmark import arms, tasks
 from benchmark.arms.scattered import Scattered
 from benchmark.arms.scattering import canonical, has_more_than_order, scattered
 from benchmark.datasets.storage import SPLITS, WeightDataset
-from benchmark.methods import Problem, Stage
+from benchmark.methods import FittedModule, Problem, Stage
 from benchmark.record import metrics
 from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.predictions import SHIFTED, Predictions
@@ -95,6 +95,8 @@ def fit(
     _check(task, module, inputs["train"][:2])
     flops += count_flops(module, inputs["test"][:1])
     trainer = _head_trainer(run, head, module, task, results, monitor, encoded is None)
+    if isinstance(module, FittedModule):
+        targets["train"] = task.responses(targets["train"])
     outcome = trainer.run(*(Data(inputs[split], targets[split]) for split in SPLITS))
     predictions = {
         split: task.outcome(rows, task.targets(split).to(rows.device))
