@@ -260,8 +260,7 @@ class DWSNet(nn.Module):
         for norm, layer in zip(self.norms, self.layers, strict=True):
             features = layer([x.relu() for x in norm(features)])
         pooled = [
-            part.pool(self.pooling, x.relu())
-            for part, x in zip(self.parts, features, strict=True)
+            part.pool(self.pooling, x.relu()) for part, x in zip(self.parts, features, strict=True)
         ]
         return self.head(torch.cat(pooled, dim=-1))
 
@@ -280,15 +279,17 @@ class DWS(Method):
     title = "DWSNet"
     paper = "arXiv:2301.12780"
     tasks = tuple(task for task in PREDICTIONS if task != "generalization")
-    mini = {"channels": 16}
+    mini = {"channels": 16, "layers": 2, "heads": 4}
     space = {
         "learning_rate": Log(3e-4, 3e-2),
         "weight_decay": Log(1e-4, 1e-1),
         "channels": Choice(8, 16, 32),
-        "layers": Choice(2, 3, 4),
+        "layers": Choice(1, 2, 3),
     }
     variants = (
-        Variant("dwsnet-linear", "DWSNet (linear layers)", {"heads": 0, "pooling": "mean"}, mini={}),
+        Variant(
+            "dwsnet-linear", "DWSNet (linear layers)", {"heads": 0, "pooling": "mean"}, mini={}
+        ),
     )
 
     learning_rate: float = 5e-3
