@@ -86,6 +86,12 @@ def audit(session: nox.Session) -> None:
 
 
 @nox.session
+def variance(session: nox.Session) -> None:
+    """Measure what the variance of results comes from: `-- METHOD`; reads the source images."""
+    run_python(session, "torch", "-m", "benchmark", "variance", *session.posargs)
+
+
+@nox.session
 def canary(session: nox.Session) -> None:
     """Compare results bit by bit with a commit's: `-- COMMIT`; without one, with the board's."""
     run_python(session, "torch", "-m", "benchmark", "canary", *session.posargs)

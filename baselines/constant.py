@@ -33,6 +33,7 @@ class MeanPredictor(Method):
     title = "Mean predictor"
     paper = "none"
     tasks = ("generalization", "sine-frequency")
+    symmetries = ("permutation", "sign", "phase", "scale", "duplicate", "dead")
     mini = {"learning_rate": 1e-2}
     space = {"learning_rate": Log(1e-3, 1e-1)}
 

@@ -77,6 +77,7 @@ class Identity(Method):
 
     name = "identity-editor"
     title = "identity"
+    symmetries = ("permutation", "sign", "phase", "scale", "duplicate", "dead")
     paper = "none"
     tasks = ("inr-editing",)
     edits = True

@@ -276,7 +276,12 @@ def audit(
     from benchmark.checks import audit as audits
     from benchmark.record import symmetries
 
-    measured = audits.audit(names, lambda line: typer.echo(f"audit: {line}", err=True), steps=steps)
+    measured = audits.audit(
+        names,
+        lambda method: typer.echo(f"audit: {method}", err=True),
+        steps=steps,
+        workers=os.cpu_count() or 1,
+    )
     typer.echo(audits.table(measured))
     if note:
         symmetries.write(measured)
@@ -285,6 +290,36 @@ def audit(
     for line in violations:
         typer.echo(line, err=True)
     raise typer.Exit(1 if violations else 0)
+
+
+@app.command()
+def variance(
+    names: Annotated[list[str], typer.Argument(help="Methods, as statnn nft.")],
+    results: Annotated[
+        Path, typer.Option(help="Folder where networks that are fitted anew are kept.")
+    ] = Path("results"),
+    hub_mirror: commands.Mirror = None,
+    note: Annotated[
+        bool, typer.Option("--note", help="Write the result to the file that the board reads.")
+    ] = False,
+) -> None:
+    """Measure where the variance of results comes from, for methods of INR classification.
+
+    The seed of training, the starts of the networks and the order of their neurons are drawn anew
+    five times each, while all else stays. Networks are fitted anew from their source images.
+    """
+    from benchmark.checks import variance as variances
+    from benchmark.record import variance as records
+
+    spreads = []
+    for name in names:
+        spreads += variances.measure(
+            name, results, hub_mirror, lambda line: typer.echo(line, err=True)
+        )
+    typer.echo(records.table(spreads))
+    if note:
+        records.write(spreads)
+        typer.echo(f"noted: {records.PATH}")
 
 
 @app.command()

@@ -178,7 +178,7 @@ def reported(**changes: Any) -> Reported:
         "dataset": "mnist-inr",
         "method": "NFT",
         "metric": "accuracy",
-        "value": 70.0,
+        "value": "70.0",
         "spread": "",
         "spread_kind": "",
         "runs": "",

@@ -176,7 +176,7 @@ def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Pa
         (("run", "inr-classification", "--methods", "gpt"), "unknown method 'gpt'; known:"),
         (
             ("run", "inr-classification", "--methods", "mlp@mixed"),
-            "unknown arm 'mixed'; known: aligned, permuted, random-targets",
+            "unknown arm 'mixed'; known: aligned, permuted, phase, random-targets",
         ),
         (("run", "inr-classification", "--methods", ","), "a list of names is empty"),
         (("run", "inr-classification", "--seeds", "-1"), "seed -1 is negative"),

@@ -36,8 +36,17 @@ LAYERS: dict[str, Callable[[NetworkSpec], nn.Module]] = {
 }
 
 
-def features(spec: NetworkSpec, batch: int = 3) -> Tensor:
-    return torch.randn(batch, spec.tokens, CHANNELS, dtype=torch.float64)
+def features(spec: NetworkSpec, name: str = "", batch: int = 3) -> Tensor:
+    """Random features for a layer; NFN's have channels for every position of a kernel."""
+    if name not in ("NP", "HNP"):
+        return torch.randn(batch, spec.tokens, CHANNELS, dtype=torch.float64)
+    x = torch.randn(batch, spec.tokens, spec.positions * CHANNELS, dtype=torch.float64)
+    used = []
+    for layer, (weight, bias) in zip(spec.layers, spec.views(x), strict=True):
+        weight[..., layer.positions * CHANNELS :] = 0
+        bias[..., CHANNELS:] = 0
+        used.append((weight, bias))
+    return spec.from_views(used)
 
 
 def randomise(module: nn.Module) -> nn.Module:
@@ -51,7 +60,7 @@ def randomise(module: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_are_equivariant(name: str, spec: NetworkSpec, batch: int) -> None:
-    layer, x = randomise(LAYERS[name](spec)), features(spec, batch)
+    layer, x = randomise(LAYERS[name](spec)), features(spec, name, batch)
     permutations = spec.random_permutations(batch)
     after = layer(spec.permute_tokens(x, permutations))
     torch.testing.assert_close(
@@ -63,7 +72,7 @@ def test_layers_are_equivariant(name: str, spec: NetworkSpec, batch: int) -> Non
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_networks_of_a_batch_do_not_see_each_other(name: str, spec: NetworkSpec) -> None:
-    layer, x = randomise(LAYERS[name](spec)), features(spec)
+    layer, x = randomise(LAYERS[name](spec)), features(spec, name)
     torch.testing.assert_close(layer(x)[1:2], layer(x[1:2]))
 
 
@@ -74,7 +83,7 @@ def test_networks_of_a_batch_do_not_see_each_other(name: str, spec: NetworkSpec)
 def test_equivariance_is_minimal(name: str, axis: int) -> None:
     """Permuting one weight matrix without its neighbours is not treated as a symmetry."""
     spec = SPECS["siren"]
-    layer, x = randomise(LAYERS[name](spec)), features(spec)
+    layer, x = randomise(LAYERS[name](spec)), features(spec, name)
 
     def false_symmetry(tokens: Tensor) -> Tensor:
         first, (weight, bias), last = spec.views(tokens)
@@ -98,7 +107,7 @@ def encoder(spec: NetworkSpec) -> nn.Module:
 def test_input_and_output_neurons(name: str, end: str, expected: bool) -> None:
     """Inputs and outputs are exchangeable to NP and bare attention, not to HNP and embeddings."""
     spec = SPECS["siren"]
-    layer, x = randomise(LAYERS[name](spec)), features(spec)
+    layer, x = randomise(LAYERS[name](spec)), features(spec, name)
     assert (
         torch.allclose(layer(flip(spec, x, end)), flip(spec, layer(x), end), atol=1e-6) == expected
     )
@@ -124,7 +133,7 @@ def flip(spec: NetworkSpec, tokens: Tensor, end: str) -> Tensor:
 
 @pytest.mark.parametrize("hidden_only", [True, False])
 def test_layout_sorts_and_restores(spec: NetworkSpec, hidden_only: bool) -> None:
-    layout, x = NeuronLayout(spec, hidden_only=hidden_only), features(spec)
+    layout, x = NeuronLayout(spec, hidden_only=hidden_only), features(spec, "HNP")
     assert torch.equal(layout.scatter(*layout.gather(x)), x)
     pooled = layout.pool(x)
     assert pooled.shape == (3, layout.pooled * CHANNELS)

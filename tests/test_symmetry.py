@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import pi
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from helpers import finished_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -20,7 +23,9 @@ from benchmark.datasets import locate
 from benchmark.errors import UserError
 from benchmark.methods import Method, Problem
 from benchmark.record import symmetries
+from benchmark.record.symmetries import Measurement
 from benchmark.runs.plan import plan
+from leaderboard.publish import symmetry as page
 from nft import siren, symmetry
 from nft.network import LayerSpec, NetworkSpec
 
@@ -212,3 +217,70 @@ def test_a_true_claim_stands_and_the_canonical_form_adds_to_it(
     assert not formed["dead"].holds
     assert audit.violations([*plain.values(), *formed.values()]) == []
     assert np.all(np.diff(list(plain["sign"].movement.values())) > 0)
+
+
+# The page.
+
+
+def measurement(**changes: Any) -> Measurement:
+    data = {
+        "method": "mlp",
+        "task": "inr-classification",
+        "dataset": "small",
+        "code_sha256": None,
+        "change": "sign",
+        "stage": "initial",
+        "claimed": False,
+        "residual": 1e-13,
+        "movement": {0.5: 0.3, 1.0: 0.6},
+    }
+    return Measurement.model_validate(data | changes)
+
+
+def test_a_false_claim_and_a_hidden_symmetry_are_marked() -> None:
+    table = page.audit_table(
+        [
+            measurement(claimed=True),
+            measurement(change="permutation", movement={1.0: 1e-12}),
+            measurement(change="scale", residual=1e-3),
+        ]
+    )
+    row = table.splitlines()[2]
+    assert [cell.strip() for cell in row.strip("|").split("|")] == [
+        "`mlp`",
+        "0.6 (claimed)",
+        "exact (not claimed)",
+        "inconclusive",
+    ]
+    assert page.held([measurement(claimed=True)]) == "not sign, which it claims"
+
+
+def test_the_page_says_what_each_method_loses(tmp_path: Path) -> None:
+    conditions = {
+        ("mini-symmetry", page.ONE, (), "permuted"): 80,
+        ("mini-symmetry", page.ONE, (), "scattered"): 60,
+        ("mini", page.OWN, (), "permuted"): 30,
+        ("mini-symmetry", page.OWN, ("canonical=True",), "permuted"): 50,
+    }
+    records = [
+        finished_run(
+            tmp_path,
+            right,
+            seed,
+            suite=suite,
+            dataset={"name": dataset, "arm": arm},
+            method={"options": list(options)},
+            metrics={"test": right / 100, "validation": 0.5, "shifted": 0.2},
+        )
+        for (suite, dataset, options, arm), right in conditions.items()
+        for seed in range(3)
+    ]
+    scores = page.Scores.of(records)
+    line = next(line for line in scores.table().splitlines() if line.startswith("| NFT"))
+    numbers = [cell.strip().split(" ±")[0] for cell in line.strip("|").split("|")]
+    assert numbers == ["NFT", "80.0", "60.0", "20.0", "30.0", "50.0", "not run"]
+    sentences = scores.meaning()
+    assert "from 20 points (NFT) to 20 (NFT)" in sentences
+    assert "loses at least 60 points" in sentences
+    assert "worth 20 points on average, and up to 20 (NFT)" in sentences
+    assert "too few runs" in page.Scores.of(records[:3]).meaning()

@@ -96,7 +96,7 @@ def test_a_score_that_is_no_number_selects_nothing(
     run = replace(
         trainer(tmp_path),
         score=lambda *_: next(remaining),
-        monitor=Monitor(evaluated=evaluated.append),
+        monitor=Monitor(evaluated=lambda step, score, scored: evaluated.append(scored)),
     )
     predictions = run.run(*data()).predictions["validation"]
     assert [torch.equal(predictions, one) for one in evaluated] == [i == kept for i in range(4)]

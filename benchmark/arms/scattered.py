@@ -9,3 +9,4 @@ class Scattered(ScatteringArm):
     """Neurons in random order, and of random sign, phase or scale."""
 
     name = "scattered"
+    kinds = None

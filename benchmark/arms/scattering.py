@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -28,7 +28,9 @@ class ScatteringArm(Arm):
         kinds: The symmetries; None for all that a network's activation has.
     """
 
-    kinds: ClassVar[tuple[str, ...] | None] = None
+    @property
+    @abstractmethod
+    def kinds(self) -> Sequence[str] | None: ...
 
     def weights(self, dataset: WeightDataset, split: str) -> Tensor:
         random = generator(dataset.name, self.name, split)

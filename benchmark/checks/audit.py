@@ -9,7 +9,9 @@ outputs are compared as functions: it may return other weights that draw the sam
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 import baselines
 from baselines import Row
 from benchmark import arms, suites, tasks
+from benchmark.arms.scattering import scattered
 from benchmark.checks.changes import CHANGES, Change
 from benchmark.datasets import locate
 from benchmark.datasets.storage import WeightDataset
@@ -79,32 +82,54 @@ def audit(
     progress: Progress = lambda _: None,
     stages: Sequence[Stage] = ("initial", "trained"),
     steps: int = STEPS,
+    workers: int = 1,
 ) -> list[Measurement]:
     """Audit methods in suite `mini`.
 
     Args:
         names: Of rows; all that are in the suite by default.
-        progress: Called with a line for each method.
+        progress: Called with a line for each method that is done.
         stages: At initialisation, after training, or both.
         steps: Training steps.
+        workers: Methods at a time, each in a process of its own; with one, all in this process.
 
     Raises:
         UserError: If a name is unknown, or no audited task has it.
     """
     rows = [baselines.get(name) for name in names] if names else list(_members())
-    measurements = []
     for row in rows:
-        subjects = list(_subjects(row))
-        if names and not subjects:
+        if not row.is_in_any(suites.MINI):
             raise UserError(f"{row.name} is in no task of suite {suites.MINI}; give it `mini`")
-        for subject in subjects:
-            progress(f"{row.name}, {subject.task.name}")
-            measurements += _measure(subject, stages, steps)
+    measurements = []
+    for row, measured in zip(rows, _audited(rows, stages, steps, workers), strict=True):
+        progress(row.name)
+        measurements += measured
     return measurements
 
 
 def _members() -> Iterator[Row]:
     return (row for row in baselines.registry().values() if row.is_in_any(suites.MINI))
+
+
+def _audited(
+    rows: Sequence[Row], stages: Sequence[Stage], steps: int, workers: int
+) -> Iterator[list[Measurement]]:
+    """Yield the measurements of each row."""
+    if workers == 1:
+        yield from (_audit(row.name, stages, steps) for row in rows)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork of a process with threads can hang
+    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+        done = [pool.submit(_audit, row.name, stages, steps) for row in rows]
+        try:
+            yield from (one.result() for one in done)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _audit(name: str, stages: Sequence[Stage], steps: int) -> list[Measurement]:
+    subjects = _subjects(baselines.get(name))
+    return [one for subject in subjects for one in _measure(subject, stages, steps)]
 
 
 def _subjects(row: Row) -> Iterator[Subject]:
@@ -181,10 +206,15 @@ def _train(method: Method, task: Task, module: nn.Module, train: Tensor, steps: 
         return
     optimizer = torch.optim.AdamW(parameters, lr=method.learning_rate)
     random = generator("audit", method.name, "order")
+    activations = task.dataset.activations("train")
     module.float().train()
     for _ in range(steps):
         rows = torch.randint(len(train), (BATCH,), generator=random)
-        loss = task.loss(module(train[rows]).float(), targets[rows])
+        flat = train[rows]
+        if method.augmentation != "none":
+            kinds = ("permutation",) if method.augmentation == "permutation" else None
+            flat = scattered(task.dataset.spec, flat, activations[rows.numpy()], kinds, random)
+        loss = task.loss(module(flat).float(), targets[rows])
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)

@@ -11,6 +11,7 @@ from benchmark.record.seeds import named_seed
 
 DEFAULT_ARM = "permuted"
 NAME = "[a-z0-9][a-z0-9-]*"
+CONDITION = re.compile(rf"(\+[a-z0-9_]+=[A-Za-z0-9.-]+)*(@{NAME})?")
 ENTRANT = re.compile(
     rf"(?P<method>{NAME})(?P<options>(\+[a-z0-9_]+=[A-Za-z0-9.-]+)*)(@(?P<arm>{NAME}))?"
 )

@@ -72,6 +72,14 @@ def read(path: Path = PATH) -> list[Measurement]:
         raise RecordError(f"{path}: {str(error).splitlines()[0]}; restore the file") from None
 
 
+def by_method(path: Path = PATH) -> dict[str, list[Measurement]]:
+    """Read what was measured, by the name of the method."""
+    methods: dict[str, list[Measurement]] = {}
+    for one in read(path):
+        methods.setdefault(one.method, []).append(one)
+    return methods
+
+
 def write(measurements: Iterable[Measurement], path: Path = PATH) -> None:
     """Write measurements in the place of older ones of the same methods."""
     fresh = list(measurements)

@@ -113,7 +113,7 @@ def plan(
 
     Args:
         entrants: methods with their arms, as "mlp@aligned"; "core" stands for those that the suite
-            names, "all" for every one.
+            names, "all" for every one, each under all of the suite's conditions.
 
     Raises:
         UserError: for what is not there.
@@ -157,7 +157,8 @@ def _of_task(
         for dataset in dict.fromkeys(datasets or settings.datasets):
             catalog.entry(dataset)
             encoders = set()
-            for entrant in entrants:
+            conditions = settings.conditions.get(dataset, ()) if names is None else ()
+            for entrant in _under(conditions, entrants):
                 run = _run(Cell(suite_name, task, dataset, entrant, seed), settings)
                 # Variants may share their method's first stage: they come when it is most likely
                 # done, rather than wait for it.
@@ -187,6 +188,24 @@ def _entrants(
         if task not in able:
             raise UserError(f"{entrant.method} does not do {task}, but {', '.join(able)}")
     return entrants
+
+
+def _under(conditions: Sequence[str], entrants: Sequence[Entrant]) -> list[Entrant]:
+    """Each entrant under each condition, but for one whose variant sets what the condition does."""
+    if not conditions:
+        return list(entrants)
+    pairs = [(entrant, condition) for entrant in entrants for condition in conditions]
+    together = [(entrant, _canonical(f"{entrant}{condition}")) for entrant, condition in pairs]
+    return [under for entrant, under in together if not _fixed(entrant) & _fields(under)]
+
+
+def _fixed(entrant: Entrant) -> set[str]:
+    variant = baselines.get(entrant.method).variant
+    return set(variant.fields) if variant else set()
+
+
+def _fields(entrant: Entrant) -> set[str]:
+    return {option.partition("=")[0] for option in entrant.options}
 
 
 def _canonical(name: str) -> Entrant:

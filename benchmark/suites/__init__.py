@@ -10,9 +10,11 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.errors import UserError
+from benchmark.record.cell import CONDITION
 from benchmark.suites.protocol import Protocol
 
 HERE = Path(__file__).resolve().parent
+Condition = Annotated[str, Field(pattern=rf"^({CONDITION.pattern})$")]
 MINI = "mini"
 """The settings for which a method's file declares sizes itself."""
 
@@ -23,6 +25,8 @@ class TaskSettings(BaseModel):
     methods: its methods, where the suite names them; else all that have settings.
     core: entrants that stand for all, one a family, for a first look.
     controls: entrants beside the methods, as "mlp@aligned".
+    conditions: by dataset, what each method is run with, as "@scattered" or "+canonical=True";
+    "@permuted" alone where there are none.
     encoder_protocol: of the first stage of two-stage methods, which is trained before the
     `protocol` of all methods begins; None for a task that has none.
     yardstick: the method whose training seconds all get, where the suite gives all the same.
@@ -36,6 +40,7 @@ class TaskSettings(BaseModel):
     methods: tuple[str, ...] | None = None
     core: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()
+    conditions: dict[str, tuple[Condition, ...]] = {}
     protocol: Protocol
     encoder_protocol: Protocol | None = None
     yardstick: str | None = None

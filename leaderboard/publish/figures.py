@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +15,11 @@ from markupsafe import Markup
 
 from benchmark.record import metrics
 from benchmark.record.schema import Record
+from benchmark.record.symmetries import Measurement, Stage
 from leaderboard.archive.tables import Board
 
 MOST_COMPARED = 40
+LEAST_MOVEMENT = 1e-17  # what is plotted for an output that does not move at all
 COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65a30d", "#dc2626")
 
 
@@ -49,6 +52,31 @@ def curves(records: Sequence[Record]) -> Markup:
     return Markup("").join(plots)
 
 
+def movements(measurements: Sequence[Measurement]) -> Markup:
+    """Plot how far a method's outputs move over the share of changed neurons.
+
+    The logarithm is plotted, with a line for each change. Changes of one neuron have no curve.
+    """
+    figures: dict[tuple[str, Stage], list[tuple[str, list[tuple[float, float]]]]] = {}
+    for one in measurements:
+        if len(one.movement) > 1 and one.conclusive:
+            line = [
+                (100 * share, math.log10(max(moved or 0.0, LEAST_MOVEMENT)))
+                for share, moved in sorted(one.movement.items())
+            ]
+            figures.setdefault((one.task, one.stage), []).append((one.change, line))
+    words = {"initial": "before training", "trained": "after 200 steps"}
+    plots = [
+        _lines(
+            f"{task}, {words[stage]}: log10 of the output's movement",
+            lines,
+            "percent of the neurons that are changed",
+        )
+        for (task, stage), lines in figures.items()
+    ]
+    return Markup("").join(plots)
+
+
 def _arm(record: Record) -> str:
     return str(record.cell.entrant).removeprefix(record.method.name)
 
@@ -57,7 +85,9 @@ def _first(records: Sequence[Record], suite: str, task: str) -> Record:
     return next(record for record in records if (record.suite, record.task) == (suite, task))
 
 
-def _lines(label: str, lines: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> Markup:
+def _lines(
+    label: str, lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], across: str = "steps"
+) -> Markup:
     width, height, left, bottom = 520, 240, 56, 34
     every = [point for _, line in lines for point in line]
     last = max(step for step, _ in every)
@@ -100,7 +130,7 @@ def _lines(label: str, lines: Sequence[tuple[str, Sequence[tuple[float, float]]]
                 colour, path
             )
         )
-    parts.append(Markup("</svg><figcaption>{}, over steps.").format(label))
+    parts.append(Markup("</svg><figcaption>{}, over {}.").format(label, across))
     for index, (name, _) in enumerate(lines):
         parts.append(
             Markup(' <span style="color:{}">&#9644;</span> {}').format(

@@ -10,10 +10,10 @@ from typing import Any, get_args
 
 from tabulate import tabulate
 
-from benchmark.record import metrics, schema
+from benchmark.record import metrics, schema, symmetries, variance
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
-from leaderboard.publish import render
+from leaderboard.publish import render, symmetry
 from leaderboard.publish.text import markdown
 from leaderboard.reported import Reported, check, verdicts
 from leaderboard.reported.check import Checked, Gap
@@ -30,7 +30,8 @@ command that reproduces it (`python -m leaderboard reproduce SUITE/TASK/DATASET/
 results are of the checkpoint that is best on validation: mean ± standard deviation over seeds. `#1`
 is the leading group of a column: its methods do not differ significantly from the best. `#k` is the
 next group, below k - 1 methods ([METHOD.md](METHOD.md) gives the tests). Parameters and FLOPs
-compare across machines, times do not.
+compare across machines, times do not. Which symmetries a method has is measured, and explained in
+[SYMMETRY.md](SYMMETRY.md).
 
 What the papers report, and whether it is reproduced: [VERDICTS.md](VERDICTS.md). The same tables as
 CSV, JSON and LaTeX: [tables/](tables/). Please cite the project ([CITATION.cff](../CITATION.cff))
@@ -123,6 +124,15 @@ more than 5 of 100 tables. `found`: the last method is ranked below an equal one
 
 {rank_rates}
 
+## What the ± holds
+
+The ± of a table is the standard deviation over seeds of training alone: the networks that are read
+stay the same. For some methods the starts of those networks and the order of their neurons were
+drawn anew, too, five times each, while all else stayed. Standard deviations in the unit of the
+metric, and in brackets the shares in the sum of the three variances:
+
+{variance}
+
 ## What is not ranked
 
 A result is printed but not ranked where
@@ -179,6 +189,8 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
         HERE / "LEADERBOARD.md": leaderboard(boards, archive),
         HERE / "VERDICTS.md": verdict_page(check.check(rows, records), check.gaps(rows, records)),
         HERE / "METHOD.md": method(),
+        HERE / "SYMMETRY.md": symmetry_page(archive),
+        HERE / "symmetry.svg": symmetry.figure(),
         HERE / "record.schema.json": schema.schema(),
         HERE / "tables" / "references.bib": render.to_bibtex(boards, bibliography),
     }
@@ -200,6 +212,12 @@ def leaderboard(boards: Sequence[Board], archive: Archive) -> str:
         parts.append("## Numbers that changed\n\nMeans over the seeds that ran again.\n")
         parts.append(_table(headers, changes))
     return "\n".join(parts)
+
+
+def symmetry_page(archive: Archive) -> str:
+    """Render `SYMMETRY.md`."""
+    records = [entry.record for entry in archive.current]
+    return symmetry.page(records, symmetries.read(), symmetries.UNMOVED)
 
 
 def history(archive: Archive) -> list[list[str]]:
@@ -302,6 +320,7 @@ def method() -> str:
         fewest_seeds=ranks.FEWEST_SEEDS,
         rank_trials=rates["rank_trials"],
         rank_rates=_rank_rates(rates["ranks"]),
+        variance=variance.table(variance.read()),
     )
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 from tabulate import tabulate
 
+from benchmark.record import symmetries
 from benchmark.record.metrics import Metric
 from leaderboard.archive.tables import Board, Cell, Row
-from leaderboard.publish import notes
+from leaderboard.publish import notes, symmetry
 from leaderboard.publish.text import latex, markdown, spreadsheet
 
 BIBLIOGRAPHY = Path(__file__).resolve().parent.parent / "references.bib"
@@ -81,16 +82,17 @@ def board_markdown(board: Board) -> str:
 
 
 def table_markdown(board: Board) -> str:
-    """Render a board's table alone, as Markdown."""
-    rows = []
+    """Render a board's table alone, as Markdown, with the symmetries that were measured."""
+    rows, measured = [], symmetries.by_method()
     for row in board.rows:
         label, *others = _line(board, row, _ranked_cell)
         reason = f" [not ranked: {'; '.join(row.objections)}]" if row.objections else ""
-        rows.append([markdown(cell) for cell in (label + reason, *others)])
-    headers = [markdown(header) for header in _headers(board)]
-    return tabulate(
-        rows, headers, tablefmt="pipe", disable_numparse=True, colalign=_alignment(board)
-    )
+        held = measured.get(row.method)
+        symmetric = symmetry.held(held) if held else "not measured"
+        rows.append([markdown(cell) for cell in (label + reason, *others, symmetric)])
+    headers = [*(markdown(header) for header in _headers(board)), "symmetries, measured"]
+    layout = [*_alignment(board), "left"]
+    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=layout)
 
 
 def frame(board: Board) -> pd.DataFrame:

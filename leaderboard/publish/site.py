@@ -20,11 +20,11 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from benchmark.datasets import listing
-from benchmark.record import metrics, sources
+from benchmark.record import metrics, sources, symmetries
 from leaderboard.archive import lints, provenance, tables
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
-from leaderboard.publish import figures, pages, render
+from leaderboard.publish import figures, pages, render, symmetry
 from leaderboard.publish.text import visible
 from leaderboard.reported import Reported, check
 
@@ -36,6 +36,8 @@ class MethodPage:
     """What a method's page shows.
 
     card: the docstrings of the method's file.
+    movements: how far its outputs move under changes of networks, plotted.
+    symmetries: those that were measured.
     rows: its entrants, with the board of each.
     """
 
@@ -47,6 +49,8 @@ class MethodPage:
     rows: Sequence[tuple[Board, tables.Row]]
     entries: Sequence[Entry]
     curves: Markup
+    movements: Markup
+    symmetries: str
 
 
 def build(
@@ -74,7 +78,8 @@ def build(
     checked, gaps = check.check(rows, records), check.gaps(rows, records)
     environment = _environment()
     methods, datasets = _methods(boards, archive), _datasets(boards)
-    method_text = MarkdownIt("commonmark", {"html": False}).enable("table").render(pages.method())
+    prose = MarkdownIt("commonmark", {"html": False}).enable("table")
+    symmetry_text = pages.symmetry_page(archive)
     shared = {
         "boards": boards,
         "methods": methods,
@@ -82,13 +87,17 @@ def build(
         "checked": checked,
         "gaps": gaps,
         "history": pages.history(archive),
+        "held": {name: symmetry.held(ones) for name, ones in symmetries.by_method().items()},
         "odd": lints.warnings(archive.current),
         "costs": {board.name: figures.costs(board) for board in boards},
         "differences": {board.name: figures.critical_difference(board) for board in boards},
-        "method_text": Markup(method_text),  # noqa: S704 (our own text, without HTML)
+        # Our own texts, without HTML.
+        "method_text": Markup(prose.render(pages.method())),  # noqa: S704
+        "symmetry_text": Markup(prose.render(symmetry_text)),  # noqa: S704
     }
     folder.mkdir(parents=True)
-    for name in ("index.html", "verdicts.html", "statistics.html", "about.html"):
+    (folder / "symmetry.svg").write_text(symmetry.figure(), encoding="utf-8")
+    for name in ("index.html", "verdicts.html", "symmetry.html", "statistics.html", "about.html"):
         _write(folder / name, environment, name, root="", page=name, **shared)
     for page in methods:
         verdicts = [verdict for verdict in checked if verdict.row.method == page.title]
@@ -155,7 +164,7 @@ def _methods(boards: Sequence[Board], archive: Archive) -> list[MethodPage]:
     entries: dict[str, list[Entry]] = {}
     for entry in archive.current:
         entries.setdefault(entry.record.method.name, []).append(entry)
-    methods = []
+    measured, methods = symmetries.by_method(), []
     for name, own_rows in sorted(rows.items()):
         last = entries[name][-1].record.method
         methods.append(
@@ -168,6 +177,8 @@ def _methods(boards: Sequence[Board], archive: Archive) -> list[MethodPage]:
                 rows=own_rows,
                 entries=entries[name],
                 curves=figures.curves([entry.record for entry in entries[name]]),
+                movements=figures.movements(measured.get(name, [])),
+                symmetries=symmetry.held(measured.get(name, [])),
             )
         )
     return methods

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -141,7 +142,7 @@ def _is_kin(row: Reported, record: Record) -> bool:
     name = record.dataset.name
     return (
         name in SAME_NETWORKS.get(row.dataset, (row.dataset,))
-        or name.removesuffix("-mini") == row.dataset
+        or re.sub("(-own)?-mini$", "", name) == row.dataset
     )
 
 

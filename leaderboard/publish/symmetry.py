@@ -1,0 +1,333 @@
+"""`SYMMETRY.md`: the symmetries of networks, what methods lose to them, and which they have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+from benchmark.record import metrics
+from benchmark.record.predictions import SHIFTED
+from benchmark.record.schema import Record
+from benchmark.record.symmetries import Measurement
+from leaderboard.archive import provenance
+from leaderboard.publish.text import markdown
+from leaderboard.statistics import summaries
+
+SUITES = ("mini-symmetry", "mini")
+TASK = "inr-classification"
+ONE, OWN = "mnist-inr-mini", "mnist-inr-own-mini"
+
+PAGE = """\
+# Symmetries of networks
+
+Many different weights compute the same function. A method that reads weights has to know this, or
+learn it from data. This page says which changes leave a network's function as it is, how much each
+method loses to them, and which of them each method ignores.
+
+![The outgoing signal of one hidden neuron of a SIREN, before and after two changes of its weights;
+the three signals are the same.](symmetry.svg)
+
+## Which changes leave the function as it is
+
+A hidden neuron reads its inputs x with weights w and a bias b, and sends u φ(w·x + b) on, where u
+are its outgoing weights. For a SIREN, φ(z) = sin(ω z).
+
+| change | weights | holds for | since |
+| :-- | :-- | :-- | :-- |
+| permutation | two neurons of a layer change places | every φ | a sum has no order |
+| sign | (w, b, u) becomes (-w, -b, -u) | sine, tanh | φ(-z) = -φ(z) |
+| phase | b becomes b + kπ/ω, and u becomes (-1)^k u | sine | sin(z + kπ) = (-1)^k sin(z) |
+| scale | (w, b, u) becomes (cw, cb, u/c), with c > 0 | ReLU | φ(cz) = c φ(z) |
+| duplicate | a neuron twice, each with half of u | every φ | u/2 + u/2 = u |
+| dead | one more neuron, with u = 0 | every φ | it sends nothing on |
+
+The first four keep the network's size, and each hidden neuron can be changed independently of the
+others. A SIREN with 20 hidden neurons has 2^20 choices of signs alone. `scattered` applies all that
+a network's activation allows at once, at random.
+
+## The canonical form
+
+One member of each class can be chosen by rule. For a sine, subtract the multiple of π from the
+phase ωb that is nearest, then change the sign of a neuron whose bias is negative: now 0 ≤ ωb ≤ π/2.
+For tanh, make the bias positive. For ReLU, give (w, b) norm one. The function does not change, and
+any method can read networks in this form (`METHOD+canonical=True`). The rule is not continuous: two
+sines with phases just above and just below 0 or π/2 are close, but their forms have opposite signs.
+
+The other way is augmentation: scatter each network anew whenever it is read in training
+(`METHOD+augmentation=scattering`).
+
+## What methods lose, and what gives it back
+
+{losses}
+
+What this means. {meaning}
+
+One start: all networks were fitted from the same initialisation, so that most neurons can be told
+apart by it; `permuted` shuffles them, `scattered` changes signs and phases too, and `shifted` are
+methods that were trained on permuted networks and are tested on scattered ones. Own starts: every
+network has an initialisation of its own, as networks that people train do.
+
+## Which symmetries methods have
+
+Each change is made to 16 test networks in float64. The function's residual is measured first. Then
+the table gives how far the method's output moves, relative to the mean distance between its outputs
+for different networks: the largest of both tasks, before training and after 200 steps, and of all
+shares of changed neurons. `exact` is below {unmoved:g}. A claim that does not hold is marked, and
+so is a symmetry that holds without a claim.
+
+{audit}
+
+## Related work
+
+"Symmetries in Weight Space Learning: To Retain or Remove?" (ICML workshop HiLD, 2025) asks when a
+reader should remove symmetries and when they carry information. ITheClixs/project-siren-gap (2026)
+changes the weights of MNIST SIRENs by each symmetry and measures what a plain MLP loses. Here every
+method is measured, with permutation as the baseline that the field builds in, a canonical form that
+any method can read, and residuals that show that the functions did not change.
+"""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A column of the table: networks, and how methods read them.
+
+    Attributes:
+        title: What it is called.
+        dataset: Name of the dataset.
+        condition: What follows a method's name in the entrant, as "@scattered".
+        split: Of the predictions.
+    """
+
+    title: str
+    dataset: str
+    condition: str = ""
+    split: str = "test"
+
+
+CONDITIONS = (
+    Condition("one start, permuted", ONE),
+    Condition("one start, scattered", ONE, "@scattered"),
+    Condition("one start, shifted", ONE, split=SHIFTED),
+    Condition("own starts", OWN),
+    Condition("own starts, canonical form", OWN, "+canonical=True"),
+    Condition("own starts, trained with scattering", OWN, "+augmentation=scattering"),
+)
+
+
+def page(records: Sequence[Record], measurements: Sequence[Measurement], unmoved: float) -> str:
+    """Render `SYMMETRY.md`.
+
+    Args:
+        records: The current records.
+        measurements: Of the audit.
+        unmoved: The movement below which a method has a symmetry.
+    """
+    scores = Scores.of(records)
+    return PAGE.format(
+        losses=scores.table(),
+        meaning=scores.meaning(),
+        audit=audit_table(measurements),
+        unmoved=unmoved,
+    )
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Results over seeds by method and condition, in percent, of records that may be ranked."""
+
+    titles: dict[str, str]
+    values: dict[tuple[str, str], list[float]]
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> Scores:
+        titles: dict[str, str] = {}
+        values: dict[tuple[str, str], list[float]] = {}
+        for record in records:
+            for condition in _conditions(record):
+                score = record.metrics.get(condition.split)
+                if score is not None:
+                    name = record.method.name
+                    if not record.method.options:
+                        titles[name] = record.method.title
+                    scale = metrics.get(record.metric).scale
+                    values.setdefault((name, condition.title), []).append(scale * score)
+        compared = {name for name, title in values if title != OWN_STARTS}
+        return cls({name: titles.get(name, name) for name in sorted(compared)}, values)
+
+    def mean(self, method: str, condition: str) -> float | None:
+        """The mean over seeds; None where there is none."""
+        scores = self.values.get((method, condition))
+        return summaries.summary(scores).mean if scores else None
+
+    def table(self) -> str:
+        """Tabulate the methods, the best with the canonical form first."""
+        if not self.titles:
+            return "No runs yet."
+        order = sorted(self.titles, key=lambda name: -(self.mean(name, CANONICAL) or 0.0))
+        lines = [
+            [
+                markdown(self.titles[name]),
+                *(self._cell(name, one.title) for one in CONDITIONS),
+            ]
+            for name in order
+        ]
+        headers = ["test accuracy in percent", *(one.title for one in CONDITIONS)]
+        layout = ["left"] + ["right"] * len(CONDITIONS)
+        return tabulate(lines, headers, tablefmt="pipe", disable_numparse=True, colalign=layout)
+
+    def _cell(self, method: str, condition: str) -> str:
+        scores = self.values.get((method, condition))
+        if not scores:
+            return "not run"
+        moments = summaries.summary(scores)
+        spread = "" if moments.deviation is None else f" ± {moments.deviation:.1f}"
+        return f"{moments.mean:.1f}{spread}"
+
+    def meaning(self) -> str:
+        """Say in three sentences what the table shows."""
+        losses = self._differences(PERMUTED, SCATTERED)
+        shifts = self._differences(PERMUTED, SHIFT)
+        gains = self._differences(CANONICAL, OWN_STARTS)
+        if not (losses and shifts and gains):
+            return "There are too few runs to say."
+        least, small = min(losses, key=lambda pair: pair[1])
+        most, large = max(losses, key=lambda pair: pair[1])
+        weakest = min(shifts, key=lambda pair: pair[1])[1]
+        best, gain = max(gains, key=lambda pair: pair[1])
+        mean_gain = sum(gain for _, gain in gains) / len(gains)
+        return (
+            f"Scattering networks of one start costs from {small:.0f} points "
+            f"({self.titles[least]}) to {large:.0f} ({self.titles[most]}), although not one "
+            f"function changes. A method that was trained on permuted networks alone loses at "
+            f"least {weakest:.0f} points on scattered ones. On networks with starts of their own, "
+            f"which scatter by themselves, the canonical form is worth {mean_gain:.0f} points on "
+            f"average, and up to {gain:.0f} ({self.titles[best]})."
+        )
+
+    def _differences(self, first: str, second: str) -> list[tuple[str, float]]:
+        """The methods that are better than chance on the first, with the difference."""
+        pairs = []
+        for name in self.titles:
+            one, other = self.mean(name, first), self.mean(name, second)
+            if one is not None and other is not None and one > CHANCE:
+                pairs.append((name, one - other))
+        return pairs
+
+
+PERMUTED, SCATTERED, SHIFT, OWN_STARTS, CANONICAL, _ = (one.title for one in CONDITIONS)
+CHANCE = 15.0  # in percent: what is not clearly above a tenth has nothing to lose
+
+
+def _conditions(record: Record) -> Iterator[Condition]:
+    """Yield the columns to which a record contributes."""
+    ready = record.status == "finished" and not provenance.objections(record)
+    if not ready or record.task != TASK or record.suite not in SUITES:
+        return
+    entrant, name = record.cell.entrant, record.method.name
+    own = str(entrant).removeprefix(name)
+    for one in CONDITIONS:
+        if one.dataset == record.dataset.name and one.condition == own:
+            yield one
+
+
+def audit_table(measurements: Sequence[Measurement]) -> str:
+    """Tabulate by method and change how far outputs move, beside what the method claims."""
+    if not measurements:
+        return "Not measured yet."
+    changes = list(dict.fromkeys(one.change for one in measurements))
+    rows: dict[str, dict[str, list[Measurement]]] = {}
+    for one in measurements:
+        rows.setdefault(one.method, {}).setdefault(one.change, []).append(one)
+    lines = [
+        [f"`{method}`", *(cell(by_change.get(change, [])) for change in changes)]
+        for method, by_change in rows.items()
+    ]
+    return tabulate(lines, ["method", *changes], tablefmt="pipe", disable_numparse=True)
+
+
+def cell(measured: Sequence[Measurement]) -> str:
+    """Say how far outputs move under one change, over tasks and stages."""
+    if not measured:
+        return "-"
+    if not all(one.conclusive for one in measured):
+        return "inconclusive"
+    holds, claimed = all(one.holds for one in measured), measured[0].claimed
+    moved = "exact" if holds else f"{max(one.largest for one in measured):.2g}"
+    return moved + {(True, False): " (not claimed)", (False, True): " (claimed)"}.get(
+        (holds, claimed), ""
+    )
+
+
+def held(measured: Sequence[Measurement]) -> str:
+    """List the symmetries that a method has, measured, with a false claim beside it."""
+    by_change: dict[str, list[Measurement]] = {}
+    for one in measured:
+        by_change.setdefault(one.change, []).append(one)
+    words = []
+    for change, ones in by_change.items():
+        holds = all(one.holds and one.conclusive for one in ones)
+        if holds:
+            words.append(change)
+        elif ones[0].claimed:
+            words.append(f"not {change}, which it claims")
+    return ", ".join(words) or "none"
+
+
+def figure() -> str:
+    """Draw one neuron of a SIREN, and what it sends on, before and after two changes."""
+    panels = (
+        ("as it is", "(w, b, u)", 1.0, 0.0, 1.0),
+        ("sign", "(-w, -b, -u)", -1.0, 0.0, -1.0),
+        ("phase", "(w, b + π/ω, -u)", 1.0, 1.0, -1.0),
+    )
+    width, height, gap = 230, 150, 20
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {3 * width + 2 * gap} {height + 80}"'
+        ' font-family="sans-serif" font-size="14" role="img">',
+        "<title>One hidden neuron of a SIREN: three sets of weights, one signal</title>",
+        '<rect width="100%" height="100%" fill="#ffffff"/>',
+    ]
+    for number, (name, weights, sign, turn, outgoing) in enumerate(panels):
+        left = number * (width + gap)
+        activation = [_sine(sign, turn, step / 60) for step in range(61)]
+        parts += [
+            f'<g transform="translate({left} 0)">',
+            f'<text x="{width / 2}" y="20" text-anchor="middle" font-weight="bold">{name}</text>',
+            f'<text x="{width / 2}" y="40" text-anchor="middle">{weights}</text>',
+            f'<line x1="8" x2="{width - 8}" y1="{50 + height / 2}" y2="{50 + height / 2}" '
+            'stroke="#bbbbbb"/>',
+            _curve([outgoing * value for value in activation], width, height, "#2563eb", 6, ""),
+            _curve(activation, width, height, "#d97706", 2, ' stroke-dasharray="6 4"'),
+            "</g>",
+        ]
+    below = height + 68
+    parts += [
+        f'<line x1="20" x2="60" y1="{below}" y2="{below}" stroke="#d97706" stroke-width="2" '
+        'stroke-dasharray="6 4"/>',
+        f'<text x="68" y="{below + 5}">activation, sin(ω(wx + b))</text>',
+        f'<line x1="320" x2="360" y1="{below}" y2="{below}" stroke="#2563eb" stroke-width="6"/>',
+        f'<text x="368" y="{below + 5}">what is sent on, u sin(ω(wx + b)): the same</text>',
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _sine(sign: float, turn: float, x: float) -> float:
+    """The activation of the drawn neuron at x, after a change of sign and of phase."""
+    return math.sin(sign * (9.0 * x + 0.7) + turn * math.pi)
+
+
+def _curve(
+    values: Sequence[float], width: float, height: float, colour: str, stroke: float, more: str
+) -> str:
+    step = (width - 16) / (len(values) - 1)
+    middle, reach = 50 + height / 2, height / 2 - 12
+    points = " ".join(
+        f"{8 + step * place:.1f},{middle - reach * value:.1f}" for place, value in enumerate(values)
+    )
+    return (
+        f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{stroke}"{more}/>'
+    )
