@@ -23,7 +23,7 @@ def test_permuted_copies_of_the_reference_become_the_reference() -> None:
 
 def test_sweeps_bring_networks_nearer_to_the_reference() -> None:
     torch.manual_seed(0)
-    networks = siren.initialise(SPEC, 50)
+    networks = torch.randn(50, SPEC.parameters)
     products = []
     for sweeps in (0, 3):
         matching = Matching(SPEC, (4, 4), sweeps)
