@@ -23,15 +23,14 @@ def test_permuted_copies_of_the_reference_become_the_reference() -> None:
 
 def test_sweeps_bring_networks_nearer_to_the_reference() -> None:
     torch.manual_seed(0)
-    networks = torch.randn(50, SPEC.parameters)
+    networks, grid = torch.randn(50, SPEC.parameters).double(), siren.grid(4, 4).double()
     products = []
     for sweeps in (0, 3):
-        matching = Matching(SPEC, (4, 4), sweeps)
+        matching = Matching(SPEC, (4, 4), sweeps).double()
         matching.fit(networks, torch.zeros(50), seed=0)
         matched = matching.encode(networks)
         torch.testing.assert_close(
-            siren.render(SPEC, matched, siren.grid(4, 4)),
-            siren.render(SPEC, networks, siren.grid(4, 4)),
+            siren.render(SPEC, matched, grid), siren.render(SPEC, networks, grid)
         )
         products.append((matched @ networks[0])[1:].mean().item())
     assert (networks @ networks[0])[1:].mean().item() < products[0] < products[1]
