@@ -23,7 +23,7 @@ PREDICTIONS = ("inr-classification", "generalization", "sine-frequency")
 """The tasks that predict a few numbers from a network's weights."""
 
 
-AUGMENTATIONS = ("none", "permutation", "scattering")
+AUGMENTATIONS = ("none", "permutation", "scattering", "image", "image-permutation")
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,8 @@ class Method(ABC):
         weight_decay: Weight decay of the head.
         augmentation: How a training network is changed each time it is read, one of
             `AUGMENTATIONS`: hidden neurons in another order ("permutation"), or changed by all of
-            their symmetries ("scattering").
+            their symmetries ("scattering"), or the image of an INR moved and its weights disturbed
+            ("image"), or this and then another order ("image-permutation").
         canonical: Whether networks are read in their canonical form (`nft.symmetry.canonical`).
     """
 

@@ -16,16 +16,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark import arms, tasks
 from benchmark.arms.scattered import Scattered
-from benchmark.arms.scattering import canonical, has_more_than_order, scattered
+from benchmark.arms.scattering import canonical, has_more_than_order
 from benchmark.datasets.storage import SPLITS, WeightDataset
 from benchmark.methods import FittedModule, Problem, Stage
 from benchmark.record import metrics
 from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.predictions import SHIFTED, Predictions
 from benchmark.runs import encoding
+from benchmark.runs.augmentation import augmentation
 from benchmark.runs.environment import versions
 from benchmark.runs.plan import Run
-from benchmark.runs.training import Augmentation, Data, Monitor, Outcome, Trainer
+from benchmark.runs.training import Data, Monitor, Outcome, Trainer
 from benchmark.tasks.contract import Task
 
 
@@ -128,22 +129,6 @@ def _weights(run: Run, dataset: WeightDataset) -> dict[str, Tensor]:
     return weights
 
 
-def _augmentation(run: Run, dataset: WeightDataset) -> Augmentation | None:
-    """How training networks are changed each time they are read."""
-    spec, method = dataset.spec, run.method
-    activations = dataset.activations("train")
-
-    def permuted(flat: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG001
-        return spec.permute(flat, spec.random_permutations(len(flat)))
-
-    def scatter(flat: Tensor, rows: Tensor) -> Tensor:
-        own = activations[rows.cpu().numpy()]
-        changed = scattered(spec, flat, own)
-        return canonical(spec, changed, own) if method.canonical else changed
-
-    return {"none": None, "permutation": permuted, "scattering": scatter}[method.augmentation]
-
-
 def checkpoint_path(run: Run, results: Path) -> Path:
     """Where a run's checkpoint lies while it is not done."""
     return results / run.path.with_suffix(".checkpoint")
@@ -212,7 +197,7 @@ def _encoder_trainer(
         protocol=run.encoder_protocol,
         learning_rate=stage.learning_rate,
         weight_decay=stage.weight_decay,
-        augmentation=_augmentation(run, dataset),
+        augmentation=augmentation(run, dataset),
         checkpoint=results / "cache" / f"{identity}.checkpoint",
         monitor=monitor,
     )
@@ -246,7 +231,7 @@ def _head_trainer(
         protocol=run.protocol,
         learning_rate=stage.learning_rate,
         weight_decay=stage.weight_decay,
-        augmentation=_augmentation(run, task.dataset) if reads_weights else None,
+        augmentation=augmentation(run, task.dataset) if reads_weights else None,
         checkpoint=checkpoint_path(run, results),
         monitor=monitor,
     )
