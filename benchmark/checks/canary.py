@@ -193,7 +193,7 @@ def _random_split(manifest: Manifest, split: str, count: int) -> Split:
     random, spec = generator(manifest.name, "canary", split), manifest.network
     layers = [
         tuple(
-            torch.randn(count, *shape, generator=random) / layer.inputs**0.5
+            torch.randn(count, *shape, generator=random) / layer.inputs**0.5 / (spec.omega or 1)
             for shape in ((layer.outputs, layer.inputs, *layer.kernel), (layer.outputs,))
         )
         for layer in spec.layers
