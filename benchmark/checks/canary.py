@@ -86,11 +86,13 @@ class Comparison:
 
 
 def runs() -> list[Run]:
-    """Every entrant of every task that has a canary, on the first of its datasets, squeezed."""
+    """Every entrant of every task that has a canary, on its first dataset, which is embedded."""
     squeezed: dict[tuple[str, str], Run] = {}
     for suite in suites.registry().values():
         for task, settings in suite.tasks.items():
-            if settings.protocol.compiled or settings.protocol.precision != "float32":
+            embedded = (listing.EMBEDDED / settings.datasets[0]).is_dir()
+            exact = not settings.protocol.compiled and settings.protocol.precision == "float32"
+            if not (embedded and exact):
                 continue
             for run in plan(suite.name, task, settings.datasets[:1], seeds=[0]):
                 encoder = run.encoder_protocol and _squeezed(run.encoder_protocol)
