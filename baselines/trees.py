@@ -19,7 +19,7 @@ from benchmark.methods import FittedModule, Method, Problem, Variant
 from benchmark.tuning.space import Choice, Log
 from nft.network import NetworkSpec
 
-KINDS = ("extra", "boosted")
+FEWEST_TO_STOP = 1000  # training networks; a tenth of fewer says little about when to stop
 
 
 class Trees(FittedModule):
@@ -49,7 +49,10 @@ class Trees(FittedModule):
             ("boosted", False): ensemble.HistGradientBoostingRegressor,
         }
         estimator = estimators[self.kind, self.classifies]
-        self.trees = estimator(random_state=seed % 2**32, **self.settings)
+        settings = dict(self.settings)
+        if self.kind == "boosted":
+            settings["early_stopping"] = len(weights) >= FEWEST_TO_STOP
+        self.trees = estimator(random_state=seed % 2**32, **settings)
         self.trees.fit(self._features(weights), targets.cpu().numpy())
 
     def forward(self, flat: Tensor) -> Tensor:
@@ -106,7 +109,6 @@ class StatisticsTrees(Method):
             "max_iter": self.trees,
             "learning_rate": self.rate,
             "max_features": self.features,
-            "early_stopping": True,
         }
         settings = extra if self.kind == "extra" else boosted
         return Trees(problem.spec, problem.outputs, self.kind, settings)
