@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from scipy import stats
 from tabulate import tabulate
 
-from benchmark.record import metrics
+from benchmark.record import metrics, symmetries
 from benchmark.record.predictions import SHIFTED
 from benchmark.record.schema import Record
 from benchmark.record.symmetries import Measurement
@@ -127,13 +127,12 @@ CONDITIONS = (
 )
 
 
-def page(records: Sequence[Record], measurements: Sequence[Measurement], unmoved: float) -> str:
+def page(records: Sequence[Record], measurements: Sequence[Measurement]) -> str:
     """Render `SYMMETRY.md`.
 
     Args:
         records: The current records.
         measurements: Of the audit.
-        unmoved: The movement below which a method has a symmetry.
     """
     scores = Scores.of(records)
     return PAGE.format(
@@ -141,7 +140,7 @@ def page(records: Sequence[Record], measurements: Sequence[Measurement], unmoved
         meaning=scores.meaning(),
         recovered=scores.recovered(),
         audit=audit_table(measurements),
-        unmoved=unmoved,
+        unmoved=symmetries.UNMOVED,
     )
 
 
@@ -283,37 +282,22 @@ def audit_table(measurements: Sequence[Measurement]) -> str:
     """Tabulate by method and change how far outputs move, beside what the method claims."""
     if not measurements:
         return "Not measured yet."
-    changes = list(dict.fromkeys(one.change for one in measurements))
-    rows: dict[str, dict[str, list[Measurement]]] = {}
-    for one in measurements:
-        rows.setdefault(one.method, {}).setdefault(one.change, []).append(one)
-    lines = [
-        [f"`{method}`", *(cell(by_change.get(change, [])) for change in changes)]
-        for method, by_change in rows.items()
-    ]
+    changes = list(symmetries.by_change(measurements))
+    lines = []
+    for method, ones in symmetries.by_method(measurements).items():
+        measured = symmetries.by_change(ones)
+        lines.append(
+            [f"`{method}`", *(symmetries.describe(measured.get(change, [])) for change in changes)]
+        )
     return tabulate(lines, ["method", *changes], tablefmt="pipe", disable_numparse=True)
-
-
-def cell(measured: Sequence[Measurement]) -> str:
-    """Say how far outputs move under one change, over tasks and stages."""
-    if not measured:
-        return "-"
-    if not all(one.conclusive for one in measured):
-        return "inconclusive"
-    holds, claimed = all(one.holds for one in measured), measured[0].claimed
-    moved = "exact" if holds else f"{max(one.largest for one in measured):.2g}"
-    return moved + {(True, False): " (not claimed)", (False, True): " (claimed)"}.get(
-        (holds, claimed), ""
-    )
 
 
 def held(measured: Sequence[Measurement]) -> str:
     """List the symmetries that a method has, measured, with a false claim beside it."""
-    by_change: dict[str, list[Measurement]] = {}
-    for one in measured:
-        by_change.setdefault(one.change, []).append(one)
+    if not measured:
+        return "not measured"
     words = []
-    for change, ones in by_change.items():
+    for change, ones in symmetries.by_change(measured).items():
         holds = all(one.holds and one.conclusive for one in ones)
         if holds:
             words.append(change)
