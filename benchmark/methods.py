@@ -29,7 +29,7 @@ PREDICTIONS = (
 """The tasks that predict a few numbers from a network's weights."""
 
 
-AUGMENTATIONS = ("none", "permutation", "scattering")
+AUGMENTATIONS = ("none", "permutation", "scattering", "image", "image-permutation")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class FittedModule(nn.Module, ABC):
 
         Args:
             weights: Inputs of the stage, `[networks, ...]`.
-            targets: Targets of the task, one per network.
+            targets: Labels, or the outputs to return (`Task.responses`), one per network.
             seed: Seed of random choices.
         """
 
@@ -137,7 +137,8 @@ class Method(ABC):
         weight_decay: Weight decay of the head.
         augmentation: How a training network is changed each time it is read, one of
             `AUGMENTATIONS`: hidden neurons in another order ("permutation"), or changed by all of
-            their symmetries ("scattering").
+            their symmetries ("scattering"), or the image of an INR moved and its weights disturbed
+            ("image"), or this and then another order ("image-permutation").
         canonical: Whether networks are read in their canonical form (`nft.symmetry.canonical`).
     """
 

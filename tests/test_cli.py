@@ -168,7 +168,10 @@ def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Pa
     ("arguments", "message"),
     [
         (("run", "inr-sorting"), "suite 'mini' has no task 'inr-sorting'"),
-        (("run", "inr-classification", "--suite", "maxi"), "unknown suite 'maxi'; known: mini"),
+        (
+            ("run", "inr-classification", "--suite", "maxi"),
+            "unknown suite 'maxi'; known: dws, mini",
+        ),
         (
             ("run", "inr-classification", "--datasets", "imagenet"),
             "unknown dataset 'imagenet'; known:",

@@ -16,7 +16,7 @@ from benchmark import arms, suites
 from benchmark.checks import new_method as scaffold
 from benchmark.datasets import catalog
 from benchmark.errors import UserError
-from benchmark.methods import Problem
+from benchmark.methods import FittedModule, Problem
 from benchmark.record.cell import Entrant
 from benchmark.suites import settings
 from nft.network import NetworkSpec
@@ -94,6 +94,8 @@ def test_modules_compile_whole(name: str, kind: str) -> None:
     spec = SPECS[kind]
     torch._dynamo.reset()
     module, flat = build(name, spec).eval(), torch.randn(2, spec.parameters)
+    if isinstance(module, BothStages) and isinstance(module.encoder, FittedModule):
+        pytest.skip("its first stage is not trained, and never compiled")
     compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(flat), module(flat))
 

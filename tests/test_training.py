@@ -234,3 +234,41 @@ def test_small_moments_resume_at_a_checkpoint_to_the_same_bits(tmp_path: Path) -
     with pytest.raises(Killed):
         full.run(*data())
     assert sizes[0] < (tmp_path / "full" / "run.checkpoint").stat().st_size
+
+
+def test_a_constant_rate_does_not_know_how_long_it_goes_on(tmp_path: Path) -> None:
+    curves = {}
+    for schedule in ("constant", "cosine"):
+        for steps in (100, 200):
+            protocol = PROTOCOL.model_copy(
+                update={"schedule": schedule, "steps": steps, "evaluations": steps // 50}
+            )
+            own = replace(trainer(tmp_path / f"{schedule} {steps}"), protocol=protocol)
+            curves[schedule, steps] = own.run(*data()).curve
+    assert curves["constant", 200][:2] == curves["constant", 100]
+    assert curves["cosine", 200][:2] != curves["cosine", 100]
+
+
+def test_amsgrad_is_another_optimizer_and_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    protocol = PROTOCOL.model_copy(update={"amsgrad": True})
+    whole = numbers(replace(trainer(tmp_path / "whole"), protocol=protocol).run(*data()))
+    assert whole != numbers(trainer(tmp_path / "plain").run(*data()))
+    with pytest.raises(Killed):
+        replace(trainer(tmp_path / "killed", kill_at=120), protocol=protocol).run(*data())
+    assert numbers(replace(trainer(tmp_path / "killed"), protocol=protocol).run(*data())) == whole
+
+
+def test_later_choices_are_no_part_of_a_protocol_that_does_not_make_them() -> None:
+    """So that records from before there was a choice are current."""
+    assert set(PROTOCOL.model_dump()) == {
+        "steps",
+        "batch_size",
+        "warmup_steps",
+        "evaluations",
+        "clip",
+        "compiled",
+        "precision",
+    }
+    chosen = PROTOCOL.model_copy(update={"schedule": "constant", "amsgrad": True})
+    assert Protocol(**chosen.model_dump()) == chosen
+    assert chosen.model_dump().items() >= {"schedule": "constant", "amsgrad": True}.items()

@@ -28,7 +28,7 @@ from benchmark.datasets import locate
 from benchmark.datasets.storage import WeightDataset
 from benchmark.errors import UserError
 from benchmark.methods import FittedModule, Method, Problem
-from benchmark.record import sources
+from benchmark.record import sources, symmetries
 from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.symmetries import Measurement, Stage
 from benchmark.runs.fit import problem_of
@@ -199,7 +199,7 @@ def _train(method: Method, task: Task, module: nn.Module, train: Tensor, steps: 
     """Train all stages together by the task's loss, or fit what is fitted."""
     targets = task.targets("train")
     if isinstance(module, FittedModule):
-        module.fit(train, targets, 0)
+        module.fit(train, task.responses(targets), 0)
         return
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not parameters:
@@ -275,27 +275,13 @@ def table(measurements: Sequence[Measurement]) -> str:
 
     Of two tasks, and of before and after training, the larger counts.
     """
-    rows: dict[str, dict[str, list[Measurement]]] = {}
-    for one in measurements:
-        rows.setdefault(one.method, {}).setdefault(one.change, []).append(one)
     names = [change.name for change in CHANGES]
-    lines = [
-        [method, *(_cell(by_change.get(name, [])) for name in names)]
-        for method, by_change in rows.items()
-    ]
+    lines = []
+    for method, ones in symmetries.by_method(measurements).items():
+        measured = symmetries.by_change(ones)
+        cells = [symmetries.describe(measured.get(name, []), "CLAIMED") for name in names]
+        lines.append([method, *cells])
     return tabulate(lines, ["method", *names], tablefmt="simple", disable_numparse=True)
-
-
-def _cell(measured: Sequence[Measurement]) -> str:
-    if not measured:
-        return "-"
-    if not all(one.conclusive for one in measured):
-        return "inconclusive"
-    holds, claimed = all(one.holds for one in measured), measured[0].claimed
-    moved = "exact" if holds else f"{max(one.largest for one in measured):.2g}"
-    return moved + {(True, False): " (not claimed)", (False, True): " (CLAIMED)"}.get(
-        (holds, claimed), ""
-    )
 
 
 def violations(measurements: Sequence[Measurement]) -> list[str]:

@@ -86,11 +86,13 @@ class Comparison:
 
 
 def runs() -> list[Run]:
-    """Every entrant of every task that has a canary, on the first of its datasets, squeezed."""
+    """Every entrant of every task that has a canary, on its first dataset, which is embedded."""
     squeezed: dict[tuple[str, str], Run] = {}
     for suite in suites.registry().values():
         for task, settings in suite.tasks.items():
-            if settings.protocol.compiled or settings.protocol.precision != "float32":
+            embedded = (listing.EMBEDDED / settings.datasets[0]).is_dir()
+            exact = not settings.protocol.compiled and settings.protocol.precision == "float32"
+            if not (embedded and exact):
                 continue
             if not settings.datasets:  # those of users, of which there is none here
                 continue
@@ -195,7 +197,7 @@ def _random_split(manifest: Manifest, split: str, count: int) -> Split:
     random, spec = generator(manifest.name, "canary", split), manifest.network
     layers = [
         tuple(
-            torch.randn(count, *shape, generator=random) / layer.inputs**0.5
+            torch.randn(count, *shape, generator=random) / layer.inputs**0.5 / (spec.omega or 1)
             for shape in ((layer.outputs, layer.inputs, *layer.kernel), (layer.outputs,))
         )
         for layer in spec.layers

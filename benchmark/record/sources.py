@@ -20,6 +20,7 @@ HARNESS = (
     "benchmark/methods.py",
     "benchmark/record/metrics.py",
     "benchmark/record/seeds.py",
+    "benchmark/runs/augmentation.py",
     "benchmark/runs/encoding.py",
     "benchmark/runs/fit.py",
     "benchmark/runs/training.py",

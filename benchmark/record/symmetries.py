@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -72,12 +72,37 @@ def read(path: Path = PATH) -> list[Measurement]:
         raise RecordError(f"{path}: {str(error).splitlines()[0]}; restore the file") from None
 
 
-def by_method(path: Path = PATH) -> dict[str, list[Measurement]]:
-    """Read what was measured, by the name of the method."""
+def by_method(measurements: Iterable[Measurement]) -> dict[str, list[Measurement]]:
+    """Group measurements by the name of the method."""
     methods: dict[str, list[Measurement]] = {}
-    for one in read(path):
+    for one in measurements:
         methods.setdefault(one.method, []).append(one)
     return methods
+
+
+def by_change(measurements: Iterable[Measurement]) -> dict[str, list[Measurement]]:
+    """Group measurements by the change of the networks."""
+    changes: dict[str, list[Measurement]] = {}
+    for one in measurements:
+        changes.setdefault(one.change, []).append(one)
+    return changes
+
+
+def describe(measured: Sequence[Measurement], false_claim: str = "claimed") -> str:
+    """Say how far a method's outputs move under one change, over tasks and stages.
+
+    Args:
+        measured: Of one method and change.
+        false_claim: What marks a claim that does not hold.
+    """
+    if not measured:
+        return "-"
+    if not all(one.conclusive for one in measured):
+        return "inconclusive"
+    holds, claimed = all(one.holds for one in measured), measured[0].claimed
+    moved = "exact" if holds else f"{max(one.largest for one in measured):.2g}"
+    marks = {(True, False): " (not claimed)", (False, True): f" ({false_claim})"}
+    return moved + marks.get((holds, claimed), "")
 
 
 def write(measurements: Iterable[Measurement], path: Path = PATH) -> None:

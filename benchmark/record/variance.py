@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from statistics import fmean, variance
+from statistics import variance
 from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -36,10 +36,6 @@ class Spread(BaseModel):
     scores: tuple[float, ...]
     code_sha256: str | None
     versions: dict[str, str]
-
-    @property
-    def mean(self) -> float:
-        return fmean(self.scores)
 
     @property
     def variance(self) -> float:

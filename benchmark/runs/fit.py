@@ -16,16 +16,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark import arms, tasks
 from benchmark.arms.scattered import Scattered
-from benchmark.arms.scattering import canonical, has_more_than_order, scattered
+from benchmark.arms.scattering import canonical, has_more_than_order
 from benchmark.datasets.storage import SPLITS, WeightDataset
-from benchmark.methods import Problem, Stage
+from benchmark.methods import FittedModule, Problem, Stage
 from benchmark.record import metrics
 from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.predictions import SHIFTED, Predictions
 from benchmark.runs import encoding
+from benchmark.runs.augmentation import augmentation
 from benchmark.runs.environment import versions
 from benchmark.runs.plan import Run
-from benchmark.runs.training import Augmentation, Data, Monitor, Outcome, Trainer
+from benchmark.runs.training import Data, Monitor, Outcome, Trainer
 from benchmark.tasks.contract import Task
 
 
@@ -95,6 +96,8 @@ def fit(
     _check(task, module, inputs["train"][:2])
     flops += count_flops(module, inputs["test"][:1])
     trainer = _head_trainer(run, head, module, task, results, monitor, encoded is None)
+    if isinstance(module, FittedModule):
+        targets["train"] = task.responses(targets["train"])
     outcome = trainer.run(*(Data(inputs[split], targets[split]) for split in SPLITS))
     predictions = {
         split: task.outcome(rows, task.targets(split).to(rows.device))
@@ -124,22 +127,6 @@ def _weights(run: Run, dataset: WeightDataset) -> dict[str, Tensor]:
             activations = dataset.activations("test" if name == SHIFTED else name)
             weights[name] = canonical(spec, flat, activations)
     return weights
-
-
-def _augmentation(run: Run, dataset: WeightDataset) -> Augmentation | None:
-    """How training networks are changed each time they are read."""
-    spec, method = dataset.spec, run.method
-    activations = dataset.activations("train")
-
-    def permuted(flat: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG001
-        return spec.permute(flat, spec.random_permutations(len(flat)))
-
-    def scatter(flat: Tensor, rows: Tensor) -> Tensor:
-        own = activations[rows.cpu().numpy()]
-        changed = scattered(spec, flat, own)
-        return canonical(spec, changed, own) if method.canonical else changed
-
-    return {"none": None, "permutation": permuted, "scattering": scatter}[method.augmentation]
 
 
 def checkpoint_path(run: Run, results: Path) -> Path:
@@ -210,7 +197,7 @@ def _encoder_trainer(
         protocol=run.encoder_protocol,
         learning_rate=stage.learning_rate,
         weight_decay=stage.weight_decay,
-        augmentation=_augmentation(run, dataset),
+        augmentation=augmentation(run, dataset),
         checkpoint=results / "cache" / f"{identity}.checkpoint",
         monitor=monitor,
     )
@@ -244,7 +231,7 @@ def _head_trainer(
         protocol=run.protocol,
         learning_rate=stage.learning_rate,
         weight_decay=stage.weight_decay,
-        augmentation=_augmentation(run, task.dataset) if reads_weights else None,
+        augmentation=augmentation(run, task.dataset) if reads_weights else None,
         checkpoint=checkpoint_path(run, results),
         monitor=monitor,
     )

@@ -122,6 +122,8 @@ class Run:
 TITLES = {
     "augmentation=permutation": "permutation augmentation",
     "augmentation=scattering": "scattering",
+    "augmentation=image": "image augmentation",
+    "augmentation=image-permutation": "image and permutation augmentation",
     "canonical=True": "canonical form",
 }
 """What rows call the options that any method can have."""

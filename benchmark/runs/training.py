@@ -21,12 +21,11 @@ from torch import Tensor, nn
 
 from benchmark.methods import FittedModule
 from benchmark.runs import checkpoints
+from benchmark.runs.augmentation import Augmentation
 from benchmark.runs.environment import can_compile
 from benchmark.suites.protocol import Protocol
 
 REPORT_EVERY = 20  # steps
-Augmentation = Callable[[Tensor, Tensor], Tensor]
-"""A function of a batch's weights `[batch, parameters]` and its rows of the split `[batch]`."""
 
 DAMAGED = (
     RuntimeError,
@@ -203,6 +202,7 @@ class Trainer:
             self.module.parameters(),
             lr=self.learning_rate,
             weight_decay=self.weight_decay,
+            amsgrad=self.protocol.amsgrad,
             fused=True,
         )
         progress = self._resume(optimizer) or Progress()
@@ -280,6 +280,8 @@ class Trainer:
         warmup, steps = self.protocol.warmup_steps, self.protocol.steps
         if step < warmup:
             return (step + 1) / warmup
+        if self.protocol.schedule == "constant":
+            return 1.0
         return (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))) / 2
 
     def _evaluate(self, validation: Data, progress: Progress) -> None:

@@ -57,6 +57,17 @@ class Task(ABC):
         """Return the targets of a split, `[networks, ...]`."""
         return self.dataset.splits[split].targets
 
+    def responses(self, targets: Tensor) -> Tensor:
+        """Return what a fitted module learns to output: labels, or the outputs that hit targets.
+
+        Args:
+            targets: Targets, `[networks, ...]`.
+
+        Returns:
+            Labels `[networks]`, whose logits the module outputs, or numbers of any shape.
+        """
+        return targets
+
     @abstractmethod
     def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
         """Compute the scalar loss of a batch.

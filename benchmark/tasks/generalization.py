@@ -14,6 +14,8 @@ from benchmark.record import metrics
 from benchmark.record.predictions import Outcome
 from benchmark.tasks.contract import Task
 
+SMALLEST = 1e-3  # of an accuracy whose logit is fitted: those of 0 and 1 are infinite
+
 
 class Generalization(Task):
     """Prediction of a CNN's accuracy, ranked by Kendall's tau.
@@ -36,6 +38,9 @@ class Generalization(Task):
                 f"{dataset.name}: an accuracy lies between 0 and 1; for other numbers there is the "
                 "task regression"
             )
+
+    def responses(self, targets: Tensor) -> Tensor:
+        return targets.clamp(SMALLEST, 1 - SMALLEST).logit()
 
     def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
         return functional.binary_cross_entropy_with_logits(predictions[:, 0], targets)

@@ -37,6 +37,10 @@ class Regression(Task):
                     "nothing to predict; choose another target or other splits"
                 )
 
+    def responses(self, targets: Tensor) -> Tensor:
+        mean, spread = self._scale()
+        return (targets - mean) / spread
+
     def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
         mean, spread = self._scale()
         return (predictions[:, 0] - (targets - mean) / spread).square().mean()

@@ -39,6 +39,7 @@ class Cell:
 class Row:
     """One entrant.
 
+    reads_functions: whether it evaluates the networks that it reads, and stands apart.
     objections: why it is not ranked.
     parameters, flops, seconds, rate, memory: means over all of its runs; None where unknown.
     """
@@ -48,6 +49,7 @@ class Row:
     method: str
     paper: str
     arm: str
+    reads_functions: bool
     objections: tuple[str, ...]
     cells: dict[str, Cell]
     parameters: float | None
@@ -64,19 +66,22 @@ class Row:
     @property
     def is_ranked(self) -> bool:
         """Whether it is ranked."""
-        return not (self.is_control or self.objections)
+        return not (self.is_control or self.reads_functions or self.objections)
 
     @property
     def label(self) -> str:
-        """Its title in tables, with the arm of a control."""
-        return f"{self.title} ({self.arm.replace('-', ' ')})" if self.is_control else self.title
+        """Its title in tables, with the arm of a control, or the mark of another class."""
+        marks = [self.arm.replace("-", " ")] if self.is_control else []
+        marks += ["evaluates the networks"] if self.reads_functions else []
+        return f"{self.title} ({', '.join(marks)})" if marks else self.title
 
 
 @dataclass(frozen=True)
 class Board:
     """One suite's task.
 
-    rows: the ranked ones from the best on, then controls, then those with objections.
+    rows: the ranked ones from the best on, then those that evaluate the networks, then controls,
+    then those with objections.
     columns: what is ranked, by dataset, ready to be compared.
     """
 
@@ -149,6 +154,7 @@ def _board(suite: str, task: str, entries: Sequence[Entry], judge: Judge) -> Boa
         return (
             bool(row.objections),
             row.is_control,
+            row.reads_functions,
             gaps,
             sum(places) / len(places) if places else 0.0,
             mean,
@@ -195,7 +201,8 @@ def _columns(
             if entry.has_predictions and record.metrics.get("test") is not None:
                 by_seed = runs.setdefault(record.dataset.name, {})
                 by_seed[record.seed] = entry.predictions["test"]
-        if not objections and "@" not in entrant:
+        apart = "@" in entrant or entries[0].record.method.reads_functions
+        if not objections and not apart:
             for dataset, outcomes in runs.items():
                 samples[dataset][entrant] = ranking.sample(metric, outcomes)
     return {dataset: Column.of(_on_the_same(samples[dataset])) for dataset in datasets}
@@ -232,6 +239,7 @@ def _row(
         method=last.method.name,
         paper=last.method.paper,
         arm=last.dataset.arm,
+        reads_functions=last.method.reads_functions,
         objections=objections,
         cells=cells,
         parameters=_mean([entry.record.method.parameters for entry in entries]),

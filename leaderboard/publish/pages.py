@@ -217,7 +217,7 @@ def leaderboard(boards: Sequence[Board], archive: Archive) -> str:
 def symmetry_page(archive: Archive) -> str:
     """Render `SYMMETRY.md`."""
     records = [entry.record for entry in archive.current]
-    return symmetry.page(records, symmetries.read(), symmetries.UNMOVED)
+    return symmetry.page(records, symmetries.read())
 
 
 def history(archive: Archive) -> list[list[str]]:

@@ -83,13 +83,12 @@ def board_markdown(board: Board) -> str:
 
 def table_markdown(board: Board) -> str:
     """Render a board's table alone, as Markdown, with the symmetries that were measured."""
-    rows, measured = [], symmetries.by_method()
+    rows, measured = [], symmetries.by_method(symmetries.read())
     for row in board.rows:
         label, *others = _line(board, row, _ranked_cell)
         reason = f" [not ranked: {'; '.join(row.objections)}]" if row.objections else ""
-        held = measured.get(row.method)
-        symmetric = symmetry.held(held) if held else "not measured"
-        rows.append([markdown(cell) for cell in (label + reason, *others, symmetric)])
+        held = symmetry.held(measured.get(row.method, []))
+        rows.append([markdown(cell) for cell in (label + reason, *others, held)])
     headers = [*(markdown(header) for header in _headers(board)), "symmetries, measured"]
     layout = [*_alignment(board), "left"]
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=layout)

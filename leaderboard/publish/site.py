@@ -87,7 +87,7 @@ def build(
         "checked": checked,
         "gaps": gaps,
         "history": pages.history(archive),
-        "held": {name: symmetry.held(ones) for name, ones in symmetries.by_method().items()},
+        "held": {page.name: page.symmetries for page in methods},
         "odd": lints.warnings(archive.current),
         "costs": {board.name: figures.costs(board) for board in boards},
         "differences": {board.name: figures.critical_difference(board) for board in boards},
@@ -164,7 +164,7 @@ def _methods(boards: Sequence[Board], archive: Archive) -> list[MethodPage]:
     entries: dict[str, list[Entry]] = {}
     for entry in archive.current:
         entries.setdefault(entry.record.method.name, []).append(entry)
-    measured, methods = symmetries.by_method(), []
+    measured, methods = symmetries.by_method(symmetries.read()), []
     for name, own_rows in sorted(rows.items()):
         last = entries[name][-1].record.method
         methods.append(

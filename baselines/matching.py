@@ -1,0 +1,117 @@
+"""An MLP on networks whose neurons are matched to those of one network, DWSNets' "MLP + alignment".
+
+The matching is weight matching (Ainsworth et al., ICLR 2023, arXiv:2209.04836): of all orders of a
+layer's neurons, the one with the largest inner product of their weights with the reference's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
+
+from baselines.mlp import mlp
+from benchmark.methods import FittedModule, Problem, TwoStageMethod
+from benchmark.tuning.space import Choice, Log
+from nft import siren
+from nft.network import NetworkSpec
+
+
+class Matching(FittedModule):
+    """A map from flat weights to the same networks with their neurons in the reference's order.
+
+    Layer after layer, neurons are matched by what comes in, and those of the last hidden layer by
+    what goes out, too. Further sweeps match every layer by both. No order of the neurons that are
+    read changes the result, unless two are equally good.
+
+    Args:
+        spec: The networks.
+        image: Height and width of what they draw.
+        sweeps: Sweeps after the first.
+    """
+
+    def __init__(self, spec: NetworkSpec, image: tuple[int, int], sweeps: int) -> None:
+        super().__init__()
+        self.spec, self.image, self.sweeps = spec, image, sweeps
+        self.register_buffer("reference", torch.randn(spec.parameters))  # until it is fitted
+
+    def fit(self, weights: Tensor, targets: Tensor, seed: int) -> None:  # noqa: ARG002
+        """Take one training network as the reference."""
+        self.reference.copy_(weights[seed % len(weights)])
+
+    def forward(self, flat: Tensor) -> Tensor:
+        """Draw what the matched networks draw, which is what they drew before."""
+        grid = siren.grid(*self.image, dtype=flat.dtype, device=flat.device)
+        return siren.render(self.spec, self.encode(flat), grid)
+
+    def encode(self, flat: Tensor) -> Tensor:
+        """Match networks `[batch, parameters]`."""
+        hidden = len(self.spec.layers) - 1
+        for sweep in range(1 + self.sweeps):
+            for layer in range(hidden):
+                flat = self._matched(flat, layer, outgoing=sweep > 0 or layer == hidden - 1)
+        return flat
+
+    def _matched(self, flat: Tensor, layer: int, outgoing: bool) -> Tensor:
+        """Match the neurons of one hidden layer, given the order of the others."""
+        wanted = self._neurons(self.reference.unsqueeze(0), layer, outgoing)
+        products = wanted @ self._neurons(flat, layer, outgoing).transpose(1, 2)
+        order = [linear_sum_assignment(one, maximize=True)[1] for one in products.cpu().numpy()]
+        orders = [torch.arange(size) for size in self.spec.neurons[1:-1]]
+        orders[layer] = torch.stack([torch.from_numpy(one) for one in order])
+        return self.spec.permute(flat, orders)
+
+    def _neurons(self, flat: Tensor, layer: int, outgoing: bool) -> Tensor:
+        """Gather the weights that touch each neuron, `[batch, neurons, weights]`."""
+        layers = self.spec.to_layers(flat)
+        weight, bias = layers[layer]
+        parts = [weight, bias.unsqueeze(-1)]
+        if outgoing:
+            parts.append(layers[layer + 1][0].transpose(1, 2))
+        return torch.cat(parts, dim=-1)
+
+
+@dataclass(frozen=True)
+class MatchedMLP(TwoStageMethod):
+    """Weight matching to one training network, then an MLP on flat weights.
+
+    The matching is learned from no labels and done once. The reference is drawn by the seed.
+    """
+
+    name = "mlp-matched"
+    title = "MLP + alignment"
+    paper = "arXiv:2301.12780"
+    libraries = ("scipy",)
+    mini = {"normalize": True, "hidden": 512, "learning_rate": 3e-4}
+    space = {
+        "learning_rate": Log(1e-4, 1e-2),
+        "weight_decay": Log(1e-3, 1.0),
+        "dropout": Choice(0.0, 0.2, 0.5),
+        "hidden": Choice(256, 512, 1024),
+    }
+
+    sweeps: int = 3
+    normalize: bool = False
+    layers: int = 3
+    hidden: int = 1000
+    dropout: float = 0.0
+
+    def build_encoder(self, problem: Problem) -> nn.Module:
+        return Matching(problem.spec, problem.image, self.sweeps)
+
+    def build(self, problem: Problem) -> nn.Module:
+        return mlp(
+            problem.spec.parameters,
+            self.hidden,
+            problem.outputs,
+            layers=self.layers,
+            dropout=self.dropout,
+            normalize=self.normalize,
+        )
+
+    def skip(self, problem: Problem) -> str | None:
+        if problem.spec.positions > 1 or problem.spec.activation != "sine" or not problem.image:
+            return "it matches INRs that draw images"
+        return None
