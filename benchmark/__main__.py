@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from benchmark.datasets import commands
 from benchmark.errors import UserError
+from benchmark.record.options import App
 from benchmark.record.paths import absolute, entered
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 OWN = "own"
 """The suite whose tasks are for users' own networks."""
 
-app = typer.Typer(
+app = App(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

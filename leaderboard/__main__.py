@@ -13,13 +13,14 @@ from typing import Annotated
 import typer
 
 from benchmark.errors import UserError
+from benchmark.record.options import App
 from benchmark.record.paths import entered
 from leaderboard.publish.text import visible
 
 HERE = Path(__file__).resolve().parent
 SITE = HERE.parent / "build" / "site"
 
-app = typer.Typer(
+app = App(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -182,6 +182,10 @@ def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Pa
             "unknown arm 'mixed'; known: aligned, permuted, phase, random-targets",
         ),
         (("run", "inr-classification", "--methods", ","), "a list of names is empty"),
+        (
+            ("run", "inr-classification", "--methods", "mlp", "--methods", "nft"),
+            "--methods is given 2 times",
+        ),
         (("run", "inr-classification", "--seeds", "-1"), "seed -1 is negative"),
         (("run", "inr-classification", "--seeds", "0,1,0"), "seed 0 is given twice"),
         (("run", "inr-classification", "--seeds", "one"), "seeds are whole numbers"),

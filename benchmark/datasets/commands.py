@@ -12,13 +12,14 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from tabulate import tabulate
 
 from benchmark.errors import UserError
+from benchmark.record.options import App
 from benchmark.record.paths import absolute, entered
 
 if TYPE_CHECKING:
     from benchmark.datasets.catalog import Entry
     from benchmark.datasets.storage import Manifest
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Weight-space datasets.")
+app = App(rich_markup_mode=None, no_args_is_help=True, help="Weight-space datasets.")
 
 Name = Annotated[str, typer.Argument(help="A dataset of the catalogue.")]
 Anywhere = Annotated[
