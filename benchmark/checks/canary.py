@@ -90,13 +90,12 @@ def runs() -> list[Run]:
     squeezed: dict[tuple[str, str], Run] = {}
     for suite in suites.registry().values():
         for task, settings in suite.tasks.items():
-            embedded = (listing.EMBEDDED / settings.datasets[0]).is_dir()
+            first = settings.datasets[:1]  # none where they are those of users
+            embedded = any((listing.EMBEDDED / name).is_dir() for name in first)
             exact = not settings.protocol.compiled and settings.protocol.precision == "float32"
             if not (embedded and exact):
                 continue
-            if not settings.datasets:  # those of users, of which there is none here
-                continue
-            for run in plan(suite.name, task, settings.datasets[:1], seeds=[0]):
+            for run in plan(suite.name, task, first, seeds=[0]):
                 encoder = run.encoder_protocol and _squeezed(run.encoder_protocol)
                 short = Run(run.cell, _squeezed(run.protocol), encoder)
                 squeezed.setdefault((task, str(run.cell.entrant)), short)
