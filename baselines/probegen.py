@@ -49,12 +49,11 @@ def evaluate(
         The sums of each layer before its activation, the last of which are the outputs:
         `[batch, neurons, probes]`, of convolutions `[probes, batch * neurons, height, width]`.
     """
-    function = _sine(spec) if activation == "sine" else ACTIVATIONS[activation]
     values = probes if probes.ndim == 4 else probes.T.expand(len(flat), -1, -1)
     sums: list[Tensor] = []
     for weight, bias in spec.to_layers(flat):
         if sums:
-            values = function(sums[-1])
+            values = _activate(spec, activation, sums[-1])
         if weight.ndim == 5:
             # The first kernels of all networks see the same images; later ones, their network's.
             groups = len(flat) if sums else 1
@@ -68,8 +67,8 @@ def evaluate(
     return sums
 
 
-def _sine(spec: NetworkSpec):  # noqa: ANN202
-    return lambda values: torch.sin(spec.omega * values)
+def _activate(spec: NetworkSpec, activation: str, sums: Tensor) -> Tensor:
+    return torch.sin(spec.omega * sums) if activation == "sine" else ACTIVATIONS[activation](sums)
 
 
 def why_not_evaluated(spec: NetworkSpec) -> str | None:
@@ -126,9 +125,7 @@ class Probes(nn.Module):
             self.generator = image_generator(codes, first.inputs, side, width)
         else:
             self.inputs = nn.Parameter(torch.randn(count, codes))
-            self.generator = nn.Sequential(
-                nn.Linear(codes, codes), nn.Linear(codes, first.inputs)
-            )
+            self.generator = nn.Sequential(nn.Linear(codes, codes), nn.Linear(codes, first.inputs))
 
     def forward(self) -> Tensor:
         return self.generator(self.inputs)
@@ -221,9 +218,7 @@ class ProbeGen(Method):
             raise UserError(f"{self.name}: side is a power of 2 from 8 on, not {self.side}")
 
     def build(self, problem: Problem) -> nn.Module:
-        probes = Probes(
-            problem.spec, self.kind, self.probes, self.codes, self.width, self.side
-        )
+        probes = Probes(problem.spec, self.kind, self.probes, self.codes, self.width, self.side)
         return ProbeReader(
             problem.spec, probes, self.stride, self.hidden, self.layers, problem.outputs
         )
