@@ -221,7 +221,7 @@ class Phasor(Method):
     title = "Phasor-graded reader"
     paper = "github:ITheClixs/project-siren-gap"
     symmetries = ("permutation", "sign", "phase")
-    mini = {"channels": 48}
+    mini = {"channels": 48, "learning_rate": 3e-3}
     space = {
         "learning_rate": Log(1e-4, 1e-2),
         "weight_decay": Log(1e-3, 1.0),

@@ -32,7 +32,7 @@ PROBES = ("generated", "learned", "fixed")
 
 
 def evaluate(
-    spec: NetworkSpec, flat: Tensor, probes: Tensor, activation: str, stride: int
+    spec: NetworkSpec, flat: Tensor, probes: Tensor, activation: str, stride: int = 2
 ) -> list[Tensor]:
     """Evaluate many networks on the same inputs.
 
@@ -109,7 +109,7 @@ class Probes(nn.Module):
     """
 
     def __init__(
-        self, spec: NetworkSpec, kind: str, count: int, codes: int, width: int, side: int
+        self, spec: NetworkSpec, kind: str, count: int, codes: int, width: int = 16, side: int = 32
     ) -> None:
         super().__init__()
         first = spec.layers[0]
