@@ -187,7 +187,7 @@ class ProbeGen(Method):
     reads_functions = True
     # Not the sign: networks of a zoo are evaluated with ReLU too.
     symmetries = ("permutation", "duplicate", "dead")
-    mini = {"learning_rate": 1e-3, "probes": 64, "side": 16}
+    mini = {"learning_rate": 2e-3, "probes": 64, "side": 16}
     space = {
         "learning_rate": Log(1e-4, 1e-2),
         "weight_decay": Log(1e-4, 1e-1),
