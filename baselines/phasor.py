@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmark.errors import UserError
 from benchmark.methods import Method, Problem
 from benchmark.tuning.space import Choice, Log
 from nft.network import NetworkSpec
@@ -95,13 +96,15 @@ def _phasors(phase: Tensor) -> tuple[Tensor, ...]:
 
 
 class GradedLinear(nn.Module):
-    """A linear map within each grade, with a bias for the neutral features alone."""
+    """A linear map within each grade, with a bias for the neutral features alone.
+
+    The features may be the first grades alone.
+    """
 
     def __init__(self, inputs: tuple[int, ...], channels: int) -> None:
         super().__init__()
         self.maps = nn.ModuleList(
-            nn.Linear(size, channels, bias=grade == NEUTRAL)
-            for grade, size in zip(GRADES, inputs, strict=True)
+            nn.Linear(size, channels, bias=grade == NEUTRAL) for grade, size in enumerate(inputs)
         )
 
     def forward(self, x: Graded) -> Graded:
@@ -109,15 +112,22 @@ class GradedLinear(nn.Module):
 
 
 class GradedProducts(nn.Module):
-    """What is added to each grade: linear maps of products of two features that fall into it."""
+    """Features, and linear maps of all products of two of them that fall into their grade.
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: Of the features.
+        grades: How many of the first grades are computed.
+    """
+
+    def __init__(self, channels: int, grades: int) -> None:
         super().__init__()
-        self.maps = nn.ModuleList(nn.Linear(channels, channels, bias=False) for _ in PAIRS)
+        self.grades = grades
+        self.pairs = [pair for pair in PAIRS if pair[0] ^ pair[1] < grades]
+        self.maps = nn.ModuleList(nn.Linear(channels, channels, bias=False) for _ in self.pairs)
 
     def forward(self, x: Graded) -> Graded:
-        sums = list(x)
-        for own, (first, second) in zip(self.maps, PAIRS, strict=True):
+        sums = x[: self.grades]
+        for own, (first, second) in zip(self.maps, self.pairs, strict=True):
             sums[first ^ second] = sums[first ^ second] + own(x[first] * x[second])
         return sums
 
@@ -158,13 +168,18 @@ def activate(x: Graded) -> Graded:
 
 
 class PhasorBlock(nn.Module):
-    """A round of messages, then products, linear maps and activations in each layer."""
+    """A round of messages, then products, linear maps and activations in each layer.
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: Of the features.
+        grades: How many of the first grades are computed; the last block's neutral ones are read.
+    """
+
+    def __init__(self, channels: int, grades: int = len(GRADES)) -> None:
         super().__init__()
-        sizes = (channels,) * len(GRADES)
+        sizes = (channels,) * grades
         self.messages = GradedMessages(channels)
-        self.products = GradedProducts(channels)  # of both layers
+        self.products = GradedProducts(channels, grades)  # of both layers
         self.one, self.two = GradedLinear(sizes, channels), GradedLinear(sizes, channels)
 
     def forward(self, one: Graded, two: Graded, weights: Tensor) -> tuple[Graded, Graded]:
@@ -185,7 +200,8 @@ class PhasorReader(nn.Module):
         super().__init__()
         self.features = features
         self.one, self.two = (GradedLinear(sizes, channels) for sizes in features.channels)
-        self.blocks = nn.ModuleList(PhasorBlock(channels) for _ in range(blocks))
+        self.blocks = nn.ModuleList(PhasorBlock(channels) for _ in range(blocks - 1))
+        self.blocks.append(PhasorBlock(channels, grades=1))
         self.head = nn.Sequential(
             nn.Linear(4 * channels, 2 * channels),
             nn.GELU(),
@@ -214,7 +230,8 @@ class Phasor(Method):
     The defaults are those of the published code (ITheClixs/project-siren-gap), whose rule for the
     size is to have about 1,873,162 parameters: 186 channels for two hidden layers of 32. Other than
     there, features are divided by what follows from the tensors' root mean squares, not by the mean
-    of each over the training networks.
+    of each over the training networks; and what the last block would compute and nobody reads, the
+    features that are not neutral, is left out.
     """
 
     name = "phasor"
@@ -235,6 +252,11 @@ class Phasor(Method):
     dropout: float = 0.1
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.blocks < 1:
+            raise UserError(f"{self.name}: blocks is a number from 1 on, not {self.blocks}")
 
     def build(self, problem: Problem) -> nn.Module:
         features = PhasorFeatures(problem.spec, problem.mean, problem.std)
