@@ -440,7 +440,7 @@ class NGT(Method):
         "hidden": 64,
         "edge_hidden": 32,
         "head_hidden": 64,
-        "layers": 3,
+        "layers": 2,
         "frequencies": 32,
         "fourier_scale": 0.3,
         "dropout": 0.0,

@@ -22,7 +22,6 @@ The published code is jkalogero/scalegmn. This differs from it:
 - The inverse of a kernel w is w / |w|^2, and messages pass down along it. Published is 1 / w by
   entry, which is not read: messages pass down along w, and are not equivariant to scales.
 - No constant is added to |x| in x / |x|.
-- Input nodes start from zero, not one, which their embeddings absorb.
 - Convolutional networks are read as INRs are. Published are MLPs alone at their inputs and outputs
   and, for tanh, a readout of all nodes.
 - An edge of the last layer is of its output's kind; published code mixes several outputs up.
@@ -223,9 +222,10 @@ class ScaleGMNet(nn.Module):
             if sizes.edge_embedding
             else None
         )
-        hidden = torch.zeros(graph.nodes, 1, dtype=torch.bool)
-        hidden[slice(*graph.hidden)] = True
+        number = torch.arange(graph.nodes).unsqueeze(-1)
+        hidden = (number >= graph.hidden[0]) & (number < graph.hidden[1])
         self.register_buffer("hidden", hidden, persistent=False)
+        self.register_buffer("ones", (number < graph.hidden[0]).float(), persistent=False)
 
         self.context = sizes.context
         self.layers = nn.ModuleList(
@@ -268,7 +268,7 @@ class ScaleGMNet(nn.Module):
         """Compute the first features of nodes, and of edges upwards and downwards."""
         tokens = self.spec.to_tokens(half_turn(self.spec, flat)) / self.unit
         biases, weights = self.graph.features(tokens)
-        x = self.node(biases)
+        x = self.node(biases + self.ones)  # in place of the biases that inputs lack
         x = torch.where(self.hidden, x * kinds, x + kinds)
         ways = [weights]
         if self.bidirectional:
@@ -319,7 +319,7 @@ class ScaleGMN(Method):
     title = "ScaleGMN"
     paper = "arXiv:2406.10685"
     symmetries = ("permutation", "sign", "phase", "scale")
-    mini = {"normalize": True, "channels": 32, "layers": 3, "dropout": 0.0}
+    mini = {"normalize": True, "channels": 24, "layers": 3, "dropout": 0.0}
     space = {
         "learning_rate": Log(3e-4, 1e-2),
         "weight_decay": Log(1e-4, 1e-1),
