@@ -66,7 +66,8 @@ class Probes(nn.Module):
 
     def _values(self, flat: Tensor) -> list[Tensor]:
         """Evaluate every layer of neurons: `[batch, neurons, points]` each."""
-        values = [self.points.T.expand(len(flat), -1, -1)]
+        # Not expanded: torch's counting of operations takes no views of parameters.
+        values = [self.points.T.repeat(len(flat), 1, 1)]
         layers = self.spec.to_layers(flat)
         for number, (weight, bias) in enumerate(layers, start=1):
             sums = torch.baddbmm(bias.unsqueeze(-1), weight, values[-1])

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 import torch
 from helpers import SPECS
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import linear
 
 import baselines
@@ -23,6 +23,7 @@ from baselines.neural_graphs import (
 )
 from benchmark.errors import UserError
 from benchmark.methods import Problem
+from benchmark.runs.fit import count_flops
 from nft import siren
 from nft.network import NetworkSpec
 
@@ -171,6 +172,15 @@ def test_the_published_size(name: str, size: int) -> None:
         .build(Problem(spec, 10, torch.zeros(6), torch.ones(6), (28, 28)))
     )
     assert sum(p.numel() for p in module.parameters() if p.requires_grad) == size
+
+
+def test_operations_of_probes_are_counted() -> None:
+    spec = SPECS["siren"]
+    counts = [
+        count_flops(nn.Sequential(Probes(spec, points, 4)), torch.zeros(1, spec.parameters))
+        for points in (7, 14)
+    ]
+    assert counts[1] == 2 * counts[0] > 0
 
 
 @pytest.mark.parametrize("name", ["ng-gnn", "ng-t"])
