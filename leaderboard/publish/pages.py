@@ -13,7 +13,7 @@ from tabulate import tabulate
 from benchmark.record import metrics, schema, symmetries, variance
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
-from leaderboard.publish import render, symmetry
+from leaderboard.publish import render, starts, symmetry
 from leaderboard.publish.text import markdown
 from leaderboard.reported import Reported, check, verdicts
 from leaderboard.reported.check import Checked, Gap
@@ -191,6 +191,7 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
         HERE / "METHOD.md": method(),
         HERE / "SYMMETRY.md": symmetry_page(archive),
         HERE / "symmetry.svg": symmetry.figure(),
+        HERE / "starts.svg": starts.figure(records),
         HERE / "record.schema.json": schema.schema(),
         HERE / "tables" / "references.bib": render.to_bibtex(boards, bibliography),
     }
