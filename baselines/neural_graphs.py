@@ -209,7 +209,7 @@ class GraphNetwork(nn.Module):
     Maps flat weights `[batch, parameters]` to `[batch, outputs]`.
     """
 
-    def __init__(self, problem: Problem, sizes: NGGNN, points: int = 0) -> None:
+    def __init__(self, problem: Problem, sizes: GraphNetworkMethod, points: int = 0) -> None:
         super().__init__()
         self.graph, channels = NeuronGraph(problem.spec), sizes.channels
         self.standardize = Standardize(problem.spec, problem.mean, problem.std)
@@ -314,7 +314,7 @@ class PairUpdate(nn.Module):
 class NodeUpdate(nn.Module):
     """New features of nodes: relational attention and an MLP, each followed by a norm."""
 
-    def __init__(self, sizes: NGT) -> None:
+    def __init__(self, sizes: RelationalTransformerMethod) -> None:
         super().__init__()
         channels = sizes.channels
         self.attention = RelationalAttention(
@@ -336,7 +336,9 @@ class RelationalTransformer(nn.Module):
     Maps flat weights `[batch, parameters]` to `[batch, outputs]`.
     """
 
-    def __init__(self, problem: Problem, sizes: NGT, points: int = 0) -> None:
+    def __init__(
+        self, problem: Problem, sizes: RelationalTransformerMethod, points: int = 0
+    ) -> None:
         super().__init__()
         self.graph, positions = NeuronGraph(problem.spec), problem.spec.positions
         self.standardize = Standardize(problem.spec, problem.mean, problem.std)
@@ -378,14 +380,9 @@ class RelationalTransformer(nn.Module):
 
 
 @dataclass(frozen=True)
-class NGGNN(Method):
-    """Messages up and down the network, aggregated as PNA does.
+class GraphNetworkMethod(Method):
+    """NG-GNN with or without probe features."""
 
-    The defaults are those of the published code for MNIST INRs (mnist_cls_pna.sh there).
-    """
-
-    name = "ng-gnn"
-    title = "NG-GNN"
     paper = "arXiv:2403.12143"
     mini = {"layers": 3, "frequencies": 32, "fourier_scale": 0.3, "dropout": 0.0}
     space = {
@@ -402,12 +399,23 @@ class NGGNN(Method):
     fourier_scale: float = 3.0
     dropout: float = 0.2
 
+
+@dataclass(frozen=True)
+class NGGNN(GraphNetworkMethod):
+    """Messages up and down the network, aggregated as PNA does.
+
+    The defaults are those of the published code for MNIST INRs (mnist_cls_pna.sh).
+    """
+
+    name = "ng-gnn"
+    title = "NG-GNN"
+
     def build(self, problem: Problem) -> nn.Module:
         return GraphNetwork(problem, self)
 
 
 @dataclass(frozen=True)
-class NGGNNProbes(NGGNN):
+class NGGNNProbes(GraphNetworkMethod):
     """NG-GNN that also evaluates the networks at learned points (mnist_cls_pna_probe_64.sh)."""
 
     name = "ng-gnn-probes"
@@ -424,14 +432,9 @@ class NGGNNProbes(NGGNN):
 
 
 @dataclass(frozen=True)
-class NGT(Method):
-    """A transformer on all nodes, with features of every pair of them.
+class RelationalTransformerMethod(Method):
+    """NG-T with or without probe features."""
 
-    The defaults are those of the published code for MNIST INRs (mnist_cls_rt.sh there).
-    """
-
-    name = "ng-t"
-    title = "NG-T"
     paper = "arXiv:2403.12143"
     mini = {
         "channels": 32,
@@ -474,12 +477,23 @@ class NGT(Method):
                 "attention; choose others"
             )
 
+
+@dataclass(frozen=True)
+class NGT(RelationalTransformerMethod):
+    """A transformer on all nodes, with features of every pair of them.
+
+    The defaults are those of the published code for MNIST INRs (mnist_cls_rt.sh).
+    """
+
+    name = "ng-t"
+    title = "NG-T"
+
     def build(self, problem: Problem) -> nn.Module:
         return RelationalTransformer(problem, self)
 
 
 @dataclass(frozen=True)
-class NGTProbes(NGT):
+class NGTProbes(RelationalTransformerMethod):
     """NG-T that also evaluates the networks at learned points (mnist_cls_rt_probe_64.sh)."""
 
     name = "ng-t-probes"
