@@ -314,7 +314,7 @@ class PairUpdate(nn.Module):
 class NodeUpdate(nn.Module):
     """New features of nodes: relational attention and an MLP, each followed by a norm."""
 
-    def __init__(self, sizes: RelationalTransformerMethod) -> None:
+    def __init__(self, sizes: RelationalMethod) -> None:
         super().__init__()
         channels = sizes.channels
         self.attention = RelationalAttention(
@@ -336,9 +336,7 @@ class RelationalTransformer(nn.Module):
     Maps flat weights `[batch, parameters]` to `[batch, outputs]`.
     """
 
-    def __init__(
-        self, problem: Problem, sizes: RelationalTransformerMethod, points: int = 0
-    ) -> None:
+    def __init__(self, problem: Problem, sizes: RelationalMethod, points: int = 0) -> None:
         super().__init__()
         self.graph, positions = NeuronGraph(problem.spec), problem.spec.positions
         self.standardize = Standardize(problem.spec, problem.mean, problem.std)
@@ -432,7 +430,7 @@ class NGGNNProbes(GraphNetworkMethod):
 
 
 @dataclass(frozen=True)
-class RelationalTransformerMethod(Method):
+class RelationalMethod(Method):
     """NG-T with or without probe features."""
 
     paper = "arXiv:2403.12143"
@@ -479,7 +477,7 @@ class RelationalTransformerMethod(Method):
 
 
 @dataclass(frozen=True)
-class NGT(RelationalTransformerMethod):
+class NGT(RelationalMethod):
     """A transformer on all nodes, with features of every pair of them.
 
     The defaults are those of the published code for MNIST INRs (mnist_cls_rt.sh).
@@ -493,7 +491,7 @@ class NGT(RelationalTransformerMethod):
 
 
 @dataclass(frozen=True)
-class NGTProbes(RelationalTransformerMethod):
+class NGTProbes(RelationalMethod):
     """NG-T that also evaluates the networks at learned points (mnist_cls_rt_probe_64.sh)."""
 
     name = "ng-t-probes"
