@@ -149,6 +149,22 @@ def test_what_a_result_does_not_go_through_is_no_part_of_it(project: Path, file:
     assert digest() == before
 
 
+def test_relative_imports_are_followed(project: Path) -> None:
+    edit(project / "baselines/mlp.py", "from baselines.editing import", "from .editing import")
+    before = digest()
+    change_number(project / "baselines/editing.py")
+    assert digest() != before
+
+
+def test_code_of_results_imports_where_it_can_be_followed() -> None:
+    for folder in ("nft", "baselines", "benchmark/tasks", "benchmark/arms"):
+        for path in (sources.ROOT / folder).glob("*.py"):
+            if path.name != "__init__.py":  # which finds what lies beside it
+                assert not re.search(r"importlib|__import__", path.read_text(encoding="utf-8")), (
+                    path
+                )
+
+
 def test_tasks_and_arms_have_digests_of_their_own(project: Path) -> None:
     assert len({digest(), digest("generalization"), digest(arm="aligned")}) == 3
     before = digest("generalization")
@@ -245,6 +261,13 @@ def test_other_versions_budgets_and_data_make_a_run_stale(finished: tuple[Run, R
     assert not other(dataset=dataset)
     changed = record.method.hyperparameters | {"hidden": 7}
     assert not other(method=record.method.model_copy(update={"hyperparameters": changed}))
+
+
+def test_records_of_other_networks_are_objected_to(tmp_path: Path) -> None:
+    record = finished_run(tmp_path / "results")
+    named = record.dataset.model_copy(update={"name": "mnist-inr-mini"})
+    other = record.model_copy(update={"dataset": named})
+    assert "on networks that are not the catalogue's" in provenance.objections(other)
 
 
 def test_changed_settings_are_objected_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ class TaskSettings(BaseModel):
 
     methods: its methods, where the suite names them; else all that have settings.
     core: entrants that stand for all, one a family, for a first look.
+    core_datasets: those of the first look; all where there are none.
     controls: entrants beside the methods, as "mlp@aligned".
     conditions: by dataset, what each method is run with, as "@scattered" or "+canonical=True";
     "@permuted" alone where there are none.
@@ -41,6 +42,7 @@ class TaskSettings(BaseModel):
     seeds: tuple[int, ...]
     methods: tuple[str, ...] | None = None
     core: tuple[str, ...] = ()
+    core_datasets: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()
     conditions: dict[str, tuple[Condition, ...]] = {}
     protocol: Protocol
