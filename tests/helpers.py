@@ -164,7 +164,8 @@ def finished_run(
         **changes,
     }
     record = example_record(**data)
-    seeds = {"parameters": record.cell.seed_for("parameters", record.method.base)}
+    roles = ("parameters", "order of epoch 0")
+    seeds = {role: record.cell.seed_for(role, record.method.base) for role in roles}
     record = record.model_copy(update={"seeds": seeds})
     path = schema.write(record, results)
     write_predictions(path.with_suffix(".npz"), [(digest(predictions), predictions)])

@@ -141,8 +141,11 @@ def test_a_two_stage_method_shares_its_encoder(tmp_path: Path) -> None:
     assert first.test_psnr > 5
     assert results["inr2array"].cost.training_seconds > first.training_seconds
     assert not list(tmp_path.rglob("*checkpoint"))
-    # A damaged cache costs its time and nothing else.
+    # One that reads networks otherwise trains an encoder of its own.
     (cache,) = tmp_path.glob("cache/*.arrays")
+    scattering = run_of(f"{run.cell}".replace("-mlp/", "-mlp+augmentation=scattering/"))
+    assert execute(scattering, tmp_path, CPU, 1, Monitor()).encoder.from_cache is False
+    # A damaged cache costs its time and nothing else.
     cache.write_bytes(cache.read_bytes()[:1000])
     again = execute(run, tmp_path, CPU, 1, Monitor())
     assert again.encoder.from_cache is False

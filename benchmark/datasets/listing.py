@@ -67,3 +67,8 @@ def get(name: str) -> Listing:
     data = catalog_data()
     entry = data.datasets.get(name, {})
     return Listing(name, entry.get("title", name), data.images.get(entry.get("images"), {}))
+
+
+def fingerprint(name: str) -> str | None:
+    """The fingerprint that the catalogue pins; None for a dataset that has none, or is unknown."""
+    return catalog_data().datasets.get(name, {}).get("fingerprint")

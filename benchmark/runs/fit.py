@@ -188,7 +188,9 @@ def _encoder_trainer(
         digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     rates = [stage.learning_rate, stage.weight_decay]
     protocol = run.encoder_protocol.model_dump()
-    identity = _identity(run, dataset, [repr(module), digest.hexdigest(), rates, protocol])
+    reading = [run.method.canonical, run.method.augmentation]
+    parts = [repr(module), digest.hexdigest(), rates, protocol, reading]
+    identity = _identity(run, dataset, parts)
     return Trainer(
         identity=identity,
         order_seed=lambda epoch: run.seed_for(f"encoder, order of epoch {epoch}"),
