@@ -98,7 +98,8 @@ def test_what_a_user_ignores_is_code_all_the_same(
     path = tmp_path / "ignored" if place == "excludesFile" else checkout / place
     path.write_text("new_one.py\n.gitignore\n")
     (tmp_path / ".gitconfig").write_text(f"[core]\n\texcludesFile = {tmp_path / 'ignored'}\n")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / ".gitconfig"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     assert look()[1] is None
     (checkout / "baselines/new_one.py").write_text("x")
     assert look()[1] == "the checkout has uncommitted changes, baselines/new_one.py among them"

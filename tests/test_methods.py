@@ -232,6 +232,21 @@ def test_settings_that_no_field_can_have_are_named(
 
 
 @pytest.mark.parametrize(
+    "option",
+    [
+        "inr2array+layers=x",
+        "inr2array+classifier=x",
+        "nfn-hnp-editor+layer=x",
+        "extra-trees+kind=x",
+    ],
+)
+def test_kinds_that_there_are_not_are_refused(option: str) -> None:
+    entrant = Entrant.parse(option)
+    with pytest.raises(UserError, match=r"is one of '.*, not 'x'"):
+        baselines.get(entrant.method).canonical(entrant.options)
+
+
+@pytest.mark.parametrize(
     ("table", "message"),
     [
         ("generalisation", r"\[generalisation\] is no task of mlp, which does .*generalization"),

@@ -80,12 +80,8 @@ class Suite(BaseModel):
 @cache
 def registry() -> dict[str, Suite]:
     """Every suite of the project, by name. Raises UserError for a malformed one."""
-    suites = {
-        path.stem: _parsed(path, {"settings": path.stem}) for path in sorted(HERE.glob("*.toml"))
-    }
-    for suite in suites.values():
-        _require_settings(suite, file_of(suite.name), suites)
-    return suites
+    files = sorted(HERE.glob("*.toml"))
+    return {path.stem: _parsed(path, {"settings": path.stem}) for path in files}
 
 
 def takes_any_dataset(task: str) -> bool:
@@ -128,7 +124,11 @@ def _read(path: Path) -> Suite:
         )
     defaults = {"title": name, "note": "", "settings": MINI}
     suite = _parsed(path, defaults)
-    _require_settings(suite, path, registry())
+    if suite.settings not in registry():
+        raise UserError(
+            f"{path}: settings are those of a suite of the project, {', '.join(registry())}, "
+            f"not {suite.settings!r}"
+        )
     note = f"A suite of its user's own, {name}. {suite.note}".strip()
     return suite.model_copy(update={"note": note[:300]})
 
@@ -136,11 +136,3 @@ def _read(path: Path) -> Suite:
 def _parsed(path: Path, defaults: Mapping[str, str]) -> Suite:
     """Read a suite, which is called what its file is called."""
     return toml.checked(Suite, {**defaults, **toml.read(path), "name": path.stem}, str(path))
-
-
-def _require_settings(suite: Suite, path: Path, known: Mapping[str, Suite]) -> None:
-    if suite.settings not in known:
-        raise UserError(
-            f"{path}: settings are those of a suite of the project, {', '.join(known)}, "
-            f"not {suite.settings!r}"
-        )
