@@ -29,6 +29,7 @@ class TaskSettings(BaseModel):
 
     methods: its methods, where the suite names them; else all that have settings.
     core: entrants that stand for all, one a family, for a first look.
+    core_datasets: those of the first look; all where there are none.
     controls: entrants beside the methods, as "mlp@aligned".
     conditions: by dataset, what each method is run with, as "@scattered" or "+canonical=True";
     "@permuted" alone where there are none.
@@ -44,6 +45,7 @@ class TaskSettings(BaseModel):
     seeds: tuple[int, ...]
     methods: tuple[Name, ...] | None = None
     core: Entrants = ()
+    core_datasets: tuple[str, ...] = ()
     controls: Entrants = ()
     conditions: dict[str, tuple[Condition, ...]] = {}
     protocol: Protocol
