@@ -85,6 +85,10 @@ def swap_predictions(folder: Path) -> None:
             "its random seed is not that of mini/inr-classification/small/nft/2",
         ),
         (put("record", "surprise", value=1), "surprise: Extra inputs are not permitted"),
+        (
+            put("record", "metric", value="accuracyy"),
+            "nft.jsonl, line 1: metric: unknown metric 'accuracyy'; known: accuracy",
+        ),
         (put("record", "dataset", "arm", value="../x"), "dataset.arm: String should match"),
         (put("record", "method", "name", value="other"), "holds a record of mini/other; move it"),
         (put("why", value="x" * 301), "why of at most 300 characters"),
