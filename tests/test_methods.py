@@ -108,7 +108,7 @@ def test_every_parameter_learns(name: str, spec: NetworkSpec) -> None:
 
 
 @pytest.mark.parametrize("kind", ["siren", "cnn-flattened"])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [name for name, row in METHODS.items() if row.variant is None])
 def test_modules_compile_whole(name: str, kind: str) -> None:
     spec = SPECS[kind]
     torch._dynamo.reset()
