@@ -16,7 +16,10 @@ from benchmark.record.options import App
 from benchmark.record.paths import absolute, entered
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmark.runs.plan import Run
+    from leaderboard.archive.entries import Entry
 
 OWN = "own"
 """The suite whose tasks are for users' own networks."""
@@ -107,7 +110,6 @@ def run(
     from benchmark.runs.plan import CORE, plan
     from leaderboard.archive import entries, tables
     from leaderboard.publish import render
-    from leaderboard.submissions import reproduce
 
     names, numbers = _names(methods), _seeds(seeds)
     if core:
@@ -118,8 +120,8 @@ def run(
     where = resolve_device(device)
     _check_datasets(runs)
     with launch.claim(results):
-        standing = launch.standing(runs, results, rerun)
-        todo, done = standing.todo, standing.done
+        folder = launch.standing(runs, results, rerun)
+        todo, done = folder.todo, folder.done
         count = min(workers or launch.default_workers(where), max(1, len(todo)))
         place = processor() if where.type == "cpu" else where.type
         typer.echo(
@@ -127,9 +129,9 @@ def run(
             f"{count} at a time on {place}",
             err=True,
         )
-        if standing.stale:
+        if folder.stale:
             typer.echo(
-                f"{len(standing.stale)} are made again: their code, settings, data or library "
+                f"{len(folder.stale)} are made again: their code, settings, data or library "
                 "versions have changed since",
                 err=True,
             )
@@ -147,12 +149,7 @@ def run(
         page = "\n".join(render.board_markdown(board) for board in boards)
         (results / "LEADERBOARD.md").write_text(f"# Results\n\n{page}", encoding="utf-8")
     finished = entries.of_results(results, [*done.values(), *records])
-    boards = tables.boards(finished)
-    typer.echo(render.text(boards))
-    if len(boards) > 1:
-        typer.echo("\n" + render.overview(boards))
-    if beside := reproduce.beside_committed(finished, entries.read()):
-        typer.echo("\n" + reproduce.table(beside))
+    _show_results(finished)
     typer.echo(f"\nrecords and table: {results / 'LEADERBOARD.md'}", err=True)
     if len(records) < len(todo):
         left = len(todo) - len(records)
@@ -303,7 +300,7 @@ def audit(
     typer.echo(audits.table(measured))
     if note:
         symmetries.write(measured)
-        typer.echo(f"noted: {symmetries.PATH}")
+        typer.echo(f"noted: {symmetries.FOLDER}")
     violations = audits.violations(measured)
     for line in violations:
         typer.echo(line, err=True)
@@ -433,6 +430,22 @@ def speed(
     if measured["growth"]:
         typer.echo("\n" + report.growth_table(measured, "simple"))
     typer.echo(f"\nreport: {output / 'SPEED.md'}", err=True)
+
+
+def _show_results(finished: Sequence[Entry]) -> None:
+    """Print the tables of new results, and how they stand beside the committed ones."""
+    from leaderboard.archive import entries, tables
+    from leaderboard.publish import render
+    from leaderboard.submissions import reproduce, standing
+
+    boards, archive = tables.boards(finished), entries.read()
+    typer.echo(render.text(boards))
+    if len(boards) > 1:
+        typer.echo("\n" + render.overview(boards))
+    if beside := reproduce.beside_committed(finished, archive):
+        typer.echo("\n" + reproduce.table(beside))
+    if places := standing.standings(finished, archive):
+        typer.echo("\n" + standing.table(places))
 
 
 def _check_datasets(runs: list[Run]) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from benchmark import suites
-from benchmark.datasets import locate
+from benchmark.datasets import listing, locate
 from benchmark.datasets.storage import WeightDataset
 from benchmark.record import schema, sources
 from benchmark.record.cell import Cell
@@ -110,6 +110,8 @@ def example(**changes: Any) -> dict[str, Any]:
     for name, value in changes.items():
         whole = name in ("metrics", "seeds", "protocol") or not isinstance(value, dict)
         data[name] = value if whole else data[name] | value
+    if "fingerprint" not in changes.get("dataset", {}):
+        data["dataset"]["fingerprint"] = listing.fingerprint(data["dataset"]["name"]) or "b" * 64
     return data
 
 
@@ -164,7 +166,8 @@ def finished_run(
         **changes,
     }
     record = example_record(**data)
-    seeds = {"parameters": record.cell.seed_for("parameters", record.method.base)}
+    roles = ("parameters", "order of epoch 0")
+    seeds = {role: record.cell.seed_for(role, record.method.base) for role in roles}
     record = record.model_copy(update={"seeds": seeds})
     path = schema.write(record, results)
     write_predictions(path.with_suffix(".npz"), [(digest(predictions), predictions)])

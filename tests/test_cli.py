@@ -17,11 +17,12 @@ from filelock import FileLock
 from helpers import CPU, HANGS, benchmark, hold_after, run_of, start, wait_for
 
 from benchmark.__main__ import main
+from benchmark.errors import UserError
 from benchmark.record import schema as records
 from benchmark.runs import launch
 from benchmark.runs.display import Display
 from benchmark.runs.fit import checkpoint_path
-from benchmark.runs.plan import plan
+from benchmark.runs.plan import Run, plan
 from benchmark.suites.protocol import Protocol
 
 ONE = ("sine-frequency", "--methods", "mlp-augmented", "--seeds", "0")
@@ -147,6 +148,17 @@ def test_a_run_that_is_stopped_leaves_a_checkpoint_at_that_step(tmp_path: Path) 
     assert not (tmp_path / run.path).exists()
 
 
+def test_code_that_changes_under_a_command_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker has what it loaded; the files may hold something else by then."""
+    run = run_of("mini/sine-frequency/sine-inr-mini/mlp/0", LONG)
+    monkeypatch.setattr(Run, "code", "0" * 64)  # as it was when the command began
+    with Display([run]) as display, pytest.raises(UserError, match=r"mlp.py .* was changed while"):
+        launch.execute_all([run], tmp_path, CPU, 1, display)
+    assert not list(tmp_path.rglob("*.json"))
+
+
 def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Path) -> None:
     shutil.copytree(finished[0], tmp_path / "results")
     results = tmp_path / "results"
@@ -223,6 +235,12 @@ def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Pa
             ("run", "inr-editing", "--methods", "nft"),
             "nft does not do inr-editing, but inr-classification",
         ),
+        (
+            ("run", "inr-classification", "--methods", "mlp+hidden=big"),
+            "error: mlp+hidden=big: hidden is a whole number from 0 on, not 'big'",
+        ),
+        (("canary", "../x"), "COMMIT '../x' is no commit here: give a hash, a branch or a tag"),
+        (("canary", "HEAD~99999"), "COMMIT 'HEAD~99999' is no commit here"),
         (("conform", "gpt"), "unknown method 'gpt'"),
         (("new-method", "../x"), "cannot be a method's name"),
         (("tune", "gpt"), "unknown method 'gpt'"),

@@ -149,6 +149,22 @@ def test_what_a_result_does_not_go_through_is_no_part_of_it(project: Path, file:
     assert digest() == before
 
 
+def test_relative_imports_are_followed(project: Path) -> None:
+    edit(project / "baselines/mlp.py", "from baselines.editing import", "from .editing import")
+    before = digest()
+    change_number(project / "baselines/editing.py")
+    assert digest() != before
+
+
+def test_code_of_results_imports_where_it_can_be_followed() -> None:
+    for folder in ("nft", "baselines", "benchmark/tasks", "benchmark/arms"):
+        for path in (sources.ROOT / folder).glob("*.py"):
+            if path.name != "__init__.py":  # which finds what lies beside it
+                assert not re.search(r"importlib|__import__", path.read_text(encoding="utf-8")), (
+                    path
+                )
+
+
 def test_tasks_and_arms_have_digests_of_their_own(project: Path) -> None:
     assert len({digest(), digest("generalization"), digest(arm="aligned")}) == 3
     before = digest("generalization")
@@ -245,6 +261,13 @@ def test_other_versions_budgets_and_data_make_a_run_stale(finished: tuple[Run, R
     assert not other(dataset=dataset)
     changed = record.method.hyperparameters | {"hidden": 7}
     assert not other(method=record.method.model_copy(update={"hyperparameters": changed}))
+
+
+def test_records_of_other_networks_are_objected_to(tmp_path: Path) -> None:
+    record = finished_run(tmp_path / "results")
+    named = record.dataset.model_copy(update={"name": "mnist-inr-mini"})
+    other = record.model_copy(update={"dataset": named})
+    assert "on networks that are not the catalogue's" in provenance.objections(other)
 
 
 def test_changed_settings_are_objected_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -386,6 +409,23 @@ def test_a_damaged_encoders_checkpoint_is_told_of(tmp_path: Path) -> None:
     steps, notes = steps_of(run, tmp_path)
     assert steps == list(range(20, 81, 20))
     assert notes == [f"{path.name} is damaged: starting anew"]
+
+
+def test_a_superseded_encoders_checkpoint_is_told_of_and_removed(
+    project: Path, tmp_path: Path
+) -> None:
+    run = run_of("mini/inr-classification/fashion-inr-mini/inr2array-mlp/0", LONGER)
+    steps_of(run, tmp_path, until=40)
+    (before,) = (tmp_path / "cache").glob("*.checkpoint")
+    change_number(project / "nft/layers.py")
+    forget()
+    _, notes = steps_of(run, tmp_path, until=40)
+    (after,) = (tmp_path / "cache").glob("*.checkpoint")
+    assert after != before
+    assert notes == [f"{before.name} is of other code, settings, data or versions: removed"]
+    steps, notes = steps_of(run, tmp_path)
+    assert (steps[0], notes) == (60, [])
+    assert not [*tmp_path.rglob("*.encoder"), *tmp_path.rglob("*.checkpoint")][1:]
 
 
 # Cells and their seeds.
@@ -546,10 +586,12 @@ def test_options_set_fields() -> None:
     ("option", "message"),
     [
         ("size=3", "mlp has no field 'size'; its fields are learning_rate, .*hidden"),
-        ("hidden=many", "mlp: hidden is of type int, not 'many'"),
-        ("hidden=1.5", "mlp: hidden is of type int, not '1.5'"),
-        ("canonical=1", "mlp: canonical is of type bool, not '1'"),
-        ("dropout=half", "mlp: dropout is of type float, not 'half'"),
+        ("hidden=many", "hidden is a whole number from 0 on, not 'many'"),
+        ("hidden=1.5", "hidden is a whole number from 0 on, not '1.5'"),
+        ("hidden=-4", "hidden is a whole number from 0 on, not -4"),
+        ("canonical=1", "canonical is true or false, not '1'"),
+        ("dropout=half", "dropout is a finite number from 0 on, not 'half'"),
+        ("dropout=nan", "dropout is a finite number from 0 on, not nan"),
     ],
 )
 def test_options_that_fit_no_field_are_refused(option: str, message: str) -> None:

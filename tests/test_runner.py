@@ -114,7 +114,7 @@ def test_the_mini_suite_is_whole() -> None:
     assert "mlp@random-targets" in entrants
     assert {"mlp", "mlp-augmented", "nfn-hnp", "nfn-np", "nft", "rendered-cnn"} <= entrants
     assert "mlp@aligned" not in entrants  # networks of own starts have no order in common
-    assert len(runs) == len({run.path for run in runs}) == 2 * 3 * len(entrants)
+    assert len(runs) == len({run.path for run in runs}) == 3 * 3 * len(entrants)
     order = [(run.cell.seed, run.cell.dataset, str(run.cell.entrant)) for run in runs]
     for seed in range(3):
         shared = order.index((seed, "fashion-inr-own-mini", "inr2array-mlp"))
@@ -141,8 +141,11 @@ def test_a_two_stage_method_shares_its_encoder(tmp_path: Path) -> None:
     assert first.test_psnr > 5
     assert results["inr2array"].cost.training_seconds > first.training_seconds
     assert not list(tmp_path.rglob("*checkpoint"))
-    # A damaged cache costs its time and nothing else.
+    # One that reads networks otherwise trains an encoder of its own.
     (cache,) = tmp_path.glob("cache/*.arrays")
+    scattering = run_of(f"{run.cell}".replace("-mlp/", "-mlp+augmentation=scattering/"))
+    assert execute(scattering, tmp_path, CPU, 1, Monitor()).encoder.from_cache is False
+    # A damaged cache costs its time and nothing else.
     cache.write_bytes(cache.read_bytes()[:1000])
     again = execute(run, tmp_path, CPU, 1, Monitor())
     assert again.encoder.from_cache is False

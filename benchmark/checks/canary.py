@@ -1,11 +1,14 @@
 """A canary: whether code computes, bit for bit, what other code or another machine computes.
 
 Every method, stage and task goes through the whole protocol squeezed into 16 steps (warm-up, decay,
-evaluations, selection), on seeded random networks of a dataset's spec, passed through the arm. Two
-canaries are equal where every loss, the final and the selected predictions are: a doubled weight
-decay moves such predictions by as little as 1e-5, so nothing but bit-equality counts.
+evaluations, selection), on seeded random networks of a dataset's spec, written to a dataset, read
+and passed through the arm. Two canaries are equal where every loss, the final and the selected
+predictions and all that is computed of them are: a doubled weight decay moves such predictions by
+as little as 1e-5, so nothing but bit-equality counts.
 
-What is compiled, or computed in bfloat16, has no canary: there the digest of the code alone counts.
+What acts only in longer or larger runs escapes it: a branch after step 100, a threshold of 1,000
+networks. Whoever reviews a change looks for those. What is compiled, or computed in bfloat16, has
+no canary: there the digest of the code alone counts.
 """
 
 from __future__ import annotations
@@ -28,12 +31,12 @@ from benchmark import suites
 from benchmark.datasets import listing, storage
 from benchmark.datasets.storage import Manifest, Split, WeightDataset
 from benchmark.errors import UserError
-from benchmark.record import equivalence, sources
+from benchmark.record import equivalence, metrics, predictions, sources
 from benchmark.record.cell import Cell
 from benchmark.record.equivalence import Equivalence
-from benchmark.record.git import git
+from benchmark.record.git import GitError, git
 from benchmark.runs.environment import processor, versions
-from benchmark.runs.fit import Skipped, fit
+from benchmark.runs.fit import Fitted, Skipped, fit
 from benchmark.runs.plan import Run, plan
 from benchmark.runs.training import Monitor
 from benchmark.seeds import generator
@@ -53,11 +56,12 @@ class Canary(BaseModel):
     losses: str
     final: str
     selected: str
+    outcomes: str
 
     @property
-    def results(self) -> tuple[str, str, str]:
+    def results(self) -> tuple[str, str, str, str]:
         """What must be equal."""
-        return self.losses, self.final, self.selected
+        return self.losses, self.final, self.selected, self.outcomes
 
 
 class Canaries(BaseModel):
@@ -86,16 +90,15 @@ class Comparison:
 
 
 def runs() -> list[Run]:
-    """Every entrant of every task that has a canary, on its first dataset, which is embedded."""
+    """Every entrant of every task that has a canary, on its first dataset that is embedded."""
     squeezed: dict[tuple[str, str], Run] = {}
     for suite in suites.registry().values():
         for task, settings in suite.tasks.items():
-            first = settings.datasets[:1]  # none where they are those of users
-            embedded = any((listing.EMBEDDED / name).is_dir() for name in first)
+            embedded = [name for name in settings.datasets if (listing.EMBEDDED / name).is_dir()]
             exact = not settings.protocol.compiled and settings.protocol.precision == "float32"
             if not (embedded and exact):
                 continue
-            for run in plan(suite.name, task, first, seeds=[0]):
+            for run in plan(suite.name, task, embedded, seeds=[0]):
                 encoder = run.encoder_protocol and _squeezed(run.encoder_protocol)
                 short = Run(run.cell, _squeezed(run.protocol), encoder)
                 squeezed.setdefault((task, str(run.cell.entrant)), short)
@@ -124,7 +127,13 @@ def measure_at(commit: str) -> tuple[str, Canaries]:
     Returns the commit in full, and its canaries. Raises UserError where there is no such commit, or
     its code has none.
     """
-    full = git(sources.ROOT, "rev-parse", "--verify", f"{commit}^{{commit}}")
+    try:
+        full = git(sources.ROOT, "rev-parse", "--verify", f"{commit}^{{commit}}")
+    except GitError as error:
+        raise UserError(
+            f"COMMIT {commit[:80]!r} is no commit here: give a hash, a branch or a tag, as main or "
+            f"HEAD~1 (git says: {error})"
+        ) from None
     with _worktree(full) as folder, tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "canary.json"
         command = [sys.executable, "-m", "benchmark", "canary", "--output", str(path)]
@@ -162,10 +171,18 @@ def compare(before: Canaries, now: Canaries) -> Comparison:
 
 def add_equivalences(commit: str, before: Canaries, now: Canaries) -> list[Path]:
     """Note for every method which changed code computes the same. Returns the files written."""
+
+    def change(cell: str) -> tuple[str, str, str]:
+        return _method(cell), before.cells[cell].code, now.cells[cell].code
+
     additions: dict[str, list[Equivalence]] = {}
-    for cell in compare(before, now).equal:
-        method, was, current = _method(cell), before.cells[cell].code, now.cells[cell].code
-        if not equivalence.equivalent(method, was, current):
+    compared = compare(before, now)
+    refuted = {change(cell) for cell in compared.other}  # options share the code of their method
+    for cell in compared.equal:
+        method, was, current = change(cell)
+        if (method, was, current) not in refuted and not equivalence.equivalent(
+            method, was, current
+        ):
             addition = Equivalence(cell=cell, base=commit, was=was, now=current)
             additions.setdefault(method, []).append(addition)
     return [
@@ -183,13 +200,21 @@ def false_claims(before: Canaries, now: Canaries) -> list[str]:
     ]
 
 
-def random_dataset(name: str) -> WeightDataset:
-    """Seeded random networks with the columns of an embedded dataset; nothing is read but those."""
+def random_dataset(name: str, folder: Path) -> WeightDataset:
+    """Write seeded random networks with the columns of an embedded dataset, and read them."""
     manifest = storage.read_manifest(listing.EMBEDDED / name)
-    splits = {split: _random_split(manifest, split, count) for split, count in NETWORKS.items()}
+    shards = {split: storage.shard_paths(split, 1) for split in NETWORKS}
+    for split, count in NETWORKS.items():
+        part = _random_split(manifest, split, count)
+        storage.write_shard(folder / shards[split][0], manifest.columns, part, {})
     random = generator(name, "canary", "examples")
-    examples = torch.randint(256, (8, *(manifest.image or (4, 4))), generator=random).byte()
-    return WeightDataset(manifest, splits, examples.numpy())
+    examples = None
+    if manifest.image is not None:
+        colours = (3,) if manifest.network.neurons[-1] == 3 else ()
+        pixels = torch.randint(256, (8, *manifest.image, *colours), generator=random)
+        examples = pixels.byte().numpy()
+    storage.seal(folder, name, manifest.columns, {}, shards, examples)
+    return storage.read(folder)
 
 
 def _random_split(manifest: Manifest, split: str, count: int) -> Split:
@@ -222,9 +247,9 @@ def _canary(run: Run) -> Canary | None:
     finals: list[Tensor] = []
     with tempfile.TemporaryDirectory() as folder:
         monitor = Monitor(evaluated=lambda *scored: finals.append(scored[-1]))
-        dataset, device = random_dataset(run.cell.dataset), torch.device("cpu")
+        dataset = random_dataset(run.cell.dataset, Path(folder) / "networks")
         try:
-            fitted = fit(run, dataset, Path(folder), device, monitor)
+            fitted = fit(run, dataset, Path(folder), torch.device("cpu"), monitor)
         except Skipped:
             return None
     encoder = fitted.encoded and fitted.encoded.part
@@ -237,7 +262,18 @@ def _canary(run: Run) -> Canary | None:
         losses=hashlib.sha256(" ".join(map(float.hex, losses)).encode()).hexdigest(),
         final=_digest({"final": finals[-1]} if finals else {}),
         selected=_digest(selected),
+        outcomes=_outcomes(fitted),
     )
+
+
+def _outcomes(fitted: Fitted) -> str:
+    """A digest of what the task makes of the predictions, and of every metric."""
+    metric = metrics.get(fitted.task.metric)
+    values = {name: metric.whole(outcome) for name, outcome in fitted.predictions.items()}
+    values |= fitted.further
+    lines = [predictions.digest(fitted.predictions)]
+    lines += [f"{name} {float(value).hex()}" for name, value in sorted(values.items())]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _squeezed(protocol: Protocol) -> Protocol:

@@ -1,7 +1,7 @@
 """What code computes, as a digest of its sources that prose and layout do not change.
 
-A result is of three sources: the method's file, the task and the arm, each with what it imports of
-the project, and the harness that every run goes through.
+A result is of four sources: the method's file, the task, the arm, and the harness that every run
+goes through, each with what it imports of the packages where results come from.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 HARNESS = (
     "benchmark/arms/scattered.py",
     "benchmark/arms/scattering.py",
+    "benchmark/datasets/storage.py",
     "benchmark/methods.py",
     "benchmark/record/metrics.py",
+    "benchmark/record/predictions.py",
     "benchmark/record/seeds.py",
     "benchmark/runs/augmentation.py",
     "benchmark/runs/encoding.py",
@@ -52,7 +54,7 @@ def digest(source: str | None, task: str, arm: str) -> str | None:
     roots = [ROOT / _file(f"benchmark/tasks/{task}"), ROOT / _file(f"benchmark/arms/{arm}")]
     if source is None or not all(path.is_file() for path in [*roots, ROOT / source]):
         return None
-    return digest_of({*_closure([ROOT / source, *roots]), *(ROOT / name for name in HARNESS)})
+    return digest_of(_closure([ROOT / source, *roots, *(ROOT / name for name in HARNESS)]))
 
 
 def digest_of(paths: Iterable[Path]) -> str:
@@ -118,10 +120,13 @@ def _imports(path: Path) -> Iterator[str]:
     for node in ast.walk(_parse(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif isinstance(node, ast.ImportFrom):
             # `from nft import siren` names a module, `from nft.siren import fit` a part of one.
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            package = path.relative_to(ROOT).parent.parts
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 def _parse(path: Path) -> ast.Module:

@@ -89,7 +89,8 @@ def fit(
             _check(task, head.build(problem).to(device), module.encode(inputs["train"][:2]))
         trainer = _encoder_trainer(run, stage, module, dataset, results, monitor)
         images = dataset.manifest.image, len(dataset.examples)
-        encoded = encoding.encode(trainer, dataset.spec, inputs, *images, results / "cache")
+        mark = checkpoint_path(run, results).with_suffix(".encoder")
+        encoded = encoding.encode(trainer, dataset.spec, inputs, *images, results / "cache", mark)
         inputs, parameters = encoded.arrays, encoded.part.parameters
         monitor = monitor.after(run.encoder_protocol.steps)
     module = _build(run, head, problem, device)
@@ -187,7 +188,9 @@ def _encoder_trainer(
         digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     rates = [stage.learning_rate, stage.weight_decay]
     protocol = run.encoder_protocol.model_dump()
-    identity = _identity(run, dataset, [repr(module), digest.hexdigest(), rates, protocol])
+    reading = [run.method.canonical, run.method.augmentation]
+    parts = [repr(module), digest.hexdigest(), rates, protocol, reading]
+    identity = _identity(run, dataset, parts)
     return Trainer(
         identity=identity,
         order_seed=lambda epoch: run.seed_for(f"encoder, order of epoch {epoch}"),

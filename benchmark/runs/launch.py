@@ -110,18 +110,20 @@ def execute_all(
 
     Raises:
         WorkerDied: where a worker process was killed; what is done stays.
+        UserError: where the code changed after the command began.
     """
     if not runs:
         return []
     workers = min(workers, len(runs))
+    codes = [run.code for run in runs]  # before any worker loads the code
     context = multiprocessing.get_context("spawn")
     events, stop = context.Queue(), context.Event()
     finished = []
     pool = ProcessPoolExecutor(workers, context, _start, (events, stop, os.getpid()))
     try:
         futures: dict[Future[Record], Run] = {
-            pool.submit(_work, index, run, results, str(device), workers): run
-            for index, run in enumerate(runs)
+            pool.submit(_work, index, run, code, results, str(device), workers): run
+            for index, (run, code) in enumerate(zip(runs, codes, strict=True))
         }
         pending = set(futures)
         while pending:
@@ -165,7 +167,15 @@ def _start(events: Events, stop: multiprocessing.synchronize.Event, parent: int)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
 
 
-def _work(index: int, run: Run, results: Path, device: str, workers: int) -> Record:
+def _work(
+    index: int, run: Run, code: str | None, results: Path, device: str, workers: int
+) -> Record:
+    # This process has the code that it loaded, and the record would hold the digest of the files.
+    if run.code != code:
+        raise UserError(
+            f"{run.row.source} or what it uses was changed while the command ran; run it again: "
+            "what is done stays where the change does not concern it"
+        )
     if device == "cpu":
         torch.set_num_threads(1)
 

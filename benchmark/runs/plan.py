@@ -191,7 +191,8 @@ def _of_task(
         )
     settings = suite.tasks[task]
     entrants = _entrants(suite_name, task, settings, names)
-    chosen = _chosen(suite, task, datasets or settings.datasets, target)
+    usual = settings.core_datasets if CORE in (names or ()) else ()
+    chosen = _chosen(suite, task, datasets or usual or settings.datasets, target)
     file = suite_name if suites.is_file(suite_name) else None
     runs = []
     for seed in _checked_seeds(settings.seeds if seeds is None else seeds):

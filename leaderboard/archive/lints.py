@@ -52,7 +52,9 @@ def _troubles(entry: Entry) -> Iterator[str]:
     record = entry.record
     if record.status != "finished":
         return
-    seeds = {role: record.cell.seed_for(role, record.method.base) for role in record.seeds}
+    roles = ["parameters", "order of epoch 0"]
+    roles += ["encoder", "encoder, order of epoch 0"] if record.encoder else []
+    seeds = {role: record.cell.seed_for(role, record.method.base) for role in roles}
     if record.seeds != seeds:
         yield (
             f"its random seed is not that of {record.cell}: it ran as another cell; run it again"

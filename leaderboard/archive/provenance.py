@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from benchmark import suites
+from benchmark.datasets import listing
 from benchmark.errors import UserError
 from benchmark.record import equivalence, sources
 from benchmark.record.schema import Record
@@ -18,8 +19,11 @@ def objections(record: Record) -> list[str]:
         reasons.append("from no commit")
     elif not environment.clean:
         reasons.append("from a tree with uncommitted changes")
+    pinned = listing.fingerprint(record.dataset.name)
     if not record.dataset.pinned:
         reasons.append("on a dataset whose fingerprint the catalogue does not pin")
+    elif pinned not in (None, record.dataset.fingerprint):
+        reasons.append("on networks that are not the catalogue's")
     if not _is_present_code(record):
         reasons.append("of code that has changed since")
     elif not _has_present_settings(record):

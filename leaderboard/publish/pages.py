@@ -13,7 +13,7 @@ from tabulate import tabulate
 from benchmark.record import metrics, schema, symmetries, variance
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
-from leaderboard.publish import render, symmetry
+from leaderboard.publish import render, starts, symmetry
 from leaderboard.publish.text import markdown
 from leaderboard.reported import Reported, check, verdicts
 from leaderboard.reported.check import Checked, Gap
@@ -140,11 +140,14 @@ A result is printed but not ranked where
 - it comes from no commit, or from a tree with uncommitted changes;
 - it is on a dataset whose fingerprint the catalogue does not pin;
 - its code has changed since. A record holds a digest of the syntax of its method, task and arm,
-  with what they import of the project, and of the harness that every run goes through; docstrings,
-  comments and layout do not count. Two digests are equivalent where a canary is bit-equal under
-  both: the whole protocol squeezed into 16 steps, with every loss, the final and the selected
-  predictions compared (`python -m benchmark canary COMMIT`). What is compiled or computed in
-  bfloat16 has no canary;
+  with what they import of the project, and of what every run goes through: reading the dataset,
+  seeds, training loop, encoding, predictions and metrics. Docstrings, comments and layout do not
+  count. Two digests are equivalent where a canary is bit-equal under both: the whole protocol
+  squeezed into 16 steps, with every loss, the final and the selected predictions, and all metrics
+  compared (`python -m benchmark canary COMMIT`). It does not see what acts only in longer or larger
+  runs, so that whoever reviews a change looks for that. What is compiled or computed in bfloat16
+  has no canary;
+- it read networks that are not those of the catalogue's fingerprint;
 - its settings have changed since: the suite's protocol, or the method's hyperparameters;
 - it ran with other code or library versions than the newest result of its cell: no mean is over
   runs with different code or versions.
@@ -191,6 +194,7 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
         HERE / "METHOD.md": method(),
         HERE / "SYMMETRY.md": symmetry_page(archive),
         HERE / "symmetry.svg": symmetry.figure(),
+        HERE / "starts.svg": starts.figure(records),
         HERE / "record.schema.json": schema.schema(),
         HERE / "tables" / "references.bib": render.to_bibtex(boards, bibliography),
     }

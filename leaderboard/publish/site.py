@@ -24,7 +24,7 @@ from benchmark.record import metrics, sources, symmetries
 from leaderboard.archive import lints, provenance, tables
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
-from leaderboard.publish import figures, pages, render, symmetry
+from leaderboard.publish import figures, pages, render, starts, symmetry
 from leaderboard.publish.text import visible
 from leaderboard.reported import Reported, check
 
@@ -97,6 +97,7 @@ def build(
     }
     folder.mkdir(parents=True)
     (folder / "symmetry.svg").write_text(symmetry.figure(), encoding="utf-8")
+    (folder / "starts.svg").write_text(starts.figure(records), encoding="utf-8")
     for name in ("index.html", "verdicts.html", "symmetry.html", "statistics.html", "about.html"):
         _write(folder / name, environment, name, root="", page=name, **shared)
     for page in methods:
