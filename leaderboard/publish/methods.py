@@ -15,7 +15,6 @@ from leaderboard.archive.tables import Board, Row
 from leaderboard.publish import render, symmetry
 from leaderboard.publish.text import markdown
 
-FOLDER = sources.ROOT / "baselines"
 NOT_METHODS = {"__init__.py"}
 
 PAGE = """\
@@ -54,7 +53,7 @@ def page(boards: Sequence[Board], measurements: Sequence[Measurement]) -> str:
     rows = _rows(boards)
     measured = symmetries.by_method(measurements)
     groups: dict[str, list[list[str]]] = {"readers": [], "probers": [], "controls": []}
-    for path in sorted(FOLDER.glob("*.py")):
+    for path in sorted(sources.METHODS.glob("*.py")):
         if path.name in NOT_METHODS:
             continue
         for names, prose in _families(path):
