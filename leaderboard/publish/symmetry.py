@@ -252,19 +252,23 @@ class Scores:
         losses = self._differences(PERMUTED, SCATTERED)
         shifts = self._differences(PERMUTED, SHIFT)
         gains = self._differences(CANONICAL, OWN_STARTS)
+        immune = [name for name, points in shifts if abs(points) < UNCHANGED]
+        shifts = [(name, points) for name, points in shifts if name not in immune]
         if not (losses and shifts and gains):
             return "There are too few runs to sum up."
-        least, small = min(losses, key=lambda pair: pair[1])
         most, large = max(losses, key=lambda pair: pair[1])
-        weakest = min(shifts, key=lambda pair: pair[1])[1]
+        _, weakest = min(shifts, key=lambda pair: pair[1])
         best, gain = max(gains, key=lambda pair: pair[1])
         mean_gain = sum(gain for _, gain in gains) / len(gains)
+        spared = " and ".join(self.titles[name] for name in immune)
+        but = f"; {spared} lose{'' if len(immune) > 1 else 's'} nothing" if immune else ""
+        others = "All others" if immune else "Methods"
         return (
-            f"Scattering networks of one start costs from {small:.0f} points "
-            f"({self.titles[least]}) to {large:.0f} ({self.titles[most]}), although not one "
-            f"function changes. A method that was trained on permuted networks alone loses at "
-            f"least {weakest:.0f} points on scattered ones. On networks with starts of their own, "
-            f"which scatter by themselves, the canonical form is worth {mean_gain:.0f} points on "
+            f"Scattering networks of one start costs {self.titles[most]} {large:.0f} points, the "
+            f"most of all, although not one function changes{but}. {others} that were trained on "
+            f"permuted networks alone lose {weakest:.0f} points or more on scattered ones. On "
+            "networks with starts of their own, which scatter by themselves, the canonical form "
+            f"is worth {mean_gain:.0f} points on "
             f"average, and up to {gain:.0f} ({self.titles[best]})."
         )
 
@@ -273,13 +277,14 @@ class Scores:
         pairs = []
         for name in self.titles:
             one, other = self.mean(name, first), self.mean(name, second)
-            if one is not None and other is not None and one > CHANCE:
+            if name != CEILING and one is not None and other is not None and one > CHANCE:
                 pairs.append((name, one - other))
         return pairs
 
 
 PERMUTED, SCATTERED, SHIFT, OWN_STARTS, CANONICAL, _ = (one.title for one in CONDITIONS)
 CEILING = "rendered-cnn"
+UNCHANGED = 1.0  # points: the loss of a method that ignores signs and phases
 FLOOR = 10.0  # percent: ten classes, equally frequent
 CHANCE = 15.0  # in percent: what is not clearly above a tenth has nothing to lose
 
