@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from benchmark.datasets import commands
 from benchmark.errors import UserError
 from benchmark.record.options import App
 from benchmark.record.paths import absolute, entered
+from benchmark.record.sources import ROOT
 
 if TYPE_CHECKING:
     from benchmark.runs.plan import Run
@@ -475,22 +477,36 @@ def _seeds(given: str | None) -> list[int] | None:
         ) from None
 
 
+def _refuse_other_packages() -> None:
+    """Raise UserError where Python finds another package by the name of one that lies beside."""
+    for name in ("baselines", "leaderboard"):
+        found = importlib.util.find_spec(name)
+        place = Path(found.origin).resolve() if found and found.origin else None
+        if place != ROOT / name / "__init__.py":
+            raise UserError(
+                f"{place or name} is another package than this project's {name}: run "
+                f"from {ROOT}, or use the command nft-benchmark, which finds its own"
+            )
+
+
 def main() -> None:
     """Run the command line.
 
     Exits with 0, with 1 for failed runs, 2 for a mistake, 3 where --minutes were over, 130 for
     Ctrl-C.
     """
-    from benchmark.runs.launch import WorkerDied
-
     try:
-        app()
+        _refuse_other_packages()
+        from benchmark.runs.launch import WorkerDied  # which loads those packages
+
+        try:
+            app()
+        except (WorkerDied, OSError) as error:  # a killed worker, a full disk: the machine's doing
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except (WorkerDied, OSError) as error:  # a killed worker, a full disk: the machine's doing
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
 
 
 if __name__ == "__main__":
