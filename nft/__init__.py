@@ -27,7 +27,7 @@ PLACES = {
 }
 """The module of each name."""
 
-__all__ = [*PLACES, "__version__"]
+__all__ = list(PLACES)
 
 
 def __getattr__(name: str) -> object:
@@ -39,7 +39,7 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *PLACES, "__version__"})
 
 
 def _version() -> str:

@@ -238,8 +238,6 @@ def elsewhere(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 def test_the_layers_names_are_in_reach_and_typed(tmp_path: Path) -> None:
     stub = (ROOT / "nft/__init__.pyi").read_text(encoding="utf-8")
-    typed = dict(re.findall(r"^from (\S+) import (\w+) as \2$", stub, re.MULTILINE))
-    assert {place for place in typed} == set(nft.PLACES.values())
     for name, place in nft.PLACES.items():
         assert getattr(nft, name) is getattr(importlib.import_module(place), name)
         assert f"from {place} import {name} as {name}\n" in stub
