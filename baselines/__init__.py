@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import math
+import logging
+import multiprocessing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from benchmark import suites
+from benchmark import fields, suites
+from benchmark.datasets import listing
 from benchmark.errors import UserError
 from benchmark.methods import Method, Variant
-from benchmark.plugins import classes
+from benchmark.plugins import readable_classes
 from benchmark.suites import settings
+from benchmark.suites.settings import Settings
 from benchmark.tuning.space import Dimension
 
 
@@ -61,12 +64,36 @@ class Row:
             return self.name in chosen.tasks[task].methods
         if chosen.settings == suites.MINI:
             return (self.variant or self.method).mini is not None
-        choice = settings.read(chosen.settings, self.name)
+        choice = self.settings(suite)
         return choice is not None and task in choice.tasks
 
     def is_in_any(self, suite: str) -> bool:
         """Return whether the row takes part in any task of a suite."""
         return any(self.is_in(suite, task) for task in suites.get(suite).tasks)
+
+    def settings(self, suite: str) -> Settings | None:
+        """Return what a suite chose for the row; None without a file.
+
+        Raises:
+            UserError: If the file has a table of no task or dataset, or a key that is no field, or
+                a value that its field cannot have.
+        """
+        chosen = suites.get(suite).settings
+        if (choice := settings.read(chosen, self.name)) is None:
+            return None
+        place = settings.path_of(chosen, self.name)
+        for task, values in choice.tasks.items():
+            if task not in self.method.tasks:
+                known = ", ".join(self.method.tasks)
+                raise UserError(f"{place}: [{task}] is no task of {self.name}, which does {known}")
+            fields.check(self.method, values, f"{place}: [{task}]")
+            for dataset, own in choice.datasets.get(task, {}).items():
+                table = f"{task}.datasets.{dataset}"
+                known = listing.catalog_data().datasets
+                if dataset not in known and not suites.takes_any_dataset(task):
+                    raise UserError(f"{place}: [{table}] is no dataset; known: {', '.join(known)}")
+                fields.check(self.method, own, f"{place}: [{table}]")
+        return choice
 
     def make(self, suite: str, task: str, dataset: str, options: tuple[str, ...] = ()) -> Method:
         """Make the method with its hyper-parameters for a suite's task on a dataset.
@@ -81,31 +108,24 @@ class Row:
             options: Values of fields, as "field=value".
 
         Raises:
-            UserError: If an option or a line of a settings file names no field, or an option's
-                value has another type than its field.
+            UserError: If an option or a line of a settings file names no field, or has a value
+                that its field cannot have.
         """
-        chosen = suites.get(suite).settings
         values: dict[str, Any] = {}
-        if chosen == suites.MINI:
+        if suites.get(suite).settings == suites.MINI:
             values |= self.sizes
         values |= self.variant.fields if self.variant else {}
-        if (choice := settings.read(chosen, self.name)) is not None:
+        if (choice := self.settings(suite)) is not None:
             values |= choice.of(task, dataset)
         values |= dict(self._option(option) for option in options)
-        known = {field.name: field for field in fields(self.method)}
-        if strangers := sorted(set(values) - set(known)):
-            raise UserError(
-                f"{self.name} has no field {strangers[0]!r}, which suite {suite!r} sets; "
-                f"its fields are {', '.join(known)}"
-            )
         return self.method(**values)
 
     def canonical(self, options: Sequence[str]) -> tuple[str, ...]:
         """Return options, "field=value", in the one form that each has, sorted by field.
 
         Raises:
-            UserError: If one names no field or one that another names, or if its value is not a
-                number that the field can have.
+            UserError: If one names no field or one that another names, or has a value that the
+                field cannot have.
         """
         values: dict[str, Any] = {}
         for option in options:
@@ -118,21 +138,22 @@ class Row:
     def _option(self, option: str) -> tuple[str, Any]:
         """Parse "field=value", or raise UserError where the two do not fit."""
         name, _, text = option.partition("=")
-        defaults = {field.name: field.default for field in fields(self.method)}
-        if name not in defaults:
-            raise UserError(
-                f"{self.name} has no field {name!r}; its fields are {', '.join(defaults)}"
-            )
-        kind = type(defaults[name])
-        try:
-            value = {"True": True, "False": False}[text] if kind is bool else kind(text)
-        except (KeyError, ValueError):
-            raise UserError(
-                f"{self.name}: {name} is of type {kind.__name__}, not {text!r}"
-            ) from None
-        if kind in (int, float) and not 0 <= value < math.inf:
-            raise UserError(f"{self.name}: {name} is a number from 0 on, not {text}")
+        value = fields.parsed(text, fields.types(self.method).get(name))
+        fields.check(self.method, {name: value}, f"{self.name}+{option}")
         return name, value
+
+
+@cache
+def _found() -> tuple[list[type[Method]], list[str]]:
+    """The methods of this package's modules, and what is wrong with files that cannot be read.
+
+    Those are told of once: the others' methods work.
+    """
+    methods, broken = readable_classes(__name__, __path__, Method)
+    if multiprocessing.parent_process() is None:  # not by each worker again
+        for reason in broken:
+            logging.getLogger(__name__).warning("passed over: %s", reason)
+    return methods, broken
 
 
 @cache
@@ -143,7 +164,7 @@ def registry() -> Mapping[str, Row]:
         UserError: If two rows have the same name.
     """
     rows: dict[str, Row] = {}
-    for method in classes(__name__, __path__, Method):
+    for method in _found()[0]:
         for row in (Row(method), *(Row(method, variant) for variant in method.variants)):
             if row.name in rows:
                 raise UserError(
@@ -157,8 +178,9 @@ def get(name: str) -> Row:
     """Return the row of this name.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there is none, or its file cannot be read.
     """
     if name not in registry():
-        raise UserError(f"unknown method {name!r}; known: {', '.join(registry())}")
+        passed_over = "".join(f"; passed over: {reason}" for reason in _found()[1])
+        raise UserError(f"unknown method {name!r}{passed_over}; known: {', '.join(registry())}")
     return registry()[name]

@@ -8,6 +8,7 @@ which the paper compares it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -95,7 +96,7 @@ class Inr2Array(TwoStageMethod):
         Variant("inr2array-8x8", "Inr2Array, 8x8", {"side": 8}),
     )
 
-    layers: str = "nft"
+    layers: Literal["nft", "nfn"] = "nft"
     normalize: bool = False
     channels: int = 256
     blocks: int = 6
@@ -108,7 +109,7 @@ class Inr2Array(TwoStageMethod):
     perceiver: bool = True
     decoder_hidden: int = 256
     additive: bool = False
-    classifier: str = "transformer"
+    classifier: Literal["transformer", "mlp"] = "transformer"
     width: int = 512
     place_scale: float = 1.0
     classifier_blocks: int = 12

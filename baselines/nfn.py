@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -290,7 +291,7 @@ class NFNEditor(Method):
         ),
     )
 
-    layer: str = "hnp"
+    layer: Literal["hnp", "np", "pointwise"] = "hnp"
     normalize: bool = False
     channels: int = 128
     layers: int = 3

@@ -7,7 +7,7 @@ StatNN reads. scikit-learn fits the trees.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -92,7 +92,7 @@ class StatisticsTrees(Method):
         ),
     )
 
-    kind: str = "extra"
+    kind: Literal["extra", "boosted"] = "extra"
     trees: int = 500
     leaf: int = 1  # networks
     features: float = 0.3  # the share that each split considers

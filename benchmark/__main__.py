@@ -18,7 +18,10 @@ from benchmark.record.paths import absolute, entered
 from benchmark.record.sources import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmark.runs.plan import Run
+    from leaderboard.archive.entries import Entry
 
 OWN = "own"
 """The suite whose tasks are for users' own networks."""
@@ -109,7 +112,6 @@ def run(
     from benchmark.runs.plan import CORE, plan
     from leaderboard.archive import entries, tables
     from leaderboard.publish import render
-    from leaderboard.submissions import reproduce
 
     names, numbers = _names(methods), _seeds(seeds)
     if core:
@@ -120,8 +122,8 @@ def run(
     where = resolve_device(device)
     _check_datasets(runs)
     with launch.claim(results):
-        standing = launch.standing(runs, results, rerun)
-        todo, done = standing.todo, standing.done
+        folder = launch.standing(runs, results, rerun)
+        todo, done = folder.todo, folder.done
         count = min(workers or launch.default_workers(where), max(1, len(todo)))
         place = processor() if where.type == "cpu" else where.type
         typer.echo(
@@ -129,9 +131,9 @@ def run(
             f"{count} at a time on {place}",
             err=True,
         )
-        if standing.stale:
+        if folder.stale:
             typer.echo(
-                f"{len(standing.stale)} are made again: their code, settings, data or library "
+                f"{len(folder.stale)} are made again: their code, settings, data or library "
                 "versions have changed since",
                 err=True,
             )
@@ -149,12 +151,7 @@ def run(
         page = "\n".join(render.board_markdown(board) for board in boards)
         (results / "LEADERBOARD.md").write_text(f"# Results\n\n{page}", encoding="utf-8")
     finished = entries.of_results(results, [*done.values(), *records])
-    boards = tables.boards(finished)
-    typer.echo(render.text(boards))
-    if len(boards) > 1:
-        typer.echo("\n" + render.overview(boards))
-    if beside := reproduce.beside_committed(finished, entries.read()):
-        typer.echo("\n" + reproduce.table(beside))
+    _show_results(finished)
     typer.echo(f"\nrecords and table: {results / 'LEADERBOARD.md'}", err=True)
     if len(records) < len(todo):
         left = len(todo) - len(records)
@@ -435,6 +432,22 @@ def speed(
     if measured["growth"]:
         typer.echo("\n" + report.growth_table(measured, "simple"))
     typer.echo(f"\nreport: {output / 'SPEED.md'}", err=True)
+
+
+def _show_results(finished: Sequence[Entry]) -> None:
+    """Print the tables of new results, and how they stand beside the committed ones."""
+    from leaderboard.archive import entries, tables
+    from leaderboard.publish import render
+    from leaderboard.submissions import reproduce, standing
+
+    boards, archive = tables.boards(finished), entries.read()
+    typer.echo(render.text(boards))
+    if len(boards) > 1:
+        typer.echo("\n" + render.overview(boards))
+    if beside := reproduce.beside_committed(finished, archive):
+        typer.echo("\n" + reproduce.table(beside))
+    if places := standing.standings(finished, archive):
+        typer.echo("\n" + standing.table(places))
 
 
 def _check_datasets(runs: list[Run]) -> None:

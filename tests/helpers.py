@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from benchmark import suites
-from benchmark.datasets import locate
+from benchmark.datasets import listing, locate
 from benchmark.datasets.storage import WeightDataset
 from benchmark.record import schema, sources
 from benchmark.record.cell import Cell
@@ -110,6 +110,8 @@ def example(**changes: Any) -> dict[str, Any]:
     for name, value in changes.items():
         whole = name in ("metrics", "seeds", "protocol") or not isinstance(value, dict)
         data[name] = value if whole else data[name] | value
+    if "fingerprint" not in changes.get("dataset", {}):
+        data["dataset"]["fingerprint"] = listing.fingerprint(data["dataset"]["name"]) or "b" * 64
     return data
 
 

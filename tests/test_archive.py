@@ -20,7 +20,7 @@ from leaderboard.archive import entries as archive
 from leaderboard.archive import lints, tables
 from leaderboard.publish import pages, render
 from leaderboard.reported import check
-from leaderboard.submissions import submit
+from leaderboard.submissions import standing, submit
 
 
 def test_an_archive_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -85,6 +85,10 @@ def swap_predictions(folder: Path) -> None:
             "its random seed is not that of mini/inr-classification/small/nft/2",
         ),
         (put("record", "surprise", value=1), "surprise: Extra inputs are not permitted"),
+        (
+            put("record", "metric", value="accuracyy"),
+            "nft.jsonl, line 1: metric: unknown metric 'accuracyy'; known: accuracy",
+        ),
         (put("record", "dataset", "arm", value="../x"), "dataset.arm: String should match"),
         (put("record", "method", "name", value="other"), "holds a record of mini/other; move it"),
         (put("why", value="x" * 301), "why of at most 300 characters"),
@@ -256,3 +260,23 @@ def test_gaps_name_what_sets_two_numbers_apart(tmp_path: Path) -> None:
 
 def test_example_records_are_records() -> None:
     assert Record.model_validate(example()).cell.entrant == Entrant("nft")
+
+
+def test_new_results_are_placed_among_the_committed(tmp_path: Path) -> None:
+    for name, right in (("nft", 90), ("mlp", 30)):
+        for seed in range(3):
+            finished_run(tmp_path / "committed", right + seed, seed, name=name)
+    for seed in range(3):
+        finished_run(tmp_path / "new", 60 + seed, seed, name="statnn")
+    finished_run(tmp_path / "new", 61, name="deepsets")
+    committed = archive.Archive(archive.of_results(tmp_path / "committed"))
+    places = standing.standings(archive.of_results(tmp_path / "new"), committed)
+    by_title = {place.title: place for place in places}
+    assert by_title["DEEPSETS"].group == "needs 3 seeds"
+    ours = by_title["STATNN"]
+    assert ours.group == "#2 of 3"
+    assert ours.better.startswith("NFT (p")
+    assert ours.worse.startswith("MLP (p")
+    assert all(word in standing.table(places) for word in ("STATNN", "#2 of 3", "NFT"))
+    # What has a committed result of its own is compared with that.
+    assert standing.standings(committed.current, committed) == []

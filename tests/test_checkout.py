@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers import git
+from helpers import ROOT, git
 
 from benchmark.runs import environment
 
@@ -54,7 +54,9 @@ def test_results_and_logs_are_no_change(checkout: Path, name: str) -> None:
     assert look()[1] is None
 
 
-@pytest.mark.parametrize("name", ["baselines/new.py", "benchmark/suites/new.toml", "nft/é ü.py"])
+@pytest.mark.parametrize(
+    "name", ["baselines/new.py", "benchmark/suites/new.toml", "nft/é ü.py", "nft/results/a.py"]
+)
 def test_code_that_git_does_not_know_is_a_change(checkout: Path, name: str) -> None:
     (checkout / name).parent.mkdir(parents=True, exist_ok=True)
     (checkout / name).write_text("x")
@@ -87,6 +89,27 @@ def test_a_users_settings_do_not_matter(
     assert look()[1] is None
     (checkout / "baselines/new.py").write_text("x")
     assert look()[1] == "the checkout has uncommitted changes, baselines/new.py among them"
+
+
+@pytest.mark.parametrize("place", ["excludesFile", ".git/info/exclude", "baselines/.gitignore"])
+def test_what_a_user_ignores_is_code_all_the_same(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    path = tmp_path / "ignored" if place == "excludesFile" else checkout / place
+    path.write_text("new_one.py\n.gitignore\n")
+    (tmp_path / ".gitconfig").write_text(f"[core]\n\texcludesFile = {tmp_path / 'ignored'}\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    assert look()[1] is None
+    (checkout / "baselines/new_one.py").write_text("x")
+    assert look()[1] == "the checkout has uncommitted changes, baselines/new_one.py among them"
+
+
+def test_the_projects_own_ignores_hide_no_code() -> None:
+    lines = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert "/results/" in lines
+    open_ended = [line for line in lines if not line.startswith(("/", "."))]
+    assert open_ended == ["__pycache__/", "*.egg-info/"]
 
 
 def test_a_project_inside_another_repository_has_no_commit(

@@ -235,6 +235,12 @@ def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Pa
             ("run", "inr-editing", "--methods", "nft"),
             "nft does not do inr-editing, but inr-classification",
         ),
+        (
+            ("run", "inr-classification", "--methods", "mlp+hidden=big"),
+            "error: mlp+hidden=big: hidden is a whole number from 0 on, not 'big'",
+        ),
+        (("canary", "../x"), "COMMIT '../x' is no commit here: give a hash, a branch or a tag"),
+        (("canary", "HEAD~99999"), "COMMIT 'HEAD~99999' is no commit here"),
         (("conform", "gpt"), "unknown method 'gpt'"),
         (("new-method", "../x"), "cannot be a method's name"),
         (("tune", "gpt"), "unknown method 'gpt'"),

@@ -127,6 +127,7 @@ def test_a_review_tells_what_stands(tmp_path: Path) -> None:
         conforms=True,
         conformance="ok  all\n<script>",
         reproductions=["a: bit-equal"],
+        standings=["small: Fine: 70.0, #2 of 9; next better: *B* (p = 0.2); next worse: none"],
         stands=True,
     )
     good = review.Review(methods=[fine], failures=[])
@@ -140,7 +141,12 @@ def test_a_review_tells_what_stands(tmp_path: Path) -> None:
     assert "<img" not in review.comment(bad)
     with pytest.raises(ValueError, match="at most 4000"):
         review.MethodReview(
-            name="nft", conforms=True, conformance="x" * 5000, reproductions=[], stands=True
+            name="nft",
+            conforms=True,
+            conformance="x" * 5000,
+            reproductions=[],
+            standings=[],
+            stands=True,
         )
     with pytest.raises(RecordError, match="git cannot tell"):
         review.changed_methods("no-such-commit")

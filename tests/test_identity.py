@@ -411,6 +411,23 @@ def test_a_damaged_encoders_checkpoint_is_told_of(tmp_path: Path) -> None:
     assert notes == [f"{path.name} is damaged: starting anew"]
 
 
+def test_a_superseded_encoders_checkpoint_is_told_of_and_removed(
+    project: Path, tmp_path: Path
+) -> None:
+    run = run_of("mini/inr-classification/fashion-inr-mini/inr2array-mlp/0", LONGER)
+    steps_of(run, tmp_path, until=40)
+    (before,) = (tmp_path / "cache").glob("*.checkpoint")
+    change_number(project / "nft/layers.py")
+    forget()
+    _, notes = steps_of(run, tmp_path, until=40)
+    (after,) = (tmp_path / "cache").glob("*.checkpoint")
+    assert after != before
+    assert notes == [f"{before.name} is of other code, settings, data or versions: removed"]
+    steps, notes = steps_of(run, tmp_path)
+    assert (steps[0], notes) == (60, [])
+    assert not [*tmp_path.rglob("*.encoder"), *tmp_path.rglob("*.checkpoint")][1:]
+
+
 # Cells and their seeds.
 
 
@@ -569,10 +586,12 @@ def test_options_set_fields() -> None:
     ("option", "message"),
     [
         ("size=3", "mlp has no field 'size'; its fields are learning_rate, .*hidden"),
-        ("hidden=many", "mlp: hidden is of type int, not 'many'"),
-        ("hidden=1.5", "mlp: hidden is of type int, not '1.5'"),
-        ("canonical=1", "mlp: canonical is of type bool, not '1'"),
-        ("dropout=half", "mlp: dropout is of type float, not 'half'"),
+        ("hidden=many", "hidden is a whole number from 0 on, not 'many'"),
+        ("hidden=1.5", "hidden is a whole number from 0 on, not '1.5'"),
+        ("hidden=-4", "hidden is a whole number from 0 on, not -4"),
+        ("canonical=1", "canonical is true or false, not '1'"),
+        ("dropout=half", "dropout is a finite number from 0 on, not 'half'"),
+        ("dropout=nan", "dropout is a finite number from 0 on, not nan"),
     ],
 )
 def test_options_that_fit_no_field_are_refused(option: str, message: str) -> None:

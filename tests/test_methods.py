@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, asdict
+import re
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, asdict, dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -16,12 +19,28 @@ from benchmark import arms, suites
 from benchmark.checks import new_method as scaffold
 from benchmark.datasets import catalog
 from benchmark.errors import UserError
-from benchmark.methods import FittedModule, Problem
+from benchmark.methods import FittedModule, Method, Problem
 from benchmark.record.cell import Entrant
 from benchmark.suites import settings
 from nft.network import NetworkSpec
 
 METHODS = baselines.registry()
+
+
+@dataclass(frozen=True)
+class Shaped(Method):
+    """A method with a field of each type."""
+
+    name = "shaped"
+    title = "Shaped"
+    paper = "none"
+
+    hidden: int = 4
+    normalize: bool = False
+    shape: Literal["round", "square"] = "round"
+
+    def build(self, problem: Problem) -> nn.Module:
+        return nn.Linear(problem.spec.parameters, self.hidden)
 
 
 class BothStages(nn.Module):
@@ -89,7 +108,7 @@ def test_every_parameter_learns(name: str, spec: NetworkSpec) -> None:
 
 
 @pytest.mark.parametrize("kind", ["siren", "cnn-flattened"])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [name for name, row in METHODS.items() if row.variant is None])
 def test_modules_compile_whole(name: str, kind: str) -> None:
     spec = SPECS[kind]
     torch._dynamo.reset()
@@ -163,11 +182,131 @@ def test_a_malformed_settings_file_is_named(
 ) -> None:
     (tmp_path / "mini").mkdir()
     monkeypatch.setattr(settings, "FOLDER", tmp_path)
-    for number, text in enumerate(("[[", "learning_rate = 1", "[logs]\na = 'x'", "[a]\nb = [1]")):
+    for number, (text, message) in enumerate(
+        (
+            ("[a]\nb = \n", "not TOML: .*line 2"),
+            ("learning_rate = 1", "learning_rate stands in no table"),
+            ("[logs]\na = 'x'", "logs.a: "),
+        )
+    ):
         path = tmp_path / f"mini/wrong-{number}.toml"
         path.write_text(text)
-        with pytest.raises(UserError, match=f"wrong-{number}.toml: no settings of a method"):
+        with pytest.raises(UserError, match=f"^{path}: {message}"):
             settings.read("mini", path.stem)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("hidden = 'big'", "hidden is a whole number from 0 on, not 'big'"),
+        ("hidden = 2.5", "hidden is a whole number from 0 on, not 2.5"),
+        ("hidden = -4", "hidden is a whole number from 0 on, not -4"),
+        ("hidden = true", "hidden is a whole number from 0 on, not True"),
+        ("hidden = [4]", r"hidden is a whole number from 0 on, not \[4\]"),
+        ("learning_rate = nan", "learning_rate is a finite number from 0 on, not nan"),
+        ("learning_rate = inf", "learning_rate is a finite number from 0 on, not inf"),
+        ("normalize = 'no'", "normalize is true or false, not 'no'"),
+        ("augmentation = 1", "augmentation is a string, not 1"),
+        ("shape = 'flat'", "shape is one of 'round', 'square', not 'flat'"),
+        ("size = 3", "shaped has no field 'size'; its fields are .*hidden"),
+    ],
+)
+def test_settings_that_no_field_can_have_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
+    path = tmp_path / "mini/shaped.toml"
+    path.parent.mkdir()
+    monkeypatch.setattr(settings, "FOLDER", tmp_path)
+    row = baselines.Row(Shaped)
+    task, dataset = "inr-classification", "mnist-inr-mini"
+    for table in (f"[{task}]", f"[{task}.datasets.{dataset}]"):
+        settings.read.cache_clear()
+        path.write_text(f"{table}\n{text}\n")
+        with pytest.raises(UserError, match=f"^{re.escape(f'{path}: {table}: ')}{message}"):
+            row.make("mini", task, dataset)
+    settings.read.cache_clear()
+    path.write_text(f"[{task}]\nlearning_rate = 1\nnormalize = true\nshape = 'square'\n")
+    made = row.make("mini", task, dataset)
+    assert (made.learning_rate, made.normalize, made.shape) == (1, True, "square")
+    assert row.canonical(["shape=round"]) == ("shape=round",)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "inr2array+layers=x",
+        "inr2array+classifier=x",
+        "nfn-hnp-editor+layer=x",
+        "extra-trees+kind=x",
+    ],
+)
+def test_kinds_that_there_are_not_are_refused(option: str) -> None:
+    entrant = Entrant.parse(option)
+    with pytest.raises(UserError, match=r"is one of '.*, not 'x'"):
+        baselines.get(entrant.method).canonical(entrant.options)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("generalisation", r"\[generalisation\] is no task of mlp, which does .*generalization"),
+        (
+            "generalization.datasets.mnist-gs-mni",
+            r"\[generalization.datasets.mnist-gs-mni\] is no dataset; known: .*mnist-gs-mini",
+        ),
+        ("regression.datasets.my-own", None),  # networks of a user's own have any name
+    ],
+)
+def test_settings_of_what_there_is_not_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, message: str | None
+) -> None:
+    path = tmp_path / "mini/mlp.toml"
+    path.parent.mkdir()
+    monkeypatch.setattr(settings, "FOLDER", tmp_path)
+    settings.read.cache_clear()
+    path.write_text(f"[{table}]\nhidden = 4\n")
+    try:
+        if message is None:
+            assert baselines.get("mlp").make("mini", "regression", "my-own").hidden == 4
+            return
+        with pytest.raises(UserError, match=f"^{path}: {message}"):
+            baselines.get("mlp").make("mini", "inr-classification", "mnist-inr-mini")
+    finally:
+        settings.read.cache_clear()
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file beside the methods' that cannot be imported."""
+    path = tmp_path / "half_done.py"
+    path.write_text('"""Half done."""\n\nclass HalfDone(Method:\n')
+    monkeypatch.setattr(baselines, "__path__", [*baselines.__path__, str(tmp_path)])
+    known = (baselines._found, baselines.registry)
+    for function in known:
+        function.cache_clear()
+    yield path
+    monkeypatch.undo()
+    for function in known:
+        function.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('"""Half done."""\n\nclass HalfDone(Method:\n', "line 3: SyntaxError: "),
+        ("import math\nimport nowhere_to_be_found\n", "line 2: ModuleNotFoundError: No module"),
+    ],
+)
+def test_a_broken_file_is_named_and_passed_over(
+    broken: Path, text: str, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken.write_text(text)
+    assert baselines.registry().keys() == METHODS.keys()
+    assert baselines.get("mlp").make("mini", "inr-classification", "mnist-inr-mini")
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith(f"passed over: {broken}, {reason}")
+    with pytest.raises(UserError, match=f"^unknown method 'half-done'; .*{broken}, {reason}"):
+        baselines.get("half-done")
 
 
 def test_an_unknown_method_is_named() -> None:

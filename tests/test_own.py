@@ -406,7 +406,15 @@ def test_a_file_is_a_suite_with_the_sizes_of_mini(few: str, moons: Path) -> None
         ("mini.toml", FEW, "'mini' is a suite of the project"),
         ("My Suite.toml", FEW, "'My Suite' is no name of a suite"),
         ("mine.toml", FEW.replace("steps = 3", "steps = 0"), "tasks.regression.protocol.steps: "),
-        ("mine.toml", "a = [", "not TOML"),
+        ("mine.toml", "\na = \nb = 1", "not TOML: .*line 2"),
+        ("mine.toml", f"colour = 1\n{FEW}", "mine.toml: colour: "),
+        ("mine.toml", FEW.replace("steps = 3", 'steps = "few"'), "protocol.steps: .*integer"),
+        ("mine.toml", FEW.replace("clip = 1.0", "clip = inf"), "protocol.clip: .*finite"),
+        ("mine.toml", FEW.replace("steps = 3\n", ""), "protocol.steps: Field required"),
+        ("mine.toml", f'settings = "../x"\n{FEW}', "mine.toml: settings: "),
+        ("mine.toml", FEW.replace("tasks.regression", 'tasks."../y"'), "mine.toml: tasks.../y"),
+        ("mine.toml", FEW.replace("seeds", 'methods = ["../y"]\nseeds'), "methods.0: "),
+        ("mine.toml", FEW.replace("seeds", 'core = ["../y"]\nseeds'), "core.0: "),
         ("mine.toml", f'settings = "gpt"\n{FEW}', "not 'gpt'"),
         ("other/mine.toml", None, "No such file"),
     ],
@@ -417,8 +425,31 @@ def test_what_is_no_suite_is_named(
     path = tmp_path / name
     if text is not None:
         path.write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as caught:
         suites.get(str(path))
+    assert "\n" not in str(caught.value)
+
+
+TITLED = f'title = "wrong"\n{FEW}'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = \nb = 1", "not TOML: .*line 1"),
+        (f"colour = 1\n{TITLED}", "colour: "),
+        (f'settings = "../x"\n{TITLED}', "settings: "),
+    ],
+)
+def test_a_wrong_suite_of_the_project_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    monkeypatch.setattr(suites, "HERE", tmp_path)
+    with pytest.raises(UserError, match=f"^{path}: .*{message}") as caught:
+        suites.registry.__wrapped__()
+    assert "\n" not in str(caught.value)
 
 
 # A board of one's own.

@@ -69,6 +69,8 @@ ALLOWED = {
         "nft",
         "baselines",
         "benchmark.methods",
+        "benchmark.fields",
+        "benchmark.datasets.listing",
         "benchmark.plugins",
         "benchmark.suites",
         "benchmark.tuning.space",

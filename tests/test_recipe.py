@@ -18,7 +18,7 @@ import torch
 from helpers import CPU, HANGS, hold_after, start, wait_for
 from PIL import Image
 
-from benchmark.datasets import build, catalog, storage
+from benchmark.datasets import build, catalog, listing, storage
 from benchmark.datasets.recipes.inr import InrRecipe, Shard, Slice
 from benchmark.datasets.sources import images
 from benchmark.errors import UserError
@@ -170,6 +170,45 @@ def test_too_few_images_are_named() -> None:
     tiny = entry(splits=SPLITS | {"test": Slice(source="train", start=11, rows=9)})
     with pytest.raises(UserError, match="16 images, but the recipe asks for number 19"):
         tiny.recipe.build(tiny.images, tiny.recipe.shards("test")[-1], MIRROR)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[images.mnist]", "[images.mnist", r"not TOML: .*line 6"),
+        ("[images.mnist]", "[images.mnist]\n[pictures.mnist]", "pictures: Extra inputs"),
+        (
+            "[recipes.inr-mini]\nside = 14",
+            "[recipes.inr-mini]\nside = 1",
+            "recipe inr-mini: side: ",
+        ),
+        ("[recipes.zoo-mini]\nside = 14", "[recipes.zoo-mini]", "recipe zoo-mini: side: Field req"),
+        (
+            "points = 200\n",
+            "points = 200\nside = 3\n",
+            "sine-inr-mini: recipe sines-mini: side: Ex",
+        ),
+        ('[datasets.mnist-inr-mini]\ntitle = "MNIST INRs, mini"\n', "[datasets.x]\n", "x: title: "),
+        (
+            "[datasets.mnist-inr-mini]\n",
+            "[datasets.mnist-inr-mini]\nfingerprnt = 1\n",
+            "datasets.mnist-inr-mini: fingerprnt: Extra inputs",
+        ),
+        ('"inr-colour"\n', '"inr-color"\n', "recipe: 'inr-color' is not there; known: inr-mini"),
+    ],
+)
+def test_what_is_wrong_in_the_catalogue_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, message: str
+) -> None:
+    path = tmp_path / "catalog.toml"
+    text = listing.CATALOG.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    monkeypatch.setattr(listing, "CATALOG", path)
+    monkeypatch.setattr(listing, "catalog_data", listing.catalog_data.__wrapped__)
+    with pytest.raises(UserError, match=f"^{path}: .*{message}") as caught:
+        catalog.catalog.__wrapped__()
+    assert "\n" not in str(caught.value)
 
 
 INRS = [name for name, entry in catalog.catalog().items() if isinstance(entry.recipe, InrRecipe)]

@@ -114,7 +114,7 @@ def test_the_mini_suite_is_whole() -> None:
     assert "mlp@random-targets" in entrants
     assert {"mlp", "mlp-augmented", "nfn-hnp", "nfn-np", "nft", "rendered-cnn"} <= entrants
     assert "mlp@aligned" not in entrants  # networks of own starts have no order in common
-    assert len(runs) == len({run.path for run in runs}) == 2 * 3 * len(entrants)
+    assert len(runs) == len({run.path for run in runs}) == 3 * 3 * len(entrants)
     order = [(run.cell.seed, run.cell.dataset, str(run.cell.entrant)) for run in runs]
     for seed in range(3):
         shared = order.index((seed, "fashion-inr-own-mini", "inr2array-mlp"))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from math import pi
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from benchmark.methods import Method, Problem
 from benchmark.record import symmetries
 from benchmark.record.symmetries import Measurement
 from benchmark.runs.plan import plan
+from leaderboard.publish import starts
 from leaderboard.publish import symmetry as page
 from nft import siren, symmetry
 from nft.network import LayerSpec, NetworkSpec
@@ -284,3 +286,35 @@ def test_the_page_says_what_each_method_loses(tmp_path: Path) -> None:
     assert "loses at least 60 points" in sentences
     assert "worth 20 points on average, and up to 20 (NFT)" in sentences
     assert "too few runs" in page.Scores.of(records[:3]).meaning()
+
+
+def test_the_axis_of_starts_is_tabulated_and_drawn(tmp_path: Path) -> None:
+    grid = {
+        ("mini-starts", "mnist-inr-10-starts-500-steps-mini", "scattered", ()): 30,
+        ("mini-starts", "mnist-inr-10-starts-500-steps-mini", "permuted", ("canonical=True",)): 60,
+        ("mini", "mnist-inr-own-mini", "permuted", ()): 33,  # own starts scatter by themselves
+        ("mini-symmetry", "mnist-inr-mini", "permuted", ()): 80,  # and those of one start do not
+    }
+    records = [
+        finished_run(
+            tmp_path,
+            right + seed,
+            seed,
+            suite=suite,
+            dataset={"name": dataset, "arm": arm},
+            method={"options": list(options)},
+        )
+        for (suite, dataset, arm, options), right in grid.items()
+        for seed in range(3)
+    ]
+    lines = starts.table(records).splitlines()
+    assert [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]] == [
+        ["500", "10", "scattered", "not run", "not run", "not run", "31.0 ± 1.0"],
+        ["500", "10", "canonical form", "not run", "not run", "not run", "61.0 ± 1.0"],
+        ["500", "own", "scattered", "not run", "not run", "not run", "34.0 ± 1.0"],
+    ]
+    drawn = ElementTree.fromstring(starts.figure(records))
+    names = [element.tag.rpartition("}")[2] for element in drawn.iter()]
+    assert names.count("polyline") == 2  # one over two starts as scattered, one of a single point
+    assert starts.table([]) == "No runs yet."
+    ElementTree.fromstring(starts.figure([]))

@@ -34,7 +34,7 @@ from benchmark.errors import UserError
 from benchmark.record import equivalence, metrics, predictions, sources
 from benchmark.record.cell import Cell
 from benchmark.record.equivalence import Equivalence
-from benchmark.record.git import git
+from benchmark.record.git import GitError, git
 from benchmark.runs.environment import processor, versions
 from benchmark.runs.fit import Fitted, Skipped, fit
 from benchmark.runs.plan import Run, plan
@@ -127,7 +127,13 @@ def measure_at(commit: str) -> tuple[str, Canaries]:
     Returns the commit in full, and its canaries. Raises UserError where there is no such commit, or
     its code has none.
     """
-    full = git(sources.ROOT, "rev-parse", "--verify", f"{commit}^{{commit}}")
+    try:
+        full = git(sources.ROOT, "rev-parse", "--verify", f"{commit}^{{commit}}")
+    except GitError as error:
+        raise UserError(
+            f"COMMIT {commit[:80]!r} is no commit here: give a hash, a branch or a tag, as main or "
+            f"HEAD~1 (git says: {error})"
+        ) from None
     with _worktree(full) as folder, tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "canary.json"
         command = [sys.executable, "-m", "benchmark", "canary", "--output", str(path)]

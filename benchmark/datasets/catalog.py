@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.datasets import listing
 from benchmark.datasets.hub import Published
 from benchmark.datasets.importers import Importer
+from benchmark.datasets.listing import CatalogTables
 from benchmark.datasets.recipes.inr import InrRecipe
 from benchmark.datasets.recipes.sines import SineRecipe
 from benchmark.datasets.recipes.zoo import ZooRecipe
 from benchmark.datasets.sources import ImageSource
 from benchmark.errors import UserError
+from benchmark.record import toml
+
+Named = TypeVar("Named")
 
 
 class Entry(BaseModel):
@@ -42,31 +47,38 @@ class Entry(BaseModel):
         return (listing.EMBEDDED / self.name).is_dir()
 
 
+RECIPES = {"inr": InrRecipe, "sines": SineRecipe, "zoo": ZooRecipe}
+"""What makes datasets, by the first word of a recipe's name."""
+
+
 @cache
 def catalog() -> dict[str, Entry]:
-    """Every dataset, by name."""
+    """Every dataset, by name. Raises UserError for one that is not described as it should be."""
     data = listing.catalog_data()
-    return {
-        name: Entry(
-            name=name,
-            title=entry["title"],
-            images=data["images"][entry["images"]] if "images" in entry else None,
-            recipe=_recipe(data, entry),
-            importer=entry.get("importer"),
-            fingerprint=entry.get("fingerprint"),
-            published=entry.get("published"),
-        )
-        for name, entry in data["datasets"].items()
-    }
+    return {name: _entry(data, name, entry) for name, entry in data.datasets.items()}
 
 
-def _recipe(data: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any] | None:
-    if "recipe" not in entry:
-        return None
-    recipe = data["recipes"][entry["recipe"]] | entry.get("changes", {})
-    if "splits" not in entry and entry["recipe"] not in data["splits"]:
-        return recipe
-    return recipe | {"splits": entry.get("splits") or data["splits"][entry["recipe"]]}
+def _entry(data: CatalogTables, name: str, entry: dict[str, Any]) -> Entry:
+    where = f"{listing.CATALOG}: datasets.{name}"
+    content = dict.fromkeys(("images", "recipe", "importer", "fingerprint", "published"))
+    content |= {"name": name} | entry
+    changes, splits = content.pop("changes", {}), content.pop("splits", None)
+    if content["images"] is not None:
+        content["images"] = _named(data.images, content["images"], f"{where}: images")
+    if (recipe := content["recipe"]) is not None:
+        parts = _named(data.recipes, recipe, f"{where}: recipe") | changes
+        if splits := splits or data.splits.get(recipe):
+            parts["splits"] = splits
+        kind = recipe.partition("-")[0]
+        model = _named(RECIPES, kind, f"{where}: recipe")
+        content["recipe"] = toml.checked(model, parts, f"{where}: recipe {recipe}")
+    return toml.checked(Entry, content, where)
+
+
+def _named(table: Mapping[str, Named], name: Any, where: str) -> Named:
+    if not isinstance(name, str) or name not in table:
+        raise UserError(f"{where}: {name!r} is not there; known: {', '.join(table)}")
+    return table[name]
 
 
 def entry(name: str) -> Entry:

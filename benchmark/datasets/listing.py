@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
+from benchmark.record import toml
+
 HERE = Path(__file__).resolve().parent
 EMBEDDED = HERE / "embedded"
+CATALOG = HERE / "catalog.toml"
+
+Tables = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -40,19 +46,29 @@ class Listing:
         return sum(part["rows"] for parts in self.manifest["files"].values() for part in parts)
 
 
+class CatalogTables(BaseModel):
+    """The tables of `catalog.toml`, by kind and name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    images: Tables
+    datasets: Tables
+    recipes: Tables
+    splits: Tables
+
+
 @cache
-def catalog_data() -> dict[str, Any]:
-    """`catalog.toml` as it stands."""
-    return tomllib.loads((HERE / "catalog.toml").read_text(encoding="utf-8"))
+def catalog_data() -> CatalogTables:
+    """`catalog.toml` as it stands. Raises UserError where it is no catalogue."""
+    return toml.checked(CatalogTables, toml.read(CATALOG), str(CATALOG))
 
 
 def get(name: str) -> Listing:
     """Look a dataset up. An unknown one has its name for a title, and no source."""
     data = catalog_data()
-    entry = data["datasets"].get(name, {"title": name})
-    return Listing(name, entry["title"], data["images"].get(entry.get("images"), {}))
+    entry = data.datasets.get(name, {})
+    return Listing(name, entry.get("title", name), data.images.get(entry.get("images"), {}))
 
 
 def fingerprint(name: str) -> str | None:
     """The fingerprint that the catalogue pins; None for a dataset that has none, or is unknown."""
-    return catalog_data()["datasets"].get(name, {}).get("fingerprint")
+    return catalog_data().datasets.get(name, {}).get("fingerprint")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ def encode(
     image: tuple[int, int],
     examples: int,
     cache: Path,
+    mark: Path,
 ) -> Encoding:
     """Train the first stage and encode every split, or take up what an earlier run left in `cache`.
 
@@ -57,6 +59,8 @@ def encode(
         weights: `[networks, parameters]` by split.
         image: height and width of what the INRs draw.
         examples: how many reconstructions of test networks are kept.
+        cache: folder of arrays and checkpoints, each named by its identity.
+        mark: file that tells, while the stage is not done, which checkpoint is the run's.
 
     Raises:
         Diverged: where the loss stops being a number.
@@ -64,7 +68,24 @@ def encode(
     path = cache / f"{trainer.identity}.arrays"
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):  # another run that shares this stage waits for it
-        return _encode(trainer, spec, weights, image, examples, path)
+        _supersede(trainer, mark)
+        encoding = _encode(trainer, spec, weights, image, examples, path)
+    mark.unlink()
+    return encoding
+
+
+def _supersede(trainer: Trainer, mark: Path) -> None:
+    """Remove the checkpoint that the run left under another identity, and mark the present one."""
+    before = mark.read_text(encoding="utf-8") if mark.exists() else trainer.identity
+    if before != trainer.identity and re.fullmatch("[0-9a-f]{64}", before):
+        checkpoint = trainer.checkpoint.with_name(f"{before}.checkpoint")
+        if checkpoint.exists():
+            trainer.monitor.note(
+                f"{checkpoint.name} is of other code, settings, data or versions: removed"
+            )
+        checkpoints.remove(checkpoint)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(mark, trainer.identity.encode())
 
 
 def _encode(

@@ -102,7 +102,7 @@ def checkout() -> tuple[str | None, str | None]:
 
     The reason is None where they may be. The commit is None where git tracks no such code here:
     outside a checkout, in another project's, or where git refuses. Untracked files count only where
-    code can be.
+    code can be, and there whatever anybody tells git to ignore.
     """
     try:
         top = git(ROOT, "rev-parse", "--show-toplevel")
@@ -111,7 +111,7 @@ def checkout() -> tuple[str | None, str | None]:
         git(ROOT, "ls-files", "--error-unmatch", "benchmark/__main__.py")
         commit = git(ROOT, "rev-parse", "HEAD")
         changes = git(ROOT, "status", "--porcelain", "--untracked-files=no")
-        strangers = git(ROOT, "ls-files", "--others", "--exclude-standard", "--", *CODE)
+        strangers = git(ROOT, "ls-files", "--others", "--", *CODE)
     except GitError as error:
         return None, str(error)
     code = [name for name in strangers.splitlines() if name.endswith((".py", ".toml"))]

@@ -89,7 +89,8 @@ def fit(
             _check(task, head.build(problem).to(device), module.encode(inputs["train"][:2]))
         trainer = _encoder_trainer(run, stage, module, dataset, results, monitor)
         images = dataset.manifest.image, len(dataset.examples)
-        encoded = encoding.encode(trainer, dataset.spec, inputs, *images, results / "cache")
+        mark = checkpoint_path(run, results).with_suffix(".encoder")
+        encoded = encoding.encode(trainer, dataset.spec, inputs, *images, results / "cache", mark)
         inputs, parameters = encoded.arrays, encoded.part.parameters
         monitor = monitor.after(run.encoder_protocol.steps)
     module = _build(run, head, problem, device)

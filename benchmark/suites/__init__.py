@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-import tomllib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.errors import UserError
-from benchmark.record.cell import CONDITION, NAME
+from benchmark.record import toml
+from benchmark.record.cell import CONDITION, ENTRANT, NAME
 from benchmark.record.paths import absolute
 from benchmark.suites.protocol import Protocol
 
 HERE = Path(__file__).resolve().parent
+Name = Annotated[str, Field(pattern=rf"^{NAME}$")]
+Entrants = tuple[Annotated[str, Field(pattern=rf"^{ENTRANT.pattern}$")], ...]
 Condition = Annotated[str, Field(pattern=rf"^({CONDITION.pattern})$")]
 MINI = "mini"
 """The settings for which a method's file declares sizes itself."""
@@ -40,15 +43,15 @@ class TaskSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     datasets: tuple[str, ...]
     seeds: tuple[int, ...]
-    methods: tuple[str, ...] | None = None
-    core: tuple[str, ...] = ()
+    methods: tuple[Name, ...] | None = None
+    core: Entrants = ()
     core_datasets: tuple[str, ...] = ()
-    controls: tuple[str, ...] = ()
+    controls: Entrants = ()
     conditions: dict[str, tuple[Condition, ...]] = {}
     protocol: Protocol
     encoder_protocol: Protocol | None = None
-    yardstick: str | None = None
-    steps: dict[str, Annotated[int, Field(gt=0)]] = {}
+    yardstick: Name | None = None
+    steps: dict[Name, Annotated[int, Field(gt=0)]] = {}
 
     def protocols(self, method: str) -> tuple[Protocol, Protocol | None]:
         """Return how a method is trained: the protocol, and that of its first stage, if any."""
@@ -69,21 +72,25 @@ class Suite(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
+    name: Name
     title: str
     note: str
-    settings: str
-    tasks: dict[str, TaskSettings]
+    settings: Name
+    tasks: dict[Name, TaskSettings]
 
 
 @cache
 def registry() -> dict[str, Suite]:
-    """Every suite of the project, by name."""
-    suites = {}
-    for path in sorted(HERE.glob("*.toml")):
-        data = {"name": path.stem, "settings": path.stem}
-        suites[path.stem] = Suite(**data | tomllib.loads(path.read_text(encoding="utf-8")))
-    return suites
+    """Every suite of the project, by name. Raises UserError for a malformed one."""
+    files = sorted(HERE.glob("*.toml"))
+    return {path.stem: _parsed(path, {"settings": path.stem}) for path in files}
+
+
+def takes_any_dataset(task: str) -> bool:
+    """Whether a suite leaves a task's datasets to whoever runs it."""
+    return any(
+        task in suite.tasks and not suite.tasks[task].datasets for suite in registry().values()
+    )
 
 
 def file_of(name: str) -> Path:
@@ -118,17 +125,7 @@ def _read(path: Path) -> Suite:
             "as mine.toml"
         )
     defaults = {"title": name, "note": "", "settings": MINI}
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        suite = Suite(**defaults | content | {"name": name})
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise UserError(f"{path}: {where}: {first['msg']}") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not TOML: {error}") from None
+    suite = _parsed(path, defaults)
     if suite.settings not in registry():
         raise UserError(
             f"{path}: settings are those of a suite of the project, {', '.join(registry())}, "
@@ -136,3 +133,8 @@ def _read(path: Path) -> Suite:
         )
     note = f"A suite of its user's own, {name}. {suite.note}".strip()
     return suite.model_copy(update={"note": note[:300]})
+
+
+def _parsed(path: Path, defaults: Mapping[str, str]) -> Suite:
+    """Read a suite, which is called what its file is called."""
+    return toml.checked(Suite, {**defaults, **toml.read(path), "name": path.stem}, str(path))

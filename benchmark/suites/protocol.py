@@ -20,7 +20,7 @@ class Protocol(BaseModel):
     amsgrad: steps are divided by the largest second moments so far, not by the present ones.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     steps: int = Field(gt=0)
     batch_size: int = Field(gt=0)
     warmup_steps: int = Field(ge=0)

@@ -11,20 +11,20 @@ hidden = 128                       for one dataset, on top of the task's
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.errors import UserError
+from benchmark.record import toml
 from benchmark.suites import tables
 
 FOLDER = Path(__file__).resolve().parent / "settings"
 
-Values = dict[str, bool | int | float | str]
+Values = dict[str, Any]  # which `benchmark.fields` holds against the method's fields
 
 
 class Settings(BaseModel):
@@ -45,20 +45,25 @@ class Settings(BaseModel):
         return self.tasks.get(task, {}) | self.datasets.get(task, {}).get(dataset, {})
 
 
+def path_of(suite: str, method: str) -> Path:
+    """Return where a method's settings in a suite lie, if there are any."""
+    return FOLDER / suite / f"{method}.toml"
+
+
 @cache
 def read(suite: str, method: str) -> Settings | None:
     """A method's settings in a suite; None without a file. Raises UserError for a malformed one."""
-    path = FOLDER / suite / f"{method}.toml"
+    path = path_of(suite, method)
     if not path.is_file():
         return None
-    try:
-        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        logs = content.pop("logs", {})
-        datasets = {task: table.pop("datasets", {}) for task, table in content.items()}
-        return Settings(logs=logs, tasks=content, datasets=datasets)
-    except (ValidationError, ValueError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: no settings of a method: {reason}") from None
+    content = toml.read(path)
+    for name, table in content.items():
+        if not isinstance(table, dict):
+            raise UserError(f"{path}: {name} stands in no table; write [TASK] above it")
+    logs = content.pop("logs", {})
+    datasets = {task: table.pop("datasets", {}) for task, table in content.items()}
+    parts = {"logs": logs, "tasks": content, "datasets": datasets}
+    return toml.checked(Settings, parts, str(path))
 
 
 def log_path(suite: str, method: str, dataset: str) -> Path:
@@ -79,7 +84,7 @@ def write(suite: str, method: str, table: str, values: Values, logs: Mapping[str
     Returns:
         The path of the file.
     """
-    path = FOLDER / suite / f"{method}.toml"
+    path = path_of(suite, method)
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     for name, content in (("logs", logs), (table, values)):
         text = tables.changed(text, name, {key: json.dumps(new) for key, new in content.items()})

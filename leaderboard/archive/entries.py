@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from benchmark.record import schema
+from benchmark.record import metrics, schema
 from benchmark.record.cell import Cell
 from benchmark.record.predictions import Kept, Predictions
 from benchmark.record.predictions import write as write_predictions
@@ -32,12 +32,20 @@ class Entry:
     why: the reason it replaced an older one, None where it replaced none.
     place: its file and line, for error messages.
     store: the file of its predictions.
+
+    Raises RecordError where its metric is unknown.
     """
 
     record: Record
     why: str | None
     place: str
     store: Kept
+
+    def __post_init__(self) -> None:
+        try:
+            metrics.get(self.record.metric)
+        except RecordError as error:
+            raise RecordError(f"{self.place}: metric: {error}") from None
 
     @property
     def has_predictions(self) -> bool:

@@ -18,7 +18,7 @@ from benchmark.record.schema import RecordError
 from leaderboard.archive import entries as archive
 from leaderboard.archive import lints, provenance
 from leaderboard.publish.text import markdown
-from leaderboard.submissions import reproduce
+from leaderboard.submissions import reproduce, standing
 
 LIMIT = 4000
 
@@ -28,6 +28,7 @@ class MethodReview(BaseModel):
 
     conformance: the output of `python -m benchmark conform`.
     reproductions: a line for each cell that ran again.
+    standings: a line for each column, with its place among the methods of others.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -35,6 +36,7 @@ class MethodReview(BaseModel):
     conforms: bool
     conformance: str = Field(max_length=LIMIT)
     reproductions: list[str] = Field(max_length=20)
+    standings: list[str] = Field(max_length=20)
     stands: bool
 
 
@@ -117,11 +119,14 @@ def _review(name: str, records: archive.Archive, run: bool) -> MethodReview:
         except RecordError as error:
             lines.append(str(error))
             stands = False
+    others = [one for one in records.entries if one.record.method.name != name]
+    places = standing.standings(entries, archive.Archive(others))
     return MethodReview(
         name=name,
         conforms=process.returncode == 0,
         conformance=(process.stdout + process.stderr)[-LIMIT:],
         reproductions=[line[:500] for line in lines][:20],
+        standings=[str(one)[:500] for one in places][:20],
         stands=stands,
     )
 
@@ -141,4 +146,5 @@ def comment(review: Review) -> str:
         parts += [f"- {markdown(line)}" for line in method.reproductions] or [
             "- no record of suite mini to compare with"
         ]
+        parts += [f"- {markdown(line)}" for line in method.standings]
     return "\n".join(parts) + "\n"
