@@ -20,7 +20,11 @@ from benchmark.record.sources import ROOT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
+
+    from benchmark.runs.launch import Standing
     from benchmark.runs.plan import Run
+    from benchmark.runs.trials import Trial
     from leaderboard.archive.entries import Entry
 
 OWN = "own"
@@ -69,9 +73,26 @@ def run(
         str | None,
         typer.Option(
             metavar="A,B",
-            help="Only these methods, or all; mlp@aligned is mlp on unpermuted weights.",
+            help="Only these methods, or all; mlp@aligned is mlp on unpermuted weights, and "
+            "./mine.py:Mine a class in a file of your own.",
         ),
     ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Another value of a method's field, as often as you like. This makes trials, as "
+            "do --steps and methods in files: they are kept apart, and none can be submitted.",
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Train for so many steps instead of the suite's.")
+    ] = None,
+    show_test: Annotated[
+        bool,
+        typer.Option("--test", help="Show trials' results on the test split, too."),
+    ] = False,
     seeds: Annotated[str | None, typer.Option(metavar="0,1", help="These seeds.")] = None,
     device: Annotated[
         str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")
@@ -106,9 +127,9 @@ def run(
     Every run leaves a record under the results folder. What has a record is not run again, and a
     run that was killed goes on from its last checkpoint: to go on, give the same command.
     """
-    from benchmark.runs import launch
+    from benchmark.runs import launch, trials
     from benchmark.runs.display import Display
-    from benchmark.runs.environment import checkout, processor, resolve_device
+    from benchmark.runs.environment import resolve_device
     from benchmark.runs.plan import CORE, plan
     from leaderboard.archive import entries, tables
     from leaderboard.publish import render
@@ -118,41 +139,34 @@ def run(
         names, numbers = names or [CORE], numbers or [0]
     if hub_mirror:
         os.environ["NFT_BENCHMARK_HUB_MIRROR"] = str(hub_mirror)  # which workers inherit
-    runs = plan(_suite(suite, task), task, _names(datasets), names, numbers, target)
+    names, trial = trials.read(names, changes or (), steps)
+    if trial:
+        results = results / trials.FOLDER
+    runs = plan(_suite(suite, task), task, _names(datasets), names, numbers, target, trial)
     where = resolve_device(device)
     _check_datasets(runs)
     with launch.claim(results):
         folder = launch.standing(runs, results, rerun)
         todo, done = folder.todo, folder.done
         count = min(workers or launch.default_workers(where), max(1, len(todo)))
-        place = processor() if where.type == "cpu" else where.type
-        typer.echo(
-            f"{len(todo)} runs to make, {len(done)} done already in {results}; "
-            f"{count} at a time on {place}",
-            err=True,
-        )
-        if folder.stale:
-            typer.echo(
-                f"{len(folder.stale)} are made again: their code, settings, data or library "
-                "versions have changed since",
-                err=True,
-            )
-        if (reason := checkout()[1]) is not None:
-            typer.echo(f"the results will not be ranked: {reason}", err=True)
+        _announce(folder, results, count, where, trial)
         try:
-            with Display(todo) as display:
+            with Display(todo, "validation" if trial else "test") as display:
                 records = launch.execute_all(
                     todo, results, where, count, display, launch.deadline(minutes)
                 )
         except KeyboardInterrupt:
             typer.echo("stopped; the same command goes on from here", err=True)
             raise typer.Exit(130) from None
-        boards = tables.boards(entries.of_results(results))
-        page = "\n".join(render.board_markdown(board) for board in boards)
-        (results / "LEADERBOARD.md").write_text(f"# Results\n\n{page}", encoding="utf-8")
-    finished = entries.of_results(results, [*done.values(), *records])
-    _show_results(finished)
-    typer.echo(f"\nrecords and table: {results / 'LEADERBOARD.md'}", err=True)
+        if trial is None:
+            boards = tables.boards(entries.of_results(results))
+            page = "\n".join(render.board_markdown(board) for board in boards)
+            (results / "LEADERBOARD.md").write_text(f"# Results\n\n{page}", encoding="utf-8")
+    if trial is None:
+        _show_results(entries.of_results(results, [*done.values(), *records]))
+        typer.echo(f"\nrecords and table: {results / 'LEADERBOARD.md'}", err=True)
+    else:
+        _show_trials(runs, results, show_test)
     if len(records) < len(todo):
         left = len(todo) - len(records)
         typer.echo(f"{left} runs are not done; the same command goes on from here", err=True)
@@ -434,6 +448,30 @@ def speed(
     typer.echo(f"\nreport: {output / 'SPEED.md'}", err=True)
 
 
+def _announce(
+    folder: Standing, results: Path, workers: int, device: torch.device, trial: Trial | None
+) -> None:
+    """Say what there is to do, and what will become of it."""
+    from benchmark.runs.environment import checkout, processor
+
+    place = processor() if device.type == "cpu" else device.type
+    typer.echo(
+        f"{len(folder.todo)} runs to make, {len(folder.done)} done already in {results}; "
+        f"{workers} at a time on {place}",
+        err=True,
+    )
+    if folder.stale:
+        typer.echo(
+            f"{len(folder.stale)} are made again: their code, settings, data or library "
+            "versions have changed since",
+            err=True,
+        )
+    if trial is not None:
+        typer.echo("trials are not ranked, and cannot be submitted", err=True)
+    elif (reason := checkout()[1]) is not None:
+        typer.echo(f"the results will not be ranked: {reason}", err=True)
+
+
 def _show_results(finished: Sequence[Entry]) -> None:
     """Print the tables of new results, and how they stand beside the committed ones."""
     from leaderboard.archive import entries, tables
@@ -448,6 +486,19 @@ def _show_results(finished: Sequence[Entry]) -> None:
         typer.echo("\n" + reproduce.table(beside))
     if places := standing.standings(finished, archive):
         typer.echo("\n" + standing.table(places))
+
+
+def _show_trials(runs: list[Run], results: Path, show_test: bool) -> None:
+    """Print the trials of these runs' tasks and datasets, earlier ones too."""
+    from benchmark.record import schema
+    from benchmark.runs import trial_table
+
+    places = {(run.cell.task, run.cell.dataset) for run in runs}
+    records = schema.read_all(results)
+    found = [record for record in records if (record.task, record.dataset.name) in places]
+    splits = ("validation", "test") if show_test else ("validation",)
+    typer.echo(trial_table.table(found, splits))
+    typer.echo(f"\nrecords: {results}", err=True)
 
 
 def _check_datasets(runs: list[Run]) -> None:

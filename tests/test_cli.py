@@ -96,6 +96,23 @@ def start_held(folder: Path) -> subprocess.Popen[str]:
     return process
 
 
+def test_a_trial_shows_validation_and_leaves_the_suites_results_alone(
+    finished: tuple[Path, str, str], tmp_path: Path, command: Command
+) -> None:
+    results = shutil.copytree(finished[0], tmp_path / "results")
+    before = {path: path.read_bytes() for path in results.rglob("*.*")}
+    trial = (*ONE, "--set", "hidden=8", "--set", "dropout=0.5", "--steps", "16")
+    arguments = ("run", *trial, "--results", str(results))
+    status, output, errors = command(*arguments)
+    assert status == 0, errors
+    assert "trials are not ranked" in errors and "on validation, " in errors
+    assert "mlp-augmented+dropout=0.5+hidden=8  16 " in output and "test" not in output
+    assert before.items() <= {path: path.read_bytes() for path in results.rglob("*.*")}.items()
+    _, again, errors = command(*arguments, "--test")
+    assert "0 runs to make, 1 done already" in errors
+    assert "test" in again
+
+
 def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
     finished: tuple[Path, str, str], tmp_path: Path
 ) -> None:

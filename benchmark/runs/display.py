@@ -42,10 +42,13 @@ def bars() -> Progress:
 
 
 class Display:
-    """A context manager around the runs; `update` and `finish` tell it how they fare."""
+    """A context manager around the runs; `update` and `finish` tell it how they fare.
 
-    def __init__(self, runs: Sequence[Run]) -> None:
-        self.progress = bars()
+    split: the one whose result a finished run's line tells.
+    """
+
+    def __init__(self, runs: Sequence[Run], split: str = "test") -> None:
+        self.progress, self.split = bars(), split
         self.total, self.finished = len(runs), 0
         self.overall: TaskID | None = None
         self.bars: dict[Run, TaskID] = {}
@@ -75,20 +78,22 @@ class Display:
         assert self.overall is not None
         self.progress.update(self.overall, completed=self.finished)
         place = f"[{self.finished}/{self.total}]"
-        self.progress.console.print(f"{place} {_name(run)}: {_describe(record)}")
+        line = f"{place} {_name(run)}: {_describe(record, self.split)}"
+        self.progress.console.print(line, soft_wrap=True)
 
     def note(self, run: Run, line: str) -> None:
         """Print a line about a run."""
         self.progress.console.print(f"{_name(run)}: {line}")
 
 
-def _describe(record: Record) -> str:
+def _describe(record: Record, split: str) -> str:
     if record.cost is None:
         return f"{record.status}: {record.reason}"
     seconds = record.cost.training_seconds + record.cost.evaluation_seconds
-    score = record.metrics["test"]
+    score = record.metrics[split]
     text = "undefined" if score is None else metrics.get(record.metric).show(score)
-    return f"{record.metric} {text}, {seconds:.0f} s"
+    where = "" if split == "test" else f" on {split}"
+    return f"{record.metric} {text}{where}, {seconds:.0f} s"
 
 
 def _name(run: Run) -> str:

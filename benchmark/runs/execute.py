@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmark import suites, tasks
+from benchmark import tasks
 from benchmark.datasets import locate
 from benchmark.datasets.storage import WeightDataset
 from benchmark.record import equivalence, metrics, predictions
@@ -70,7 +70,7 @@ def execute(
         task=run.cell.task,
         metric=metric.name,
         suite=run.cell.suite,
-        setting=suites.get(run.suite).note,
+        setting=run.setting,
         seed=run.cell.seed,
         seeds=run.seeds,
         method=run.describe_method(fitted and fitted.parameters),
