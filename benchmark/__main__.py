@@ -316,7 +316,7 @@ def audit(
     typer.echo(audits.table(measured))
     if note:
         symmetries.write(measured)
-        typer.echo(f"noted: {symmetries.PATH}")
+        typer.echo(f"noted: {symmetries.FOLDER}")
     violations = audits.violations(measured)
     for line in violations:
         typer.echo(line, err=True)

@@ -280,3 +280,28 @@ def test_new_results_are_placed_among_the_committed(tmp_path: Path) -> None:
     assert all(word in standing.table(places) for word in ("STATNN", "#2 of 3", "NFT"))
     # What has a committed result of its own is compared with that.
     assert standing.standings(committed.current, committed) == []
+
+
+def test_a_submission_has_every_condition_of_its_suite(tmp_path: Path) -> None:
+    task = suites.get("mini-symmetry").tasks["inr-classification"]
+    conditions = [
+        (dataset, condition) for dataset, under in task.conditions.items() for condition in under
+    ]
+    for number, (dataset, condition) in enumerate(conditions):
+        entrant = Entrant.parse(f"nft{condition}")
+        for seed in task.seeds:
+            finished_run(
+                tmp_path / "results",
+                70 + number + seed,
+                seed,
+                shift=1 + seed,
+                suite="mini-symmetry",
+                dataset={"name": dataset, "arm": entrant.arm},
+                method={"options": list(entrant.options)},
+            )
+    (tmp_path / "records").mkdir()
+    assert submit.submit("nft", "mini-symmetry", tmp_path / "results", None, tmp_path / "records")
+    (lost,) = (tmp_path / "results").rglob("nft+canonical=True/seed-1.json")
+    lost.unlink()
+    with pytest.raises(RecordError, match=r"nft\+canonical=True was not run on mnist-inr-own"):
+        submit.submit("nft", "mini-symmetry", tmp_path / "results", None, tmp_path / "records")

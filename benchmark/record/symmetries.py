@@ -1,4 +1,7 @@
-"""The symmetries of methods, as an audit measured them: what the board reads of `audit.json`."""
+"""The symmetries of methods, as an audit measured them: what the board reads.
+
+Each method has a file of its own, so that two that are submitted at once do not collide.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from benchmark.record.schema import RecordError
 
-PATH = Path(__file__).resolve().parent / "audit.json"
+FOLDER = Path(__file__).resolve().parent / "audits"
 LARGEST_RESIDUAL = 1e-9  # of an output's spread, in float64
 UNMOVED = 1e-6  # of the distance between different networks, in float64
 
@@ -58,18 +61,19 @@ class Measurement(BaseModel):
 MEASUREMENTS = TypeAdapter(list[Measurement])
 
 
-def read(path: Path = PATH) -> list[Measurement]:
-    """Read what was measured; nothing where there is no file.
+def read(folder: Path = FOLDER) -> list[Measurement]:
+    """Read what was measured, in the order of methods; nothing where there is no folder.
 
     Raises:
-        RecordError: If the file is malformed.
+        RecordError: If a file is malformed.
     """
-    if not path.exists():
-        return []
-    try:
-        return MEASUREMENTS.validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise RecordError(f"{path}: {str(error).splitlines()[0]}; restore the file") from None
+    measurements: list[Measurement] = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            measurements += MEASUREMENTS.validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise RecordError(f"{path}: {str(error).splitlines()[0]}; restore the file") from None
+    return measurements
 
 
 def by_method(measurements: Iterable[Measurement]) -> dict[str, list[Measurement]]:
@@ -105,11 +109,11 @@ def describe(measured: Sequence[Measurement], false_claim: str = "claimed") -> s
     return moved + marks.get((holds, claimed), "")
 
 
-def write(measurements: Iterable[Measurement], path: Path = PATH) -> None:
+def write(measurements: Iterable[Measurement], folder: Path = FOLDER) -> None:
     """Write measurements in the place of older ones of the same methods."""
-    fresh = list(measurements)
-    methods = {one.method for one in fresh}
-    every = [*(one for one in read(path) if one.method not in methods), *fresh]
-    every.sort(key=lambda one: (one.method, one.task, one.stage))
-    data = MEASUREMENTS.dump_python(every, mode="json")
-    path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    folder.mkdir(exist_ok=True)
+    for method, ones in by_method(measurements).items():
+        ordered = sorted(ones, key=lambda one: (one.task, one.stage))
+        data = MEASUREMENTS.dump_python(ordered, mode="json")
+        text = json.dumps(data, indent=1) + "\n"
+        (folder / f"{method}.json").write_text(text, encoding="utf-8")

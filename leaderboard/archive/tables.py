@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from benchmark import suites
 from benchmark.record import metrics
 from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.metrics import Metric
@@ -123,11 +124,20 @@ Judge = Callable[[Record], list[str]]
 
 
 def boards(entries: Sequence[Entry], judge: Judge = provenance.objections) -> list[Board]:
-    """Make the boards of current entries, in the order of suites and tasks."""
+    """Make the boards of current entries: suite mini first, and tasks as their suites name them."""
     by_task: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         by_task.setdefault((entry.record.suite, entry.record.task), []).append(entry)
-    return [_board(suite, task, group, judge) for (suite, task), group in sorted(by_task.items())]
+    return [
+        _board(suite, task, by_task[suite, task], judge)
+        for suite, task in sorted(by_task, key=lambda place: _place(*place))
+    ]
+
+
+def _place(suite: str, task: str) -> tuple[object, ...]:
+    known = suites.registry()
+    order = [*known[suite].tasks] if suite in known else []
+    return suite != suites.MINI, suite, order.index(task) if task in order else len(order), task
 
 
 def _board(suite: str, task: str, entries: Sequence[Entry], judge: Judge) -> Board:

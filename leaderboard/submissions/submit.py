@@ -35,7 +35,7 @@ def submit(
     if why is not None and not 0 < len(why) <= WHY_LIMIT:
         raise RecordError(f"the reason has {len(why)} characters; give 1 to {WHY_LIMIT}")
     new = _entries(method, suite, results)
-    _require_all(method, suite, [entry.record.cell for entry in new])
+    _require_all(method, suite, new)
     for entry in new:
         if objections := provenance.objections(entry.record):
             raise RecordError(
@@ -82,19 +82,38 @@ def _entries(method: str, suite: str, results: Path) -> list[Entry]:
     return archive.of_results(results, [records.read(path) for path in paths])
 
 
-def _require_all(method: str, suite: str, cells: Sequence[Cell]) -> None:
-    """Raise RecordError unless each task among the cells has all the suite's datasets and seeds."""
+def _require_all(method: str, suite: str, entries: Sequence[Entry]) -> None:
+    """Raise RecordError unless each task among the entries has all that the suite runs.
+
+    A variant may lack a condition: one that sets what the variant fixes is not run.
+    """
     tasks = suites.get(suite).tasks
-    for task, entrant in dict.fromkeys((cell.task, cell.entrant) for cell in cells):
-        if entrant.options:
-            raise RecordError(f"{entrant} was run with options, which a submission cannot have")
+    cells = {entry.record.cell for entry in entries}
+    is_variant = any(entry.record.method.base != method for entry in entries)
+    for task in dict.fromkeys(cell.task for cell in cells):
         if task not in tasks:
             raise RecordError(f"suite {suite!r} has no task {task!r}")
-        for dataset in tasks[task].datasets:
-            for seed in tasks[task].seeds:
-                if Cell(suite, task, dataset, entrant, seed) not in cells:
+        settings = tasks[task]
+        entrants = dict.fromkeys(cell.entrant for cell in cells if cell.task == task)
+        for dataset in settings.datasets:
+            under = settings.conditions.get(dataset)
+            if under is None:
+                required = {entrant for entrant in entrants if not entrant.options}
+                allowed = required
+            else:
+                allowed = {Entrant.parse(f"{method}{condition}") for condition in under}
+                required = allowed & set(entrants) if is_variant else allowed
+            for cell in cells:
+                if (cell.task, cell.dataset) == (task, dataset) and cell.entrant not in allowed:
                     raise RecordError(
-                        f"{method} was not run on {dataset} with seed {seed}; a submission has all "
-                        f"of the suite's runs: nox -s benchmark -- --suite {suite} "
-                        f"--methods {entrant}"
+                        f"{cell.entrant} on {dataset} is no run of suite {suite!r}, and a "
+                        "submission has those alone"
                     )
+            for entrant in sorted(required, key=str):
+                for seed in settings.seeds:
+                    if Cell(suite, task, dataset, entrant, seed) not in cells:
+                        raise RecordError(
+                            f"{entrant} was not run on {dataset} with seed {seed}; a submission "
+                            f"has all of the suite's runs: nox -s benchmark -- --suite {suite} "
+                            f"--methods {method}"
+                        )
