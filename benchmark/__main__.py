@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from benchmark.record.schema import Record
     from benchmark.runs.launch import Standing
     from benchmark.runs.plan import Run
     from benchmark.runs.trials import Trial
@@ -43,6 +44,12 @@ app.add_typer(commands.app, name="datasets")
 @app.callback()
 def _root() -> None:
     pass
+
+
+def _logger(name: str | None) -> str | None:
+    if name not in (None, "tensorboard"):
+        raise typer.BadParameter(f"{name!r} is not tensorboard")
+    return name
 
 
 @app.command()
@@ -102,7 +109,11 @@ def run(
     ] = Path("results"),
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Runs at a time; by default one per core, or one on a GPU."),
+        typer.Option(
+            min=0,
+            help="Runs at a time; by default one per core, or one on a GPU. With 0 they are made "
+            "in this process, where breakpoint() stops them.",
+        ),
     ] = None,
     hub_mirror: commands.Mirror = None,
     core: Annotated[
@@ -121,13 +132,27 @@ def run(
             min=0, help="Stop at a checkpoint after so long; the same command goes on from there."
         ),
     ] = None,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep", help="Keep the weights that were selected; benchmark.load gives the module."
+        ),
+    ] = False,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tensorboard",
+            callback=_logger,
+            help="Also write each run's losses and validation results for TensorBoard.",
+        ),
+    ] = None,
 ) -> None:
     """Run a suite's task and print its table.
 
     Every run leaves a record under the results folder. What has a record is not run again, and a
     run that was killed goes on from its last checkpoint: to go on, give the same command.
     """
-    from benchmark.runs import launch, trials
+    from benchmark.runs import event_files, launch, trials
     from benchmark.runs.display import Display
     from benchmark.runs.environment import resolve_device
     from benchmark.runs.plan import CORE, plan
@@ -144,16 +169,19 @@ def run(
         results = results / trials.FOLDER
     runs = plan(_suite(suite, task), task, _names(datasets), names, numbers, target, trial)
     where = resolve_device(device)
+    write_log = event_files.writer(results) if log else None
     _check_datasets(runs)
     with launch.claim(results):
-        folder = launch.standing(runs, results, rerun)
+        folder = launch.standing(runs, results, rerun, keep)
         todo, done = folder.todo, folder.done
-        count = min(workers or launch.default_workers(where), max(1, len(todo)))
+        wanted = launch.default_workers(where) if workers is None else workers
+        count = min(wanted, max(1, len(todo)))
         _announce(folder, results, count, where, trial)
         try:
-            with Display(todo, "validation" if trial else "test") as display:
+            shown = "validation" if trial else "test"
+            with Display(todo, shown, count > 0, write_log) as display:
                 records = launch.execute_all(
-                    todo, results, where, count, display, launch.deadline(minutes)
+                    todo, results, where, count, display, launch.deadline(minutes), keep
                 )
         except KeyboardInterrupt:
             typer.echo("stopped; the same command goes on from here", err=True)
@@ -167,6 +195,8 @@ def run(
         typer.echo(f"\nrecords and table: {results / 'LEADERBOARD.md'}", err=True)
     else:
         _show_trials(runs, results, show_test)
+    if keep:
+        _show_kept([*done.values(), *records], results)
     if len(records) < len(todo):
         left = len(todo) - len(records)
         typer.echo(f"{left} runs are not done; the same command goes on from here", err=True)
@@ -448,6 +478,17 @@ def speed(
     typer.echo(f"\nreport: {output / 'SPEED.md'}", err=True)
 
 
+def _show_kept(finished: Sequence[Record], results: Path) -> None:
+    from benchmark.runs import kept
+
+    sizes = kept.sizes(finished, results)
+    typer.echo(
+        f"weights: {len(sizes)} files of {sum(sizes) / 2**20:,.1f} MiB together, beside the "
+        f"records as seed-N{kept.SUFFIX}; benchmark.load(RECORD) gives the module",
+        err=True,
+    )
+
+
 def _announce(
     folder: Standing, results: Path, workers: int, device: torch.device, trial: Trial | None
 ) -> None:
@@ -457,7 +498,7 @@ def _announce(
     place = processor() if device.type == "cpu" else device.type
     typer.echo(
         f"{len(folder.todo)} runs to make, {len(folder.done)} done already in {results}; "
-        f"{workers} at a time on {place}",
+        f"{f'{workers} at a time' if workers else 'in this process'} on {place}",
         err=True,
     )
     if folder.stale:

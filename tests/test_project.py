@@ -222,7 +222,8 @@ def test_the_readme_starts_with_the_two_commands_and_ci_runs_the_second() -> Non
 
 
 def test_the_readmes_python_runs_in_any_folder(tmp_path: Path) -> None:
-    code = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    text = (ROOT / "README.md").read_text(encoding="utf-8").split("## Use the layers alone\n")[1]
+    code = text.split("```python\n")[1].split("```")[0]
     check = """
 assert logits.shape == (8, 10) and edited[0][0].shape == (8, 32, 2)
 assert array.shape == (8, 16, 64) and image.shape == (8, 1024, 3)
