@@ -119,8 +119,8 @@ def _advice(run: Run, dataset: WeightDataset, log: Path) -> str:
     outputs = tasks.registry()[run.cell.task](dataset).outputs
     wanted = f"[batch, k, {parameters}]" if run.method.edits else f"[batch, {outputs}]"
     return (
-        f"{run.cell.task} wants {wanted} from weights [batch, {parameters}]; the traceback is in {log}; with "
-        "--workers 0, a breakpoint() in the method's file stops there"
+        f"{run.cell.task} wants {wanted} from weights [batch, {parameters}]; the "
+        f"traceback is in {log}; with --workers 0, a breakpoint() in the method's file stops there"
     )
 
 
