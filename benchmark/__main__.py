@@ -408,7 +408,7 @@ def canary(
     from benchmark.checks import canary as canaries
 
     def measure() -> canaries.Canaries:
-        return canaries.measure(lambda run: typer.echo(f"canary: {run.cell}", err=True))
+        return canaries.measure(lambda line: typer.echo(f"canary: {line}", err=True))
 
     if output is not None:
         canaries.write(measure(), output)
@@ -519,7 +519,8 @@ def _show_results(finished: Sequence[Entry]) -> None:
     from leaderboard.publish import render
     from leaderboard.submissions import reproduce, standing
 
-    boards, archive = tables.boards(finished), entries.read()
+    # What keeps a result from being ranked is said below the table, and tears no row in two.
+    boards, archive = tables.boards(finished, lambda _: []), entries.read()
     typer.echo(render.text(boards))
     if len(boards) > 1:
         typer.echo("\n" + render.overview(boards))

@@ -118,7 +118,7 @@ def test_new_runs_stand_beside_the_committed_ones(tmp_path: Path) -> None:
         ("1", "within noise"),
         ("2", "different"),
     ]
-    assert reproduce.table(beside).endswith("1 bit-equal, 1 within noise, 1 different")
+    assert "1 bit-equal, 1 within noise, 1 different\n" in reproduce.table(beside)
 
 
 def test_a_review_tells_what_stands(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 from helpers import example_record, finished_run, outcome, reported
 
+import baselines
 from benchmark import suites
 from benchmark.record import sources
 from benchmark.record.predictions import Kept
@@ -26,7 +27,7 @@ from benchmark.record.schema import EncoderPart, Record
 from leaderboard.archive import entries as archive
 from leaderboard.archive import tables
 from leaderboard.archive.entries import Archive, Entry
-from leaderboard.publish import figures, pages, render, site, text
+from leaderboard.publish import figures, methods, pages, render, site, text
 
 
 @pytest.fixture(autouse=True)
@@ -375,3 +376,10 @@ def test_every_method_of_a_large_archive_has_its_row() -> None:
     result = tables.boards(Archive(many(600)).current)
     assert len(result[0].rows) == 20
     assert all(row.is_ranked for row in result[0].rows)
+
+
+def test_every_method_is_on_the_page_of_methods_and_in_its_class() -> None:
+    readers, probers = methods.page([], []).split("## Methods that evaluate the networks")
+    for name, row in baselines.registry().items():
+        page = probers if row.method.reads_functions or name == "mean" else readers
+        assert f"`{name}`" in page

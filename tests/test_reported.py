@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers import reported as reported_row
 
 from benchmark.record import metrics
 from benchmark.record.schema import RecordError
 from leaderboard import reported
+from leaderboard.reported import check
 
 
 def write(path: Path, **changes: str) -> Path:
@@ -52,3 +54,21 @@ def test_every_committed_row_has_its_source() -> None:
 def test_a_malformed_row_is_named(tmp_path: Path, changes: dict[str, str], message: str) -> None:
     with pytest.raises(RecordError, match=message):
         reported.read(write(tmp_path / "reported.csv", **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"suite": "nowhere"}, "its task is in none of our suites"),
+        ({"dataset": "shapenet10"}, "its dataset is not here"),
+        ({"method": "Nobody's method"}, "its method is not here"),
+    ],
+)
+def test_a_row_that_no_command_can_fill_is_not_comparable(
+    changes: dict[str, str], reason: str
+) -> None:
+    there = {"suite": "paper", "task": "inr-classification", "dataset": "mnist-inr"}
+    (fillable,) = check.check([reported_row(**there, method="NFT", differs="")], [])
+    assert fillable.kind == "not run"
+    (one,) = check.check([reported_row(**{**there, "method": "NFT", "differs": "", **changes})], [])
+    assert (one.kind, one.text) == ("not comparable", f"not comparable: {reason}")

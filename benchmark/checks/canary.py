@@ -105,14 +105,14 @@ def runs() -> list[Run]:
     return list(squeezed.values())
 
 
-def measure(progress: Callable[[Run], None] = lambda _: None) -> Canaries:
+def measure(progress: Callable[[str], None] = lambda _: None) -> Canaries:
     """Make every canary here, on one thread of a CPU."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        cells = {}
-        for run in runs():
-            progress(run)
+        cells, planned = {}, runs()
+        for number, run in enumerate(planned, 1):
+            progress(f"[{number}/{len(planned)}] {run.cell}")
             if (canary := _canary(run)) is not None:
                 cells[str(run.cell)] = canary
     finally:

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+METHODS = ROOT / "baselines"
+"""The folder of the methods' files."""
 
 HARNESS = (
     "benchmark/arms/scattered.py",
@@ -79,6 +81,17 @@ def methods_in(path: Path) -> dict[str, str]:
             if target == "variants":
                 methods |= dict.fromkeys(_variants(line.value), prose)
     return methods
+
+
+@cache
+def titles() -> frozenset[str]:
+    """The texts in the methods' files, the titles of all methods among them."""
+    return frozenset(
+        node.value
+        for path in METHODS.glob("*.py")
+        for node in ast.walk(_parse(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
 
 
 def _target(line: ast.stmt) -> str | None:

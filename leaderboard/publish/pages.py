@@ -10,10 +10,10 @@ from typing import Any, get_args
 
 from tabulate import tabulate
 
-from benchmark.record import metrics, schema, symmetries, variance
+from benchmark.record import metrics, schema, sources, symmetries, variance
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
-from leaderboard.publish import render, starts, symmetry
+from leaderboard.publish import methods, render, starts, symmetry
 from leaderboard.publish.text import markdown
 from leaderboard.reported import Reported, check, verdicts
 from leaderboard.reported.check import Checked, Gap
@@ -67,26 +67,26 @@ largest difference that does not matter. It was declared before any run at the p
   5 % each (TOST). One seed is never enough.
 - **higher**, **lower**: it is not reproduced, our mean lies further than the margin from v, and it
   differs from v by a two-sided t-test at 5 %.
-- **undecided**: neither. `needs m more seeds`: m more seeds with the same difference and spread
-  would decide it four times out of five.
-- **not comparable**: the row's protocol is none of our suites', or there are only records of a
-  reduced suite. **not run**: there is no record.
+- **undecided**: neither is shown. With m more seeds, and the same difference and spread, the
+  verdict would fall four times out of five (`needs m more seeds`).
+- **not comparable**: the row's protocol is none of our suites', there are only records of a
+  reduced suite, or the dataset or the method is not here. **not run**: all is here but a record.
 
 What a paper's ± means decides the test. With a standard deviation, a standard error or the half
 range of a known number of runs, the two samples are compared by Welch's test. A number without them
-is one new observation with the variance of our seeds, so that the error of the difference is s √(1
-+ 1/n); the verdict then says `if their spread is like ours`, on which it rests. A spread whose
-meaning or number of runs is not stated is ignored. A printed number may be anywhere within its
-rounding (.020 within .0005), and each test takes the end that speaks against its claim. The rows of
-a paper's table that were run are corrected together, by Holm's method.
+is one new observation with the variance of our seeds, so that the error of the difference is
+`s · sqrt(1 + 1/n)`; the verdict then says `if their spread is like ours`, on which it rests. A
+spread whose meaning or number of runs is not stated is ignored. A printed number may be anywhere
+within its rounding (.020 within .0005), and each test takes the end that speaks against its claim.
+The rows of a paper's table that were run are corrected together, by Holm's method.
 
 How often these verdicts are wrong is simulated {trials:,} times for each line, with normal results
-whose standard deviations, ours and theirs, are in margins, as is the true difference. Where it is
-0, `higher` and `lower` are wrong; from 1 on `reproduced` is, and `lower`. Shares are in percent.
-Read a line as: if the truth were this, so many of a hundred verdicts would say that. The tests keep
-their level of 5 % where the paper gives a spread, whatever the two spreads are. A lone number keeps
-it only where its unknown spread is no larger than ours: with one five times as large a third of the
-verdicts on it are wrong.
+whose standard deviations, ours and theirs, are in margins, as is the true difference. If that is 0,
+`higher` and `lower` are errors; if it is 1 or more, `reproduced` and `lower` are. Shares are in
+percent. Read a line as: if the truth were this, so many in a hundred verdicts would say that. Where
+the paper gives a spread, about 5 % are wrong (at most 5.6 %), whatever the two spreads are. A lone
+number keeps that only where its unknown spread is no larger than ours: with one five times as large
+a third of the verdicts on it are wrong.
 
 {rates}
 
@@ -119,8 +119,9 @@ over seeds are Student's.
 How often ranks are wrong is simulated {rank_trials:,} times for each line, with methods of equal
 accuracy but for the last, on 2,000 test networks of which each method finds others easy. The
 deviation over seeds is in points of accuracy; where there are two, every other method has the
-second. `torn apart`: one of the equal methods is ranked below another, which must not happen in
-more than 5 of 100 tables. `found`: the last method is ranked below an equal one, as it should be.
+second. `torn apart`: one of the equal methods is ranked below another, which the test allows in 5
+of 100 tables; the simulation itself is uncertain by {rank_error:.1f} points either way. `found`:
+the last method is ranked below an equal one, as it should be.
 
 {rank_rates}
 
@@ -195,6 +196,7 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
         HERE / "SYMMETRY.md": symmetry_page(archive),
         HERE / "symmetry.svg": symmetry.figure(),
         HERE / "starts.svg": starts.figure(records),
+        sources.METHODS / "README.md": methods.page(boards, symmetries.read()),
         HERE / "record.schema.json": schema.schema(),
         HERE / "tables" / "references.bib": render.to_bibtex(boards, bibliography),
     }
@@ -323,6 +325,7 @@ def method() -> str:
         rates=tabulate(lines, headers, tablefmt="pipe", disable_numparse=True),
         fewest_seeds=ranks.FEWEST_SEEDS,
         rank_trials=rates["rank_trials"],
+        rank_error=200 * (0.05 * 0.95 / rates["rank_trials"]) ** 0.5,
         rank_rates=_rank_rates(rates["ranks"]),
         variance=variance.table(variance.read()),
     )

@@ -123,6 +123,11 @@ def figure(records: Sequence[Record]) -> str:
             f'<text x="{origin + width / 2}" y="{top - 16}" text-anchor="middle" '
             f'font-weight="bold">fits of {steps} steps</text>'
         )
+        _, chance = place("1", 10)
+        parts.append(
+            f'<line x1="{origin}" x2="{origin + width}" y1="{chance:.1f}" y2="{chance:.1f}" '
+            'stroke="#777777" stroke-dasharray="2 3"/>'
+        )
         for value in range(0, int(highest) + 1, 20):
             _, y = place("1", value)
             parts += [
@@ -159,7 +164,8 @@ def figure(records: Sequence[Record]) -> str:
 
 def _legend(titles: Mapping[str, str], left: int, below: int) -> list[str]:
     parts = [
-        f'<text x="{left}" y="{below}">initialisations; percent correct on the test set</text>'
+        f'<text x="{left}" y="{below}">test accuracy in percent, over the number of '
+        "initialisations; dotted: chance</text>"
     ]
     x = left
     for name, colour in zip(METHODS, COLOURS, strict=True):

@@ -25,9 +25,11 @@ ONE, OWN = "mnist-inr-mini", "mnist-inr-own-mini"
 PAGE = """\
 # Symmetries of networks
 
-Many different weights compute the same function. A method that reads weights has to know this, or
-learn it from data. This page says which changes leave a network's function as it is, how much each
-method loses to them, and which of them each method ignores.
+Many different weights compute the same function. Swap two hidden neurons of a network, with all
+weights that touch them: it computes what it did before, but its weight matrices look different. A
+method that reads weights has to know this, or learn it from data. This page says which changes
+leave a network's function as it is, how much each method loses to them, and which of them each
+method ignores.
 
 ![The outgoing signal of one hidden neuron of a SIREN, before and after two changes of its weights;
 the three signals are the same.](symmetry.svg)
@@ -35,7 +37,7 @@ the three signals are the same.](symmetry.svg)
 ## Which changes leave the function as it is
 
 A hidden neuron reads its inputs x with weights w and a bias b, and sends u φ(w·x + b) on, where u
-are its outgoing weights. For a SIREN, φ(z) = sin(ω z).
+are its outgoing weights. For a SIREN, the usual network that draws an image, φ(z) = sin(ω z).
 
 | change | weights | holds for | since |
 | :-- | :-- | :-- | :-- |
@@ -52,10 +54,11 @@ a network's activation allows at once, at random.
 
 ## The canonical form
 
-One member of each class can be chosen by rule. For a sine, subtract the multiple of π from the
-phase ωb that is nearest, then change the sign of a neuron whose bias is negative: now 0 ≤ ωb ≤ π/2.
-For tanh, make the bias positive. For ReLU, give (w, b) norm one. The function does not change, and
-any method can read networks in this form (`METHOD+canonical=True`). The rule is not continuous: two
+Of all the weights that compute one function, a rule can choose one set. For a sine, subtract from
+the phase ωb its nearest multiple of π, then flip the sign of each neuron with a negative bias, so
+that 0 ≤ ωb ≤ π/2. For tanh, flip the sign of each neuron with a negative bias. For ReLU, give
+(w, b) norm one. Only the order of the neurons stays free. The function does not change, and any
+method can read networks in this form (`METHOD+canonical=True`). The rule is not continuous: two
 sines with phases just above and just below 0 or π/2 are close, but their forms have opposite signs.
 
 The other way is augmentation: scatter each network anew whenever it is read in training
@@ -65,18 +68,19 @@ The other way is augmentation: scatter each network anew whenever it is read in 
 
 {losses}
 
-What this means. {meaning}
+{meaning}
 
 One start: all networks were fitted from the same initialisation, so that most neurons can be told
 apart by it; `permuted` shuffles them, `scattered` changes signs and phases too, and `shifted` are
 methods that were trained on permuted networks and are tested on scattered ones. Own starts: every
 network has an initialisation of its own, as networks that people train do.
 
-## What the starts and the fits are worth
+## Effect of initialisation and fit
 
 How far the networks' initialisations agree decides how much of a network's weights is what it
 learned, and how much is where it began. All networks here draw the same images of MNIST. They were
-fitted for 100 or 500 steps from 1, 10 or 100 initialisations, or from one each.
+fitted for 100 or 500 steps from 1, 10 or 100 initialisations, or from one each. Networks with an
+initialisation each are scattered by it: for them, `scattered` are the board's own results.
 
 ![Test accuracy over the number of initialisations, for two qualities of fits, with networks as they
 are scattered and in canonical form.](starts.svg)
@@ -96,9 +100,10 @@ method recovers, in percent, with the half width of a 95 % interval over seeds.
 
 Each change is made to 16 test networks in float64. The function's residual is measured first. Then
 the table gives how far the method's output moves, relative to the mean distance between its outputs
-for different networks: the largest of both tasks, before training and after 200 steps, and of all
-shares of changed neurons. `exact` is below {unmoved:g}. A claim that does not hold is marked, and
-so is a symmetry that holds without a claim.
+for different networks. It is the largest value over INRs and CNNs, before training and after 200
+steps, with a tenth to all of the neurons changed. `exact` is below {unmoved:g}, and `-` was not
+measured: scale concerns the ReLU networks of the CNN zoo alone. `(claimed)` stands beside a claim
+that does not hold, `(not claimed)` beside a symmetry that holds without one.
 
 {audit}
 
@@ -248,7 +253,7 @@ class Scores:
         shifts = self._differences(PERMUTED, SHIFT)
         gains = self._differences(CANONICAL, OWN_STARTS)
         if not (losses and shifts and gains):
-            return "There are too few runs to say."
+            return "There are too few runs to sum up."
         least, small = min(losses, key=lambda pair: pair[1])
         most, large = max(losses, key=lambda pair: pair[1])
         weakest = min(shifts, key=lambda pair: pair[1])[1]

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmark.record import metrics
+from benchmark import suites
+from benchmark.record import metrics, sources
 from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.schema import Record
 from leaderboard.archive import provenance
@@ -122,7 +123,20 @@ def _check(row: Reported, records: Sequence[Record]) -> Checked:
     if reduced := sorted({record.suite for record in runs if record.dataset.name in same}):
         text = f"not comparable: only run in suite {', '.join(reduced)}"
         return Checked(row, (), "not comparable", text)
+    if missing := _missing(row):
+        return Checked(row, (), "not comparable", f"not comparable: {missing}")
     return Checked(row, (), "not run", "not run")
+
+
+def _missing(row: Reported) -> str | None:
+    """Say what a run of a row would need and is not here; None where a command can fill it."""
+    known = suites.registry()
+    task = known[row.suite].tasks.get(row.task) if row.suite in known else None
+    if task is None:
+        return "its task is in none of our suites"
+    if not set(SAME_NETWORKS.get(row.dataset, (row.dataset,))) & set(task.datasets):
+        return "its dataset is not here"
+    return None if row.method in sources.titles() else "its method is not here"
 
 
 def _comparison(one: Checked) -> verdicts.Comparison:

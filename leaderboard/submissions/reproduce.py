@@ -22,6 +22,10 @@ from leaderboard.archive.entries import Archive, Entry, of_results
 from leaderboard.statistics import summaries
 
 Verdict = Literal["bit-equal", "within noise", "different"]
+MEANING = (
+    "bit-equal: every prediction is the committed one; within noise: within the interval of the\n"
+    "committed seeds, or closer than the metric's margin"
+)
 
 
 @dataclass(frozen=True)
@@ -130,5 +134,5 @@ def table(reproductions: Sequence[Reproduction]) -> str:
     rows = [(one.cell, *one.numbers, one.verdict) for one in reproductions]
     counts = Counter(one.verdict for one in reproductions)
     totals = ", ".join(f"{counts[kind]} {kind}" for kind in get_args(Verdict))
-    headers = ["run", "committed", "here", ""]
-    return tabulate(rows, headers, disable_numparse=True) + f"\n\n{totals}"
+    headers = ["run", "committed", "here", "verdict"]
+    return f"{tabulate(rows, headers, disable_numparse=True)}\n\n{totals}\n{MEANING}"
