@@ -36,7 +36,8 @@ LOCKS = ROOT / "locks"
 LATEST = "--latest"
 TORCH = "torch==2.13.0"  # of the committed records; another version may give other numbers
 
-# What each environment is for, as dependency groups of pyproject.toml.
+# What each environment is for, as dependency groups of pyproject.toml. The first has the package's
+# own dependencies, too, with those of the benchmark.
 GROUPS = {"torch": "test", "leaderboard": "leaderboard", "lint": "lint", "tools": "tools"}
 
 READY: set[Path] = set()  # environments that were seen to since nox started
@@ -170,7 +171,8 @@ def lock(session: nox.Session) -> None:
     for name, group in GROUPS.items():
         made = folder / f"{name}.txt"
         made.write_text("".join(path.read_text() for path in lock_of(name) if path.exists()))
-        wanted = ("--group", group, *(["pyproject.toml"] if name == "torch" else []))
+        own = ("pyproject.toml", "--extra", "benchmark") if name == "torch" else ()
+        wanted = ("--group", group, *own)
         files = ("--constraint", str(held), "--output-file", str(made))
         run_python(session, "tools", *command, *wanted, *files, "--upgrade", *session.posargs)
         write_lock(name, made.read_text())
@@ -186,6 +188,12 @@ def audit_packages(session: nox.Session) -> None:
     pins.write_text("\n".join(sorted(set(lines))))
     audit = ("-m", "pip_audit", "--strict", "--no-deps", "--disable-pip", "-r", str(pins))
     run_python(session, "tools", *audit, *session.posargs)
+
+
+def own_dependencies() -> list[str]:
+    """What the package needs, with what the benchmark needs."""
+    project = PYPROJECT["project"]
+    return [*project["dependencies"], *project["optional-dependencies"]["benchmark"]]
 
 
 def lock_of(name: str) -> list[Path]:
@@ -243,7 +251,7 @@ def prepare(
     install = (uv, "pip", "install", "--python", python) if uv else (python, "-m", "pip", "install")
     if latest:
         wanted = [*nox.project.dependency_groups(PYPROJECT, GROUPS[name])]
-        wanted += PYPROJECT["project"]["dependencies"] if name == "torch" else []
+        wanted += own_dependencies() if name == "torch" else []
         eager = {"PIP_UPGRADE_STRATEGY": "eager"}  # uv always is
         session.run_install(*install, "--upgrade", *wanted, env=eager, external=True)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -14,11 +15,17 @@ from benchmark.datasets import commands
 from benchmark.errors import UserError
 from benchmark.record.options import App
 from benchmark.record.paths import absolute, entered
+from benchmark.record.sources import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
+
+    from benchmark.record.schema import Record
+    from benchmark.runs.launch import Standing
     from benchmark.runs.plan import Run
+    from benchmark.runs.trials import Trial
     from leaderboard.archive.entries import Entry
 
 OWN = "own"
@@ -37,6 +44,12 @@ app.add_typer(commands.app, name="datasets")
 @app.callback()
 def _root() -> None:
     pass
+
+
+def _logger(name: str | None) -> str | None:
+    if name not in (None, "tensorboard"):
+        raise typer.BadParameter(f"{name!r} is not tensorboard")
+    return name
 
 
 @app.command()
@@ -67,9 +80,26 @@ def run(
         str | None,
         typer.Option(
             metavar="A,B",
-            help="Only these methods, or all; mlp@aligned is mlp on unpermuted weights.",
+            help="Only these methods, or all; mlp@aligned is mlp on unpermuted weights, and "
+            "./mine.py:Mine a class in a file of your own.",
         ),
     ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Another value of a method's field, as often as you like. This makes trials, as "
+            "do --steps and methods in files: they are kept apart, and none can be submitted.",
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Train for so many steps instead of the suite's.")
+    ] = None,
+    show_test: Annotated[
+        bool,
+        typer.Option("--test", help="Show trials' results on the test split, too."),
+    ] = False,
     seeds: Annotated[str | None, typer.Option(metavar="0,1", help="These seeds.")] = None,
     device: Annotated[
         str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")
@@ -79,7 +109,11 @@ def run(
     ] = Path("results"),
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Runs at a time; by default one per core, or one on a GPU."),
+        typer.Option(
+            min=0,
+            help="Runs at a time; by default one per core, or one on a GPU. With 0 they are made "
+            "in this process, where breakpoint() stops them.",
+        ),
     ] = None,
     hub_mirror: commands.Mirror = None,
     core: Annotated[
@@ -98,15 +132,29 @@ def run(
             min=0, help="Stop at a checkpoint after so long; the same command goes on from there."
         ),
     ] = None,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep", help="Keep the weights that were selected; benchmark.load gives the module."
+        ),
+    ] = False,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tensorboard",
+            callback=_logger,
+            help="Also write each run's losses and validation results for TensorBoard.",
+        ),
+    ] = None,
 ) -> None:
     """Run a suite's task and print its table.
 
     Every run leaves a record under the results folder. What has a record is not run again, and a
     run that was killed goes on from its last checkpoint: to go on, give the same command.
     """
-    from benchmark.runs import launch
+    from benchmark.runs import event_files, launch, trials
     from benchmark.runs.display import Display
-    from benchmark.runs.environment import checkout, processor, resolve_device
+    from benchmark.runs.environment import resolve_device
     from benchmark.runs.plan import CORE, plan
     from leaderboard.archive import entries, tables
     from leaderboard.publish import render
@@ -116,41 +164,39 @@ def run(
         names, numbers = names or [CORE], numbers or [0]
     if hub_mirror:
         os.environ["NFT_BENCHMARK_HUB_MIRROR"] = str(hub_mirror)  # which workers inherit
-    runs = plan(_suite(suite, task), task, _names(datasets), names, numbers, target)
+    names, trial = trials.read(names, changes or (), steps)
+    if trial:
+        results = results / trials.FOLDER
+    runs = plan(_suite(suite, task), task, _names(datasets), names, numbers, target, trial)
     where = resolve_device(device)
+    write_log = event_files.writer(results) if log else None
     _check_datasets(runs)
     with launch.claim(results):
-        folder = launch.standing(runs, results, rerun)
+        folder = launch.standing(runs, results, rerun, keep)
         todo, done = folder.todo, folder.done
-        count = min(workers or launch.default_workers(where), max(1, len(todo)))
-        place = processor() if where.type == "cpu" else where.type
-        typer.echo(
-            f"{len(todo)} runs to make, {len(done)} done already in {results}; "
-            f"{count} at a time on {place}",
-            err=True,
-        )
-        if folder.stale:
-            typer.echo(
-                f"{len(folder.stale)} are made again: their code, settings, data or library "
-                "versions have changed since",
-                err=True,
-            )
-        if (reason := checkout()[1]) is not None:
-            typer.echo(f"the results will not be ranked: {reason}", err=True)
+        wanted = launch.default_workers(where) if workers is None else workers
+        count = min(wanted, max(1, len(todo)))
+        _announce(folder, results, count, where, trial)
         try:
-            with Display(todo) as display:
+            shown = "validation" if trial else "test"
+            with Display(todo, shown, count > 0, write_log) as display:
                 records = launch.execute_all(
-                    todo, results, where, count, display, launch.deadline(minutes)
+                    todo, results, where, count, display, launch.deadline(minutes), keep
                 )
         except KeyboardInterrupt:
             typer.echo("stopped; the same command goes on from here", err=True)
             raise typer.Exit(130) from None
-        boards = tables.boards(entries.of_results(results))
-        page = "\n".join(render.board_markdown(board) for board in boards)
-        (results / "LEADERBOARD.md").write_text(f"# Results\n\n{page}", encoding="utf-8")
-    finished = entries.of_results(results, [*done.values(), *records])
-    _show_results(finished)
-    typer.echo(f"\nrecords and table: {results / 'LEADERBOARD.md'}", err=True)
+        if trial is None:
+            boards = tables.boards(entries.of_results(results))
+            page = "\n".join(render.board_markdown(board) for board in boards)
+            (results / "LEADERBOARD.md").write_text(f"# Results\n\n{page}", encoding="utf-8")
+    if trial is None:
+        _show_results(entries.of_results(results, [*done.values(), *records]))
+        typer.echo(f"\nrecords and table: {results / 'LEADERBOARD.md'}", err=True)
+    else:
+        _show_trials(runs, results, show_test)
+    if keep:
+        _show_kept([*done.values(), *records], results)
     if len(records) < len(todo):
         left = len(todo) - len(records)
         typer.echo(f"{left} runs are not done; the same command goes on from here", err=True)
@@ -432,6 +478,41 @@ def speed(
     typer.echo(f"\nreport: {output / 'SPEED.md'}", err=True)
 
 
+def _show_kept(finished: Sequence[Record], results: Path) -> None:
+    from benchmark.runs import kept
+
+    sizes = kept.sizes(finished, results)
+    typer.echo(
+        f"weights: {len(sizes)} files of {sum(sizes) / 2**20:,.1f} MiB together, beside the "
+        f"records as seed-N{kept.SUFFIX}; benchmark.load(RECORD) gives the module",
+        err=True,
+    )
+
+
+def _announce(
+    folder: Standing, results: Path, workers: int, device: torch.device, trial: Trial | None
+) -> None:
+    """Say what there is to do, and what will become of it."""
+    from benchmark.runs.environment import checkout, processor
+
+    place = processor() if device.type == "cpu" else device.type
+    typer.echo(
+        f"{len(folder.todo)} runs to make, {len(folder.done)} done already in {results}; "
+        f"{f'{workers} at a time' if workers else 'in this process'} on {place}",
+        err=True,
+    )
+    if folder.stale:
+        typer.echo(
+            f"{len(folder.stale)} are made again: their code, settings, data or library "
+            "versions have changed since",
+            err=True,
+        )
+    if trial is not None:
+        typer.echo("trials are not ranked, and cannot be submitted", err=True)
+    elif (reason := checkout()[1]) is not None:
+        typer.echo(f"the results will not be ranked: {reason}", err=True)
+
+
 def _show_results(finished: Sequence[Entry]) -> None:
     """Print the tables of new results, and how they stand beside the committed ones."""
     from leaderboard.archive import entries, tables
@@ -447,6 +528,19 @@ def _show_results(finished: Sequence[Entry]) -> None:
         typer.echo("\n" + reproduce.table(beside))
     if places := standing.standings(finished, archive):
         typer.echo("\n" + standing.table(places))
+
+
+def _show_trials(runs: list[Run], results: Path, show_test: bool) -> None:
+    """Print the trials of these runs' tasks and datasets, earlier ones too."""
+    from benchmark.record import schema
+    from benchmark.runs import trial_table
+
+    places = {(run.cell.task, run.cell.dataset) for run in runs}
+    records = schema.read_all(results)
+    found = [record for record in records if (record.task, record.dataset.name) in places]
+    splits = ("validation", "test") if show_test else ("validation",)
+    typer.echo(trial_table.table(found, splits))
+    typer.echo(f"\nrecords: {results}", err=True)
 
 
 def _check_datasets(runs: list[Run]) -> None:
@@ -489,22 +583,36 @@ def _seeds(given: str | None) -> list[int] | None:
         ) from None
 
 
+def _refuse_other_packages() -> None:
+    """Raise UserError where Python finds another package by the name of one that lies beside."""
+    for name in ("baselines", "leaderboard"):
+        found = importlib.util.find_spec(name)
+        place = Path(found.origin).resolve() if found and found.origin else None
+        if place != ROOT / name / "__init__.py":
+            raise UserError(
+                f"{place or name} is another package than this project's {name}: run "
+                f"from {ROOT}, or use the command nft-benchmark, which finds its own"
+            )
+
+
 def main() -> None:
     """Run the command line.
 
     Exits with 0, with 1 for failed runs, 2 for a mistake, 3 where --minutes were over, 130 for
     Ctrl-C.
     """
-    from benchmark.runs.launch import WorkerDied
-
     try:
-        app()
+        _refuse_other_packages()
+        from benchmark.runs.launch import WorkerDied  # which loads those packages
+
+        try:
+            app()
+        except (WorkerDied, OSError) as error:  # a killed worker, a full disk: the machine's doing
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except (WorkerDied, OSError) as error:  # a killed worker, a full disk: the machine's doing
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
 
 
 if __name__ == "__main__":

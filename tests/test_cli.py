@@ -96,6 +96,27 @@ def start_held(folder: Path) -> subprocess.Popen[str]:
     return process
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_trial_shows_validation_and_leaves_the_suites_results_alone(
+    finished: tuple[Path, str, str], tmp_path: Path, command: Command
+) -> None:
+    results = shutil.copytree(finished[0], tmp_path / "results")
+    before = contents(results)
+    trial = (*ONE, "--set", "hidden=8", "--set", "dropout=0.5", "--steps", "16")
+    arguments = ("run", *trial, "--results", str(results))
+    status, output, errors = command(*arguments)
+    assert status == 0, errors
+    assert "trials are not ranked" in errors and "on validation, " in errors
+    assert "mlp-augmented+dropout=0.5+hidden=8  16 " in output and "test" not in output
+    assert before.items() <= contents(results).items()
+    _, again, errors = command(*arguments, "--test")
+    assert "0 runs to make, 1 done already" in errors
+    assert "test" in again
+
+
 def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
     finished: tuple[Path, str, str], tmp_path: Path
 ) -> None:
@@ -205,7 +226,8 @@ def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Pa
             ("run", "inr-classification", "--device", "tpu9"),
             "device 'tpu9' is not available on this machine",
         ),
-        (("run", "inr-classification", "--workers", "0"), "Invalid value for '--workers'"),
+        (("run", "inr-classification", "--workers", "-1"), "Invalid value for '--workers'"),
+        (("run", "inr-classification", "--log", "wandb"), "'wandb' is not tensorboard"),
         (("run", "inr-classification", "--results", "/dev/null/x"), "cannot write to /dev/null/x"),
         (
             ("datasets", "build", "mnist-inr-mini", "--hub-mirror", "/nowhere"),

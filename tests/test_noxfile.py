@@ -32,7 +32,9 @@ def group(name: str) -> list[Requirement]:
 def test_a_lock_has_what_pyproject_asks_for(name: str) -> None:
     wanted, locked = group(GROUPS[name]), pins(name)
     if name == "torch":
-        wanted += map(Requirement, PROJECT["project"]["dependencies"])
+        project = PROJECT["project"]
+        own = project["dependencies"] + project["optional-dependencies"]["benchmark"]
+        wanted += map(Requirement, own)
         locked |= pins("torch-build")
     for requirement in wanted:
         assert locked[canonicalize_name(requirement.name)] in requirement.specifier, requirement

@@ -20,6 +20,7 @@ import pytest
 from helpers import PACKAGES, ROOT
 
 import baselines
+import nft
 from leaderboard.archive import entries, provenance
 
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -220,14 +221,68 @@ def test_the_readme_starts_with_the_two_commands_and_ci_runs_the_second() -> Non
     assert second in (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
 
 
-def test_the_readmes_python_runs() -> None:
-    code = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+def test_the_readmes_python_runs_in_any_folder(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8").split("## Use the layers alone\n")[1]
+    code = text.split("```python\n")[1].split("```")[0]
     check = """
 assert logits.shape == (8, 10) and edited[0][0].shape == (8, 32, 2)
 assert array.shape == (8, 16, 64) and image.shape == (8, 1024, 3)
 """
     assert len([line for line in code.splitlines() if line.strip()]) < 20
-    subprocess.run([sys.executable, "-c", code + check], cwd=ROOT, check=True)
+    elsewhere(tmp_path, "-c", code + check).check_returncode()
+
+
+def elsewhere(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder that is not the project's, with the project on its path."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_layers_names_are_in_reach_and_typed(tmp_path: Path) -> None:
+    stub = (ROOT / "nft/__init__.pyi").read_text(encoding="utf-8")
+    for name, place in nft.PLACES.items():
+        assert getattr(nft, name) is getattr(importlib.import_module(place), name)
+        assert f"from {place} import {name} as {name}\n" in stub
+    assert len(stub.splitlines()) == len(nft.PLACES) + 2
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    # Loading the package loads nothing else: whoever wants a part has it without the others.
+    code = "import sys, nft; print(nft.__version__, 'torch' in sys.modules)"
+    assert elsewhere(tmp_path, "-c", code).stdout == f"{version['version']} False\n"
+
+
+CONSOLE = "import sys, nft_benchmark; sys.argv[1:] = ['list']; nft_benchmark.benchmark()"
+
+
+def test_other_packages_of_the_same_names_are_no_trap(tmp_path: Path) -> None:
+    """The console script finds its own; `python -m benchmark` takes the folder's, and says so."""
+    for name in ("baselines", "leaderboard"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('not mine')")
+    process = elsewhere(tmp_path, "-m", "benchmark", "list")
+    assert process.returncode == 2
+    other = tmp_path.resolve() / "baselines/__init__.py"
+    assert process.stderr.startswith(f"error: {other} is another package than this project's base")
+    assert len(process.stderr.splitlines()) == 1
+    (tmp_path / "benchmark.py").write_text("raise SystemExit('not mine')")
+    process = elsewhere(tmp_path, "-c", CONSOLE)
+    assert process.returncode == 0, process.stderr
+    assert "inr-classification" in process.stdout
+
+
+def test_without_the_benchmarks_packages_the_console_script_says_what_to_install(
+    tmp_path: Path,
+) -> None:
+    code = f"import sys; sys.modules['typer'] = None; {CONSOLE}"
+    process = elsewhere(tmp_path, "-c", code)
+    assert process.returncode == 2
+    assert process.stderr.startswith("error: typer is not installed")
+    assert len(process.stderr.splitlines()) == 1
 
 
 def test_nothing_is_unpickled_and_no_remote_code_is_trusted() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from benchmark.runs.plan import Run
 
 
-def bars() -> Progress:
-    """Make progress bars, and a console to print lines above them.
+def bars(live: bool = True) -> Progress:
+    """Make progress bars, and a console to print lines above them; without `live` lines alone.
 
     They are written to standard error, so that standard output holds the tables alone.
     """
@@ -36,16 +36,26 @@ def bars() -> Progress:
         TextColumn("{task.fields[unit]}"),
         TimeElapsedColumn(),
         console=console,
-        disable=not console.is_terminal,
+        disable=not (live and console.is_terminal),
         transient=True,
     )
 
 
 class Display:
-    """A context manager around the runs; `update` and `finish` tell it how they fare."""
+    """A context manager around the runs; `update` and `finish` tell it how they fare.
 
-    def __init__(self, runs: Sequence[Run]) -> None:
-        self.progress = bars()
+    split: the one whose result a finished run's line tells. live: whether there are bars, which a
+    debugger could not be used beneath. log: is given each record that is made, if anything is.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        split: str = "test",
+        live: bool = True,
+        log: Callable[[Record], None] | None = None,
+    ) -> None:
+        self.progress, self.split, self.log = bars(live), split, log
         self.total, self.finished = len(runs), 0
         self.overall: TaskID | None = None
         self.bars: dict[Run, TaskID] = {}
@@ -75,20 +85,24 @@ class Display:
         assert self.overall is not None
         self.progress.update(self.overall, completed=self.finished)
         place = f"[{self.finished}/{self.total}]"
-        self.progress.console.print(f"{place} {_name(run)}: {_describe(record)}")
+        line = f"{place} {_name(run)}: {_describe(record, self.split)}"
+        self.progress.console.print(line, soft_wrap=True)
+        if self.log is not None:
+            self.log(record)
 
     def note(self, run: Run, line: str) -> None:
         """Print a line about a run."""
-        self.progress.console.print(f"{_name(run)}: {line}")
+        self.progress.console.print(f"{_name(run)}: {line}", soft_wrap=True)
 
 
-def _describe(record: Record) -> str:
+def _describe(record: Record, split: str) -> str:
     if record.cost is None:
         return f"{record.status}: {record.reason}"
     seconds = record.cost.training_seconds + record.cost.evaluation_seconds
-    score = record.metrics["test"]
+    score = record.metrics[split]
     text = "undefined" if score is None else metrics.get(record.metric).show(score)
-    return f"{record.metric} {text}, {seconds:.0f} s"
+    where = "" if split == "test" else f" on {split}"
+    return f"{record.metric} {text}{where}, {seconds:.0f} s"
 
 
 def _name(run: Run) -> str:

@@ -53,6 +53,8 @@ def encode(
 ) -> Encoding:
     """Train the first stage and encode every split, or take up what an earlier run left in `cache`.
 
+    Either way the trainer's module has the selected weights afterwards.
+
     Args:
         trainer: holds the module, its budget and its identity.
         spec: of the INRs.
@@ -97,7 +99,7 @@ def _encode(
     path: Path,
 ) -> Encoding:
     device = next(iter(weights.values())).device
-    if (earlier := _read(path, device)) is not None:
+    if (earlier := _read(path, trainer.module, device)) is not None:
         return earlier
     drawings = {split: draw(spec, rows, image) for split, rows in weights.items()}
     outcome = trainer.run(*(Data(weights[split], drawings[split]) for split in SPLITS))
@@ -109,7 +111,7 @@ def _encode(
     seconds = time.perf_counter() - started
     part = _describe(trainer, outcome, drawings, seconds)
     encoding = Encoding(arrays, part, reconstructions)
-    _write(path, encoding)
+    _write(path, encoding, module)
     checkpoints.remove(trainer.checkpoint)
     return encoding
 
@@ -147,19 +149,20 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
-def _write(path: Path, encoding: Encoding) -> None:
+def _write(path: Path, encoding: Encoding, module: nn.Module) -> None:
     buffer = io.BytesIO()
     state = {
         "arrays": dict(encoding.arrays),
         "part": encoding.part.model_dump_json(),
         "reconstructions": encoding.reconstructions,
+        "module": module.state_dict(),
     }
     torch.save(state, buffer)
     write_atomically(path, buffer.getvalue())
 
 
-def _read(path: Path, device: torch.device) -> Encoding | None:
-    """A kept encoding, or None where there is none that can be read."""
+def _read(path: Path, module: nn.Module, device: torch.device) -> Encoding | None:
+    """A kept encoding, whose weights `module` gets, or None where none can be read."""
     if not path.exists():
         return None
     try:
@@ -167,6 +170,8 @@ def _read(path: Path, device: torch.device) -> Encoding | None:
         part = EncoderPart.model_validate_json(state["part"]).model_copy(
             update={"from_cache": True}
         )
-        return Encoding(state["arrays"], part, state["reconstructions"])
+        encoding = Encoding(state["arrays"], part, state["reconstructions"])
+        module.load_state_dict(state["module"])
+        return encoding
     except (*DAMAGED, ValidationError):
         return None  # damaged: it is made again

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import traceback
+from bdb import BdbQuit
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmark import suites, tasks
+from benchmark import tasks
 from benchmark.datasets import locate
 from benchmark.datasets.storage import WeightDataset
 from benchmark.record import equivalence, metrics, predictions
 from benchmark.record import schema as records
 from benchmark.record.metrics import Metric
 from benchmark.record.schema import CostPart, CurvePoint, DatasetPart, Record
-from benchmark.runs import checkpoints, encoding
+from benchmark.runs import checkpoints, curves, encoding, kept
 from benchmark.runs.environment import PeakMemory, describe, versions
 from benchmark.runs.fit import Fitted, Skipped, checkpoint_path, fit
 from benchmark.runs.pictures import sheet, to_pixels
@@ -45,9 +46,16 @@ def is_current(run: Run, record: Record) -> bool:
 
 
 def execute(
-    run: Run, results: Path, device: torch.device, workers: int, monitor: Monitor
+    run: Run,
+    results: Path,
+    device: torch.device,
+    workers: int,
+    monitor: Monitor,
+    keep: bool = False,
 ) -> Record:
     """Make a run, write its record under `results`, and return it.
+
+    With `keep` the selected weights lie beside it.
 
     What goes wrong inside the method is part of the record: "skipped" with its reason, "diverged"
     with the step, "failed" with the error, whose traceback is left beside the record.
@@ -63,14 +71,17 @@ def execute(
         status, reason = "skipped", str(skipped)
     except Diverged as diverged:
         status, reason = "diverged", str(diverged)
+    except BdbQuit:  # somebody left the debugger
+        raise KeyboardInterrupt from None
     except Exception as error:  # whatever a method does wrong, the other runs go on
         status, reason = "failed", f"{type(error).__name__}: {error}".splitlines()[0][:500]
         log.write_text(traceback.format_exc(), encoding="utf-8")
+        monitor.note(_advice(run, dataset, log))
     record = Record(
         task=run.cell.task,
         metric=metric.name,
         suite=run.cell.suite,
-        setting=suites.get(run.suite).note,
+        setting=run.setting,
         seed=run.cell.seed,
         seeds=run.seeds,
         method=run.describe_method(fitted and fitted.parameters),
@@ -93,11 +104,36 @@ def execute(
         _draw(fitted, dataset, results / run.path)
         path = results / run.path.with_suffix(".npz")
         predictions.write(path, [(record.predictions, fitted.predictions)])
+    _keep(record, fitted, results, keep, monitor)
+    curves.write(record, results)
     records.write(record, results)
     checkpoints.remove(checkpoint_path(run, results))
     if status != "failed":
         log.unlink(missing_ok=True)
     return record
+
+
+def _advice(run: Run, dataset: WeightDataset, log: Path) -> str:
+    """What a method is to make here, and how to see what it does instead."""
+    parameters = dataset.spec.parameters
+    outputs = tasks.registry()[run.cell.task](dataset).outputs
+    wanted = f"[batch, k, {parameters}]" if run.method.edits else f"[batch, {outputs}]"
+    return (
+        f"{run.cell.task} wants {wanted} from weights [batch, {parameters}]; the "
+        f"traceback is in {log}; with --workers 0, a breakpoint() in the method's file stops there"
+    )
+
+
+def _keep(
+    record: Record, fitted: Fitted | None, results: Path, keep: bool, monitor: Monitor
+) -> None:
+    """Write the weights where they are wanted; none of an earlier run stay beside a new record."""
+    if keep and record.curve:
+        kept.write(record, fitted, results)
+        return
+    if keep and fitted:
+        monitor.note(f"{record.method.name} has no weights trained by steps, so none are kept")
+    (results / record.path).with_suffix(kept.SUFFIX).unlink(missing_ok=True)
 
 
 def _draw(fitted: Fitted, dataset: WeightDataset, path: Path) -> None:

@@ -39,6 +39,7 @@ class Fitted:
     """What a run made, before it is written down.
 
     further: more metrics of the test split, by name. encoded: of a first stage, if there was one.
+    modules: each stage's with its selected weights, by role. problem: what they were built for.
     """
 
     task: Task
@@ -48,6 +49,8 @@ class Fitted:
     parameters: int
     flops_per_network: int
     encoded: encoding.Encoding | None
+    modules: Mapping[str, nn.Module]
+    problem: Problem
 
 
 def problem_of(task: Task, dataset: WeightDataset, train: Tensor | None = None) -> Problem:
@@ -81,9 +84,9 @@ def fit(
         raise Skipped(reason)
     inputs = {split: rows.to(device) for split, rows in weights.items()}
     *first, head = run.method.stages
-    parameters, flops, encoded = 0, 0, None
+    parameters, flops, encoded, modules = 0, 0, None, {}
     for stage in first:
-        module = _build(run, stage, problem, device)
+        module = modules[stage.role] = _build(run, stage, problem, device)
         flops += count_flops(module.encode, inputs["test"][:1])
         with torch.no_grad():  # before the first stage's hours, not after
             _check(task, head.build(problem).to(device), module.encode(inputs["train"][:2]))
@@ -93,7 +96,7 @@ def fit(
         encoded = encoding.encode(trainer, dataset.spec, inputs, *images, results / "cache", mark)
         inputs, parameters = encoded.arrays, encoded.part.parameters
         monitor = monitor.after(run.encoder_protocol.steps)
-    module = _build(run, head, problem, device)
+    module = modules[head.role] = _build(run, head, problem, device)
     _check(task, module, inputs["train"][:2])
     flops += count_flops(module, inputs["test"][:1])
     trainer = _head_trainer(run, head, module, task, results, monitor, encoded is None)
@@ -110,7 +113,7 @@ def fit(
     references = {} if outcome.curve else task.references()
     further = {**task.further(predictions["test"]), **references}
     parameters += encoding.count_parameters(module)
-    return Fitted(task, outcome, predictions, further, parameters, flops, encoded)
+    return Fitted(task, outcome, predictions, further, parameters, flops, encoded, modules, problem)
 
 
 def _weights(run: Run, dataset: WeightDataset) -> dict[str, Tensor]:

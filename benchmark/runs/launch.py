@@ -16,6 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,6 +25,7 @@ from filelock import FileLock, Timeout
 from benchmark.errors import UserError
 from benchmark.record import schema as records
 from benchmark.record.schema import Record
+from benchmark.runs import kept
 from benchmark.runs.display import Display
 from benchmark.runs.environment import keep_freed_memory, usable_cores
 from benchmark.runs.execute import execute, is_current
@@ -70,17 +72,23 @@ class Standing:
     stale: list[Run]
 
 
-def standing(runs: Sequence[Run], results: Path, rerun: bool) -> Standing:
-    """What is still to make, and what stands already. With `rerun` everything is made again."""
+def standing(
+    runs: Sequence[Run], results: Path, rerun: bool = False, keep: bool = False
+) -> Standing:
+    """What is still to make, and what stands already.
+
+    With `rerun` everything is made again, with `keep` what trained weights that are not there.
+    """
     folder = Standing([], {}, [])
     for run in runs:
         path = results / run.path
         record = records.read(path) if path.exists() else None
-        if record is not None and not rerun and is_current(run, record):
+        lacks = keep and record is not None and kept.is_missing(record, results)
+        if record is not None and not (rerun or lacks) and is_current(run, record):
             folder.done[run] = record
             continue
         folder.todo.append(run)
-        if record is not None and not rerun and record.status != "failed":
+        if record is not None and not (rerun or lacks) and record.status != "failed":
             folder.stale.append(run)
     return folder
 
@@ -103,10 +111,12 @@ def execute_all(
     workers: int,
     display: Display,
     is_over: Callable[[], bool] = lambda: False,
+    keep: bool = False,
 ) -> list[Record]:
     """Make every run, or as many as there is time for; those that time ends leave a checkpoint.
 
-    A method's failure is a record.
+    A method's failure is a record. With no workers the runs are made in this process, one after
+    the other, where a debugger can stop them.
 
     Raises:
         WorkerDied: where a worker process was killed; what is done stays.
@@ -114,6 +124,8 @@ def execute_all(
     """
     if not runs:
         return []
+    if workers == 0:
+        return _execute_here(runs, results, device, display, is_over, keep)
     workers = min(workers, len(runs))
     codes = [run.code for run in runs]  # before any worker loads the code
     context = multiprocessing.get_context("spawn")
@@ -122,7 +134,7 @@ def execute_all(
     pool = ProcessPoolExecutor(workers, context, _start, (events, stop, os.getpid()))
     try:
         futures: dict[Future[Record], Run] = {
-            pool.submit(_work, index, run, code, results, str(device), workers): run
+            pool.submit(_work, index, run, code, results, str(device), workers, keep): run
             for index, (run, code) in enumerate(zip(runs, codes, strict=True))
         }
         pending = set(futures)
@@ -145,6 +157,39 @@ def execute_all(
     return finished
 
 
+def _execute_here(
+    runs: Sequence[Run],
+    results: Path,
+    device: torch.device,
+    display: Display,
+    is_over: Callable[[], bool],
+    keep: bool,
+) -> list[Record]:
+    _settle(device)
+    finished = []
+    for run in runs:
+
+        def step(step: int, run: Run = run) -> None:
+            display.update(run, step)
+            if is_over():
+                raise Stopped
+
+        monitor = Monitor(step=step, note=partial(display.note, run))
+        try:
+            finished.append(execute(run, results, device, 1, monitor, keep))
+        except Stopped:
+            break
+        display.finish(run, finished[-1])
+    return finished
+
+
+def _settle(device: torch.device) -> None:
+    """Make this process one that executes runs."""
+    keep_freed_memory()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+
+
 Events = multiprocessing.Queue  # of (index of the run, step or a line for people)
 
 
@@ -163,12 +208,11 @@ def _show(events: Events, runs: Sequence[Run], display: Display) -> None:
 def _start(events: Events, stop: multiprocessing.synchronize.Event, parent: int) -> None:
     global _events, _stop, _parent
     _events, _stop, _parent = events, stop, parent
-    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
 
 
 def _work(
-    index: int, run: Run, code: str | None, results: Path, device: str, workers: int
+    index: int, run: Run, code: str | None, results: Path, device: str, workers: int, keep: bool
 ) -> Record:
     # This process has the code that it loaded, and the record would hold the digest of the files.
     if run.code != code:
@@ -176,8 +220,7 @@ def _work(
             f"{run.row.source} or what it uses was changed while the command ran; run it again: "
             "what is done stays where the change does not concern it"
         )
-    if device == "cpu":
-        torch.set_num_threads(1)
+    _settle(torch.device(device))
 
     def step(step: int) -> None:
         if os.getppid() != _parent:
@@ -187,4 +230,4 @@ def _work(
         _events.put((index, step))
 
     monitor = Monitor(step=step, note=lambda line: _events.put((index, line)))
-    return execute(run, results, torch.device(device), workers, monitor)
+    return execute(run, results, torch.device(device), workers, monitor, keep)

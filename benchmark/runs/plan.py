@@ -18,6 +18,7 @@ from benchmark.methods import Method
 from benchmark.record import sources
 from benchmark.record.cell import Cell, Entrant
 from benchmark.record.schema import MethodPart
+from benchmark.runs.trials import Trial
 from benchmark.suites import Suite, TaskSettings
 from benchmark.suites.protocol import Protocol
 
@@ -32,19 +33,27 @@ class Run:
 
     encoder_protocol: None where there is no encoder.
     foreign: where its dataset lies, if that is not the catalogue's.
-    suite_file: its suite's file, if that is not the project's.
+    found_by: what its suite is found by, if that is not the cell's: a file, or a trial's suite.
+    trial: what is changed of its suite, if anything.
     """
 
     cell: Cell
     protocol: Protocol
     encoder_protocol: Protocol | None = None
     foreign: Foreign | None = None
-    suite_file: str | None = None
+    found_by: str | None = None
+    trial: Trial | None = None
 
     @property
     def suite(self) -> str:
         """What its suite is found by: a name, or a file."""
-        return self.suite_file or self.cell.suite
+        return self.found_by or self.cell.suite
+
+    @property
+    def setting(self) -> str:
+        """What a record says of how it was made."""
+        note = suites.get(self.suite).note
+        return f"A trial, which is not what the suite says. {note}"[:300] if self.trial else note
 
     @property
     def dataset(self) -> str | Foreign:
@@ -54,17 +63,29 @@ class Run:
     @property
     def command(self) -> str:
         """The command that makes its record."""
-        if self.foreign is None and self.suite_file is None:
+        if self.foreign is None and self.found_by is None:
             return self.cell.command
-        values = {"--suite": self.suite, "--datasets": self.cell.dataset}
+        values = {"--suite": self.suite}
         if self.foreign is not None:
             values["--datasets"] = self.foreign.place
+        if self.trial is not None:
+            values["--methods"] = self._entrant
         words = [*self.cell.arguments]
         for option, value in values.items():
             words[words.index(option) + 1] = value
         if self.foreign is not None and self.foreign.target is not None:
             words += ["--target", self.foreign.target]
+        if self.trial is not None:
+            words += [word for option in self.cell.entrant.options for word in ("--set", option)]
+            words += ["--steps", str(self.trial.steps)] if self.trial.steps else []
         return shlex.join(["python", "-m", "benchmark", *words])
+
+    @property
+    def _entrant(self) -> str:
+        """The entrant of a trial as the command line names it, without its options."""
+        entrant = replace(self.cell.entrant, options=())
+        file = self.trial.file_of(entrant.method)
+        return str(entrant).replace(entrant.method, str(file), 1) if file else str(entrant)
 
     @property
     def path(self) -> Path:
@@ -73,7 +94,7 @@ class Run:
 
     @property
     def row(self) -> Row:
-        return baselines.get(self.cell.entrant.method)
+        return _row(self.cell.entrant.method, self.trial)
 
     @cached_property
     def method(self) -> Method:
@@ -142,6 +163,7 @@ def plan(
     entrants: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
     target: str | None = None,
+    trial: Trial | None = None,
 ) -> list[Run]:
     """The runs of a suite's task, of all its tasks, or of the part that is named, seed by seed.
 
@@ -153,6 +175,7 @@ def plan(
         target: the column that is predicted, of datasets with several.
         entrants: methods with their arms, as "mlp@aligned"; "core" stands for those that the suite
             names, "all" for every one, each under all of the suite's conditions.
+        trial: what is changed of the suite, if anything.
 
     Raises:
         UserError: for what is not there.
@@ -160,20 +183,24 @@ def plan(
     if entrants is not None and ALL in entrants:
         entrants = None
     if task != ALL:
-        return _of_task(suite_name, task, datasets, entrants, seeds, target)
+        return _of_task(suite_name, task, datasets, entrants, seeds, target, trial)
     runs: list[Run] = []
     for name, settings in suites.get(suite_name).tasks.items():
         known = [one for one in datasets or settings.datasets if one in settings.datasets]
-        able = entrants and [one for one in entrants if one == CORE or _can_do(one, name)]
+        able = entrants and [one for one in entrants if one == CORE or _can_do(one, name, trial)]
         if known and able != []:
-            runs += _of_task(suite_name, name, known, able, seeds, target)
+            runs += _of_task(suite_name, name, known, able, seeds, target, trial)
     if not runs:
         raise UserError(f"no task of suite {suite_name!r} has those datasets and methods")
     return runs
 
 
-def _can_do(entrant: str, task: str) -> bool:
-    return task in baselines.get(Entrant.parse(entrant).method).method.tasks
+def _row(method: str, trial: Trial | None) -> Row:
+    return trial.row(method) if trial else baselines.get(method)
+
+
+def _can_do(entrant: str, task: str, trial: Trial | None) -> bool:
+    return task in _row(Entrant.parse(entrant).method, trial).method.tasks
 
 
 def _of_task(
@@ -183,6 +210,7 @@ def _of_task(
     names: Sequence[str] | None,
     seeds: Sequence[int] | None,
     target: str | None,
+    trial: Trial | None,
 ) -> list[Run]:
     suite = suites.get(suite_name)
     if task not in suite.tasks:
@@ -190,19 +218,20 @@ def _of_task(
             f"suite {suite_name!r} has no task {task!r}; it has {', '.join(suite.tasks)}"
         )
     settings = suite.tasks[task]
-    entrants = _entrants(suite_name, task, settings, names)
+    entrants = _entrants(suite_name, task, settings, names, trial)
     usual = settings.core_datasets if CORE in (names or ()) else ()
     chosen = _chosen(suite, task, datasets or usual or settings.datasets, target)
-    file = suite_name if suites.is_file(suite_name) else None
+    found_by = suite_name if trial or suites.is_file(suite_name) else None
+    name = trial.suite(suite.name) if trial else suite.name
     runs = []
     for seed in _checked_seeds(settings.seeds if seeds is None else seeds):
         first, later = [], []
         for dataset, place in chosen.items():
             encoders = set()
             conditions = settings.conditions.get(dataset, ()) if names is None else ()
-            for entrant in _under(conditions, entrants):
-                cell = Cell(suite.name, task, dataset, entrant, seed)
-                run = _run(Run(cell, settings.protocol, None, place, file), settings)
+            for entrant in _under(conditions, entrants, trial):
+                cell = Cell(name, task, dataset, entrant, seed)
+                run = _run(Run(cell, settings.protocol, None, place, found_by, trial), settings)
                 # Variants may share their method's first stage: they come when it is most likely
                 # done, rather than wait for it.
                 base = run.row.method.name if run.encoder_protocol else None
@@ -213,7 +242,11 @@ def _of_task(
 
 
 def _entrants(
-    suite: str, task: str, settings: TaskSettings, names: Sequence[str] | None
+    suite: str,
+    task: str,
+    settings: TaskSettings,
+    names: Sequence[str] | None,
+    trial: Trial | None,
 ) -> list[Entrant]:
     if names is None:
         members = [name for name, row in baselines.registry().items() if row.is_in(suite, task)]
@@ -222,28 +255,33 @@ def _entrants(
         if not settings.core:
             raise UserError(f"suite {suite!r} names no core of methods for {task}; name some")
         names = [*settings.core, *(name for name in names if name != CORE)]
-    entrants = list(dict.fromkeys(map(_canonical, names)))
+    added = trial.options if trial else ()
+    entrants = list(dict.fromkeys(_canonical(name, trial, added) for name in names))
     if not entrants:
         raise UserError(f"no method takes part in {task} of suite {suite!r}")
     for entrant in entrants:
         arms.get(entrant.arm)
-        able = baselines.get(entrant.method).method.tasks
+        able = _row(entrant.method, trial).method.tasks
         if task not in able:
             raise UserError(f"{entrant.method} does not do {task}, but {', '.join(able)}")
     return entrants
 
 
-def _under(conditions: Sequence[str], entrants: Sequence[Entrant]) -> list[Entrant]:
+def _under(
+    conditions: Sequence[str], entrants: Sequence[Entrant], trial: Trial | None
+) -> list[Entrant]:
     """Each entrant under each condition, but for one whose variant sets what the condition does."""
     if not conditions:
         return list(entrants)
     pairs = [(entrant, condition) for entrant in entrants for condition in conditions]
-    together = [(entrant, _canonical(f"{entrant}{condition}")) for entrant, condition in pairs]
-    return [under for entrant, under in together if not _fixed(entrant) & _fields(under)]
+    together = [
+        (entrant, _canonical(f"{entrant}{condition}", trial)) for entrant, condition in pairs
+    ]
+    return [under for entrant, under in together if not _fixed(entrant, trial) & _fields(under)]
 
 
-def _fixed(entrant: Entrant) -> set[str]:
-    variant = baselines.get(entrant.method).variant
+def _fixed(entrant: Entrant, trial: Trial | None) -> set[str]:
+    variant = _row(entrant.method, trial).variant
     return set(variant.fields) if variant else set()
 
 
@@ -251,9 +289,10 @@ def _fields(entrant: Entrant) -> set[str]:
     return {option.partition("=")[0] for option in entrant.options}
 
 
-def _canonical(name: str) -> Entrant:
+def _canonical(name: str, trial: Trial | None, added: Sequence[str] = ()) -> Entrant:
+    """The entrant of a name, with the options that are `added` to its own."""
     entrant = Entrant.parse(name)
-    options = baselines.get(entrant.method).canonical(entrant.options)
+    options = _row(entrant.method, trial).canonical([*entrant.options, *added])
     return replace(entrant, options=options)
 
 
@@ -288,13 +327,15 @@ def _run(run: Run, settings: TaskSettings) -> Run:
             f"the command that makes a record is longer than {LONGEST_COMMAND} letters: "
             f"{run.command}; move the dataset or the suite to a shorter path"
         )
-    protocol, encoder_protocol = settings.protocols(cell.entrant.method)
+    method = cell.entrant.method
+    if run.trial and run.trial.steps:
+        settings = settings.model_copy(update={"steps": {method: run.trial.steps}})
+    protocol, encoder_protocol = settings.protocols(method)
     if len(run.method.stages) == 1:
         return replace(run, protocol=protocol)
     if encoder_protocol is None:
         raise UserError(
-            f"suite {cell.suite!r} has no encoder_protocol for {cell.task}, "
-            f"which {cell.entrant.method} needs"
+            f"suite {run.suite!r} has no encoder_protocol for {cell.task}, which {method} needs"
         )
     return replace(run, protocol=protocol, encoder_protocol=encoder_protocol)
 
