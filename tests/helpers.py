@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scripts import HANGS
 
 from benchmark import suites
 from benchmark.datasets import listing, locate
@@ -34,8 +35,6 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("nft", "baselines", "benchmark", "leaderboard")
 CPU = torch.device("cpu")
 FEW = Protocol(steps=20, batch_size=8, warmup_steps=2, evaluations=2, clip=1.0)
-HANGS = 600
-"""Seconds after which a command is taken to hang: nothing here is meant to take a tenth of that."""
 
 SPECS = {
     "siren": NetworkSpec.mlp(2, 5, 4, 3, activation="sine", omega=15.0),

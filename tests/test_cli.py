@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
-from helpers import CPU, HANGS, benchmark, hold_after, run_of, start, wait_for
+from helpers import CPU, benchmark, hold_after, run_of, start, wait_for
+from scripts import HANGS
 
 from benchmark.__main__ import main
 from benchmark.errors import UserError

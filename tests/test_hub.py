@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 import torch
 from helpers import ROOT
 from hub_server import Fault, Hub, Repository, cut, garble, redirect, status
+from scripts import run_script
 
 from benchmark.datasets import catalog, listing, storage
 from benchmark.record import schema as records
@@ -66,15 +65,7 @@ def benchmark(
         "NFT_BENCHMARK_CACHE": str(folder / "cache"),
         "NO_PROXY": "127.0.0.1",
     }
-    process = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | settings | environment,
-    )
-    return process.returncode, process.stdout, process.stderr
+    return run_script(code, ROOT, os.environ | settings | environment)
 
 
 def pull(hub: Hub, folder: Path, revision: str, **environment: str) -> tuple[int, str, str]:
@@ -126,12 +117,8 @@ execute(run, Path({str(tmp_path / "results")!r}), torch.device("cpu"), 1, Monito
         "HF_HOME": str(tmp_path / "hf"),
         "NFT_BENCHMARK_CACHE": str(tmp_path / "cache"),
     }
-    subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        check=True,
-        env=os.environ | settings | {"HF_HUB_DISABLE_XET": "1"},
-    )
+    ended, _, errors = run_script(script, ROOT, os.environ | settings | {"HF_HUB_DISABLE_XET": "1"})
+    assert ended == 0, errors
     (record,) = records.read_all(tmp_path / "results")
     assert record.dataset.origin == f"someone/fashion@{pinned}"
     assert record.status == "finished"
@@ -325,11 +312,9 @@ from huggingface_hub import snapshot_download
 snapshot_download("someone/fashion", repo_type="dataset", revision={pinned!r})
 """
     settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "NO_PROXY": "127.0.0.1"}
-    subprocess.run(
-        [sys.executable, "-c", code],
-        check=True,
-        env=os.environ | settings | {"HF_HUB_DISABLE_XET": "1"},
-    )
+    environment = os.environ | settings | {"HF_HUB_DISABLE_XET": "1"}
+    ended, _, errors = run_script(code, tmp_path, environment)
+    assert ended == 0, errors
     code, output, errors = pull(hub, tmp_path, pinned, **offline)
     assert code == 0, errors
     assert f"someone/fashion@{pinned}" in output

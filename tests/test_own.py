@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -17,6 +15,7 @@ import torch
 from helpers import CPU, ROOT, benchmark
 from hub_server import Hub
 from own_networks import FEW, SPEC, zoo
+from scripts import run_script
 from torch import nn
 from typer.testing import CliRunner
 
@@ -126,17 +125,11 @@ def test_three_hundred_networks_become_results_here_and_elsewhere(few: str, tmp_
             ["datasets", "push", str(folder), "someone/moons"],
             [*run, "--datasets", "someone/moons", "--target", "accuracy", "--results", "again"],
         ]
-        process = subprocess.run(
-            [sys.executable, "-c", ELSEWHERE.format(commands=commands)],
-            cwd=there,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=os.environ | settings,
-        )
+        script = ELSEWHERE.format(commands=commands)
+        status, _, errors = run_script(script, there, os.environ | settings)
     finally:
         hub.close()
-    assert process.returncode == 0, process.stderr
+    assert status == 0, errors
     commit = hub.repositories["someone/moons"].main
     (record,) = schema.read_all(there / "again")
     assert record.dataset.origin == f"someone/moons@{commit}, not the project's"
@@ -310,6 +303,8 @@ def test_a_checkpoint_holds_a_state_dict_beside_other_things(tmp_path: Path) -> 
     assert first.fingerprint == second.fingerprint
 
 
+CORE = {"nft", "nfn-np", "nfn-hnp", "statnn", "mlp", "deepsets"}
+"""Methods that read whatever has neurons; others say what they do not read."""
 KINDS = {
     "siren without biases": (
         lambda: nn.Sequential(*(nn.Linear(*size, bias=False) for size in ((2, 6), (6, 6), (6, 1)))),
@@ -332,8 +327,9 @@ def test_every_method_trains_on_networks_of_any_kind(kind: str, few: str, tmp_pa
     runs = plan(few, "classification", [str(tmp_path / "moons")])
     assert {run.cell.entrant.method for run in runs} == members("classification")
     for record in run_all(runs, tmp_path / "results"):
-        unfit = refuses(record, "MLPs") or refuses(record, "SIRENs")
-        assert record.status == "finished" or unfit, (record.method.name, record.reason)
+        name = record.method.name
+        if name in CORE or record.status != "skipped":
+            assert record.status == "finished", (name, record.reason)
 
 
 # Finding it, and naming it.

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from helpers import CPU, HANGS, hold_after, start, wait_for
+from helpers import CPU, hold_after, start, wait_for
 from PIL import Image
+from scripts import HANGS
 
 from benchmark.datasets import build, catalog, listing, storage
 from benchmark.datasets.recipes.inr import InrRecipe, Shard, Slice

@@ -63,14 +63,14 @@ def digest_of(paths: Iterable[Path]) -> str:
     """SHA-256 over the syntax of Python files, in the order of their places in the project."""
     hashed = hashlib.sha256()
     for path in sorted(paths, key=lambda path: path.relative_to(ROOT).as_posix()):
-        hashed.update("\n".join(_syntax(_parse(path))).encode() + b"\0")
+        hashed.update(_syntax_of(_text(path)) + b"\0")
     return hashed.hexdigest()
 
 
 def methods_in(path: Path) -> dict[str, str]:
     """The methods and variants that a file defines, each with its docstring, without running it."""
     methods: dict[str, str] = {}
-    for node in _parse(path).body:
+    for node in ast.parse(_text(path)).body:
         if not isinstance(node, ast.ClassDef):
             continue
         prose = ast.get_docstring(node) or ""
@@ -89,7 +89,7 @@ def titles() -> frozenset[str]:
     return frozenset(
         node.value
         for path in METHODS.glob("*.py")
-        for node in ast.walk(_parse(path))
+        for node in ast.walk(ast.parse(_text(path)))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
 
@@ -130,20 +130,38 @@ def _closure(roots: Iterable[Path]) -> set[Path]:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(_parse(path)):
+    package = path.relative_to(ROOT).parent.parts
+    for level, name in _imported(_text(path)):
+        above = package[: len(package) - level + 1] if level else ()
+        yield ".".join([*above, *([name] if name else [])])
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+# Nearly all modules belong to the sources of every method. What is remembered is remembered by the
+# text, so that an edited file is read anew.
+
+
+@cache
+def _imported(text: str) -> tuple[tuple[int, str], ...]:
+    """What a module imports: how many packages up, and the dotted name from there."""
+    imports = []
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            imports += [(0, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             # `from nft import siren` names a module, `from nft.siren import fit` a part of one.
-            package = path.relative_to(ROOT).parent.parts
-            above = package[: len(package) - node.level + 1] if node.level else ()
-            module = ".".join([*above, *([node.module] if node.module else [])])
-            yield module
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+            inside = [node.module] if node.module else []
+            imports.append((node.level, ".".join(inside)))
+            imports += [(node.level, ".".join([*inside, alias.name])) for alias in node.names]
+    return tuple(imports)
 
 
-def _parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def _syntax_of(text: str) -> bytes:
+    return "\n".join(_syntax(ast.parse(text))).encode()
 
 
 def _syntax(node: ast.AST) -> Iterator[str]:

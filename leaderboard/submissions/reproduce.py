@@ -117,10 +117,13 @@ def compare(old: Entry, new: Entry, archive: Archive) -> Reproduction:
 
 def beside_committed(entries: Sequence[Entry], archive: Archive) -> list[Reproduction]:
     """Compare new runs with the committed ones of the same cells, where those may be ranked."""
+    cells = {entry.record.cell for entry in entries}
     committed = {
         entry.record.cell: entry
         for entry in archive.current
-        if entry.record.status == "finished" and not provenance.objections(entry.record)
+        if entry.record.cell in cells
+        and entry.record.status == "finished"
+        and not provenance.objections(entry.record)
     }
     return [
         compare(committed[entry.record.cell], entry, archive)
