@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +11,12 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from benchmark import suites
+from benchmark.checks import traces
 from benchmark.datasets import catalog, commands, listing, locate, statistics, storage
+from benchmark.datasets.recipes.inr import Shard
 from benchmark.errors import UserError
+from benchmark.record import traces as records
+from benchmark.record.schema import RecordError
 from nft.network import NetworkSpec
 
 SPEC = NetworkSpec.mlp(2, 6, 6, 1, activation="sine", omega=30.0)
@@ -107,3 +112,36 @@ def test_every_dataset_of_a_paper_says_whether_it_can_be_checked() -> None:
         statistics.get(entry.statistics)
     with pytest.raises(UserError, match="known: mnist-inr-dws"):
         statistics.get("of nobody")
+
+
+def test_a_trace_tells_a_recipe_from_its_neighbours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the recipe itself made is published: the point at its settings is the one that fits."""
+    listed = catalog.entry("fashion-inr-mini")
+    changes = {"steps": 30, "learning_rate": 1e-2, "weight_decay": 1e-2, "minimum_psnr": 0.0}
+    recipe = listed.recipe.model_copy(update=changes | {"initialisation": "independent"})
+    changes = {"recipe": recipe, "fingerprint": None, "statistics": "those"}
+    entry = listed.model_copy(update=changes)
+    monkeypatch.setitem(catalog.catalog(), "fashion-inr-mini", entry)
+    images = Path(__file__).parent / "data"
+    split, _ = recipe.build(entry.images, Shard("train", range(12), 0), images)
+    known = published(split.weights, 12, recipe.spec)
+    monkeypatch.setitem(statistics.published(), "those", known)
+    lines: list[str] = []
+    trace = traces.measure("fashion-inr-mini", 12, images, lines.append)
+    assert len(trace.points) == len(lines) == 4 * 5, "three rates and no decay, of five lengths"
+    distances = {
+        point.settings: max(abs(one.percent) for one in point.statistics) for point in trace.points
+    }
+    assert distances.pop(trace.settings) == pytest.approx(0, abs=1e-3)
+    assert min(distances.values()) > 0.05
+    assert trace.whole == 0 and trace.rebuilt == ()
+    path = records.write(trace, tmp_path)
+    assert records.read(tmp_path) == [trace]
+    assert "30 |" in records.table(trace)
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(RecordError, match="restore the file"):
+        records.read(tmp_path)
+    with pytest.raises(UserError, match="no published statistics"):
+        traces.measure("sine-inr-mini", 2, None)

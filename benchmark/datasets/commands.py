@@ -382,6 +382,28 @@ def verify(target: Anywhere) -> None:
 
 
 @app.command()
+def trace(
+    name: Name,
+    networks: Annotated[int, typer.Option(min=2, help="Networks of each fit.")] = 256,
+    hub_mirror: Mirror = None,
+    note: Annotated[
+        bool, typer.Option("--note", help="Write the result to the file that the board reads.")
+    ] = False,
+) -> None:
+    """Hold a recipe and its neighbours against the statistics published of a paper's networks.
+
+    Networks are fitted with fewer and more steps, at other rates, and without weight decay.
+    """
+    from benchmark.checks import traces
+    from benchmark.record import traces as records
+
+    measured = traces.measure(name, networks, hub_mirror, lambda line: typer.echo(line, err=True))
+    typer.echo(records.table(measured))
+    if note:
+        typer.echo(f"noted: {records.write(measured)}")
+
+
+@app.command()
 def push(
     dataset: Anywhere,
     repository: Annotated[

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import sqrt
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -82,7 +83,7 @@ class Comparison:
         differ less, so it is rather too large.
     """
 
-    kind: str
+    kind: Literal["standard deviation", "mean"]
     tensor: str
     published: float
     measured: float
