@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from torch import Tensor
-
 from benchmark.datasets import catalog, locate, statistics, storage
+from benchmark.datasets.catalog import Entry
 from benchmark.datasets.recipes.inr import InrRecipe, Shard
 from benchmark.datasets.statistics import Comparison
 from benchmark.errors import UserError
@@ -52,12 +51,7 @@ def measure(
         points.append(Point(settings=settings(recipe), statistics=_noted(compared)))
         far = max(abs(one.percent) for one in compared if one.kind != "mean")
         progress(f"{name}, {points[-1].settings}: at most {far:.1f} % off")
-    whole = 0
-    compared = []
-    if (copy := locate.local(entry)) is not None:
-        manifest = storage.read_manifest(copy.folder)
-        whole = sum(file.rows for file in manifest.files["train"])
-        compared = locate.comparisons(entry, manifest, _weights(copy.folder))
+    whole, rebuilt = _rebuilt(entry)
     return Trace(
         dataset=name,
         title=known.title,
@@ -66,7 +60,7 @@ def measure(
         networks=networks,
         points=tuple(points),
         whole=whole,
-        rebuilt=_noted(compared),
+        rebuilt=rebuilt,
     )
 
 
@@ -89,8 +83,16 @@ def settings(recipe: InrRecipe) -> Settings:
     )
 
 
-def _weights(folder: Path) -> Iterator[Tensor]:
-    return (part.weights for part in storage.stream(folder, "train"))
+def _rebuilt(entry: Entry) -> tuple[int, tuple[Statistic, ...]]:
+    """How many training networks there are on this machine, and their statistics."""
+    copy = locate.local(entry)
+    if copy is None:
+        return 0, ()
+    manifest = storage.read_manifest(copy.folder)
+    weights = (part.weights for part in storage.stream(copy.folder, "train"))
+    compared = locate.comparisons(entry, manifest, weights)
+    rows = sum(file.rows for file in manifest.files["train"])
+    return (rows, _noted(compared)) if compared else (0, ())
 
 
 def _noted(compared: list[Comparison]) -> tuple[Statistic, ...]:
