@@ -143,5 +143,5 @@ def test_a_trace_tells_a_recipe_from_its_neighbours(
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(RecordError, match="restore the file"):
         records.read(tmp_path)
-    with pytest.raises(UserError, match="no published statistics"):
+    with pytest.raises(UserError, match="no recipe of INRs"):
         traces.measure("sine-inr-mini", 2, None)
