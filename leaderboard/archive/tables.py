@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -84,6 +84,8 @@ class Board:
     rows: the ranked ones from the best on, then those that evaluate the networks, then controls,
     then those with objections.
     columns: what is ranked, by dataset, ready to be compared.
+    samples: all that has no objections, by dataset and entrant: what is ranked, what evaluates the
+    networks, and controls.
     """
 
     suite: str
@@ -94,6 +96,7 @@ class Board:
     rows: Sequence[Row]
     hardware: tuple[str, ...]
     columns: dict[str, Column]
+    samples: dict[str, dict[str, Sample]]
 
     @property
     def name(self) -> str:
@@ -148,7 +151,16 @@ def _board(suite: str, task: str, entries: Sequence[Entry], judge: Judge) -> Boa
     for entry in entries:
         objections = (*judge(entry.record), *strays.get(entry.place, ()))
         groups.setdefault((str(entry.record.cell.entrant), objections), []).append(entry)
-    columns = _columns(metric, datasets, groups)
+    samples = _samples(metric, datasets, groups)
+    apart = {
+        entrant
+        for (entrant, _), group in groups.items()
+        if "@" in entrant or group[0].record.method.reads_functions
+    }
+    columns = {
+        dataset: column({name: one for name, one in found.items() if name not in apart})
+        for dataset, found in samples.items()
+    }
     ranks = {dataset: ranking.ranks(metric, columns[dataset]) for dataset in datasets}
     rows = [
         _row(entrant, objections, group, datasets, ranks)
@@ -174,7 +186,7 @@ def _board(suite: str, task: str, entries: Sequence[Entry], judge: Judge) -> Boa
     settings = tuple(sorted({entry.record.setting for entry in entries}))
     hardware = tuple(sorted({entry.record.environment.processor for entry in entries}))
     rows.sort(key=order)
-    return Board(suite, task, metric, settings, datasets, rows, hardware, columns)
+    return Board(suite, task, metric, settings, datasets, rows, hardware, columns, samples)
 
 
 def _strays(entries: Sequence[Entry]) -> dict[str, tuple[str, ...]]:
@@ -199,10 +211,10 @@ def _strays(entries: Sequence[Entry]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _columns(
+def _samples(
     metric: Metric, datasets: Sequence[str], groups: dict[tuple[str, tuple[str, ...]], list[Entry]]
-) -> dict[str, Column]:
-    """What is ranked, by dataset: entrants without objections, by their predictions."""
+) -> dict[str, dict[str, Sample]]:
+    """Entrants without objections by dataset, by their predictions."""
     samples: dict[str, dict[str, Sample]] = {dataset: {} for dataset in datasets}
     for (entrant, objections), entries in groups.items():
         runs: dict[str, dict[int, Outcome]] = {}
@@ -211,18 +223,17 @@ def _columns(
             if entry.has_predictions and record.metrics.get("test") is not None:
                 by_seed = runs.setdefault(record.dataset.name, {})
                 by_seed[record.seed] = entry.predictions["test"]
-        apart = "@" in entrant or entries[0].record.method.reads_functions
-        if not objections and not apart:
+        if not objections:
             for dataset, outcomes in runs.items():
                 samples[dataset][entrant] = ranking.sample(metric, outcomes)
-    return {dataset: Column.of(_on_the_same(samples[dataset])) for dataset in datasets}
+    return samples
 
 
-def _on_the_same(samples: dict[str, Sample]) -> dict[str, Sample]:
-    """Those on as many networks as most are; others cannot be compared with them."""
+def column(samples: Mapping[str, Sample]) -> Column:
+    """Make a column of those on as many networks as most are; others cannot be compared."""
     sizes = Counter(len(one.networks) for one in samples.values())
     usual = max(sizes, key=lambda size: (sizes[size], size), default=0)
-    return {name: one for name, one in samples.items() if len(one.networks) == usual}
+    return Column.of({name: one for name, one in samples.items() if len(one.networks) == usual})
 
 
 def _row(

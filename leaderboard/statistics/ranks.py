@@ -71,6 +71,45 @@ def sample(metric: Metric, outcomes: Mapping[int, Outcome]) -> Sample:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """The difference of two means, on the scale of the samples.
+
+    size: the first mean less the second.
+    error: its standard error.
+    freedom: the degrees of freedom of that.
+    """
+
+    size: float
+    error: float
+    freedom: float
+
+    @property
+    def p_value(self) -> float:
+        """The p-value of no difference, two-sided, and not corrected for anything."""
+        return min(1.0, 2 * self._tail(abs(self.size)))
+
+    def equivalence(self, margin: float) -> float:
+        """Compute the p-value of "it is no smaller than the margin", by two one-sided tests."""
+        return self._tail(margin - abs(self.size))
+
+    def excess(self, margin: float) -> float:
+        """Compute the p-value of "it is no larger than the margin", for one of the two sides."""
+        return self._tail(abs(self.size) - margin)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The ends of its 95 % interval."""
+        reach = float(stats.t.ppf(1 - LEVEL / 2, self.freedom)) * self.error
+        return self.size - reach, self.size + reach
+
+    def _tail(self, distance: float) -> float:
+        """The chance of a distance as large as this where the true one is zero."""
+        if self.error == 0:
+            return float(distance <= 0)
+        return float(stats.t.sf(distance / self.error, self.freedom))
+
+
+@dataclass(frozen=True)
 class Column:
     """The methods of one column, ready to be compared.
 
@@ -103,6 +142,13 @@ class Column:
             return 1.0 if distance == 0 else 0.001
         quotient = float(np.sqrt(2)) * distance / error
         return float(np.squeeze(psturng(quotient, len(self.spreads), max(2.0, freedom))))
+
+    def difference(self, first: str, second: str) -> Difference | None:
+        """Compute the difference of two methods' means; None where one has too few seeds."""
+        if not {first, second} <= set(self.spreads):
+            return None
+        size = self.samples[first].mean - self.samples[second].mean
+        return Difference(size, *self._error(first, second))
 
     def differs(self, first: str, second: str) -> bool:
         """Whether two methods differ at `LEVEL`, all pairs of the column being compared."""
@@ -161,6 +207,30 @@ class Column:
         """Tukey's, of a difference in standard errors; freedoms are rounded down, to be reused."""
         steps = np.floor(freedom * 4) / 4 if freedom < 30 else np.floor(min(freedom, 1e4))
         return _studentized_range(len(self.spreads), max(2.0, float(steps)))
+
+
+def across(first: Column, second: Column, *names: str) -> Difference | None:
+    """Compute the difference of two means that are on different networks.
+
+    Args:
+        first: The column of the first mean.
+        second: That of the second.
+        names: The method of the first; that of the second, where it is another.
+
+    Returns:
+        None where one of them has too few seeds.
+    """
+    ends = ((first, names[0]), (second, names[-1]))
+    if not all(name in column.spreads for column, name in ends):
+        return None
+    variances = []
+    for column, name in ends:
+        sample, (spread, _) = column.samples[name], column.spreads[name]
+        networks = float(sample.networks.var(ddof=1)) / len(sample.networks)
+        variances.append(spread / sample.seeds + networks)
+    size = first.samples[names[0]].mean - second.samples[names[-1]].mean
+    freedom = min(column.spreads[name][1] for column, name in ends)
+    return Difference(size, float(np.sqrt(sum(variances))), freedom)
 
 
 def ranks(metric: Metric, column: Column) -> dict[str, int | None]:
