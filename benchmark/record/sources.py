@@ -83,6 +83,15 @@ def methods_in(path: Path) -> dict[str, str]:
     return methods
 
 
+def arms() -> dict[str, str]:
+    """What each arm does to networks, by name, without running its file."""
+    return {
+        name: prose
+        for path in sorted((ROOT / "benchmark" / "arms").glob("*.py"))
+        for name, prose in methods_in(path).items()
+    }
+
+
 @cache
 def titles() -> frozenset[str]:
     """The texts in the methods' files, the titles of all methods among them."""

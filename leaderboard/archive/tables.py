@@ -70,11 +70,14 @@ class Row:
         return not (self.is_control or self.reads_functions or self.objections)
 
     @property
+    def title_with_arm(self) -> str:
+        """Its title, with the arm of a control."""
+        return f"{self.title} ({self.arm.replace('-', ' ')})" if self.is_control else self.title
+
+    @property
     def label(self) -> str:
-        """Its title in tables, with the arm of a control, or the mark of another class."""
-        marks = [self.arm.replace("-", " ")] if self.is_control else []
-        marks += ["evaluates the networks"] if self.reads_functions else []
-        return f"{self.title} ({', '.join(marks)})" if marks else self.title
+        """Its title in tables of text, with a star where it may run the networks."""
+        return self.title_with_arm + " *" * self.reads_functions
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def _place(suite: str, task: str) -> tuple[object, ...]:
 
 def _board(suite: str, task: str, entries: Sequence[Entry], judge: Judge) -> Board:
     metric = metrics.get(entries[0].record.metric)
-    datasets = tuple(sorted({entry.record.dataset.name for entry in entries}))
+    datasets = _in_order(suite, task, {entry.record.dataset.name for entry in entries})
     groups: dict[tuple[str, tuple[str, ...]], list[Entry]] = {}
     strays = _strays(entries)
     for entry in entries:
@@ -175,6 +178,14 @@ def _board(suite: str, task: str, entries: Sequence[Entry], judge: Judge) -> Boa
     hardware = tuple(sorted({entry.record.environment.processor for entry in entries}))
     rows.sort(key=order)
     return Board(suite, task, metric, settings, datasets, rows, hardware, columns)
+
+
+def _in_order(suite: str, task: str, datasets: set[str]) -> tuple[str, ...]:
+    """Datasets as their suite names them, others after them."""
+    known = suites.registry()
+    order = known[suite].tasks[task].datasets if suite in known and task in known[suite].tasks else ()
+    places = {name: place for place, name in enumerate(order)}
+    return tuple(sorted(datasets, key=lambda name: (places.get(name, len(places)), name)))
 
 
 def _strays(entries: Sequence[Entry]) -> dict[str, tuple[str, ...]]:
