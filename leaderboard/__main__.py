@@ -166,7 +166,11 @@ def submit(
 @app.command()
 def reproduce(
     cell: Annotated[
-        str, typer.Argument(metavar="SUITE/TASK/DATASET/METHOD/SEED", help="A committed cell.")
+        str,
+        typer.Argument(
+            metavar="SUITE/TASK/DATASET/NAME[/SEED]",
+            help="A cell of a table: all of its seeds, or one.",
+        ),
     ],
     device: Annotated[
         str, typer.Option(callback=_device, help="cpu, cuda, or auto: a GPU where available.")
@@ -182,16 +186,19 @@ def reproduce(
 ) -> None:
     """Run a committed cell again.
 
-    Says whether the result is bit-equal, within noise, or different, and fails if it is different.
+    Says of each seed whether the result is bit-equal, within noise, or different, and in what the
+    environments differ. Fails if one is different.
     """
     from leaderboard.archive import entries
     from leaderboard.submissions import reproduce as reproduction
 
     archive = entries.read()
-    entry = reproduction.find(archive, cell)
-    comparison = reproduction.reproduce(entry, archive, results, device)
-    typer.echo(visible(str(comparison)))
-    raise typer.Exit(1 if comparison.verdict == "different" else 0)
+    comparisons = []
+    for entry in reproduction.find(archive, cell):
+        comparisons.append(reproduction.reproduce(entry, archive, results, device))
+        typer.echo(visible(str(comparisons[-1])))
+    typer.echo(visible(reproduction.differences_text(comparisons)))
+    raise typer.Exit(any(one.verdict == "different" for one in comparisons))
 
 
 @app.command()

@@ -15,6 +15,7 @@ from benchmark.record.predictions import Outcome
 from benchmark.record.schema import Record
 from leaderboard.archive import provenance
 from leaderboard.archive.entries import Entry
+from leaderboard.archive.lints import RANDOM_TARGETS
 from leaderboard.statistics import ranks as ranking
 from leaderboard.statistics import summaries
 from leaderboard.statistics.ranks import Column, Sample
@@ -68,6 +69,13 @@ class Row:
     def is_ranked(self) -> bool:
         """Whether it is ranked."""
         return not (self.is_control or self.reads_functions or self.objections)
+
+    @property
+    def apart(self) -> str:
+        """Why it stands apart from the ranked ones; empty for one that does not."""
+        if self.is_control:
+            return "control" if self.arm == RANDOM_TARGETS else "another arm"
+        return "may run the networks" if self.reads_functions else ""
 
     @property
     def title_with_arm(self) -> str:
@@ -183,7 +191,9 @@ def _board(suite: str, task: str, entries: Sequence[Entry], judge: Judge) -> Boa
 def _in_order(suite: str, task: str, datasets: set[str]) -> tuple[str, ...]:
     """Datasets as their suite names them, others after them."""
     known = suites.registry()
-    order = known[suite].tasks[task].datasets if suite in known and task in known[suite].tasks else ()
+    order = (
+        known[suite].tasks[task].datasets if suite in known and task in known[suite].tasks else ()
+    )
     places = {name: place for place, name in enumerate(order)}
     return tuple(sorted(datasets, key=lambda name: (places.get(name, len(places)), name)))
 

@@ -21,16 +21,15 @@ BINS = 24
 
 
 def drawings(entries: Sequence[Entry]) -> Markup:
-    """Draw the first seed of each dataset of a method, in suites' order.
+    """Draw one run of each task and dataset, the first that is given and has its predictions.
 
     Classes become a confusion matrix, numbers a scatter of predicted over true, and errors their
     histogram.
     """
     first: dict[tuple[str, str], Entry] = {}
     for entry in entries:
-        record = entry.record
-        if str(record.cell.entrant) == record.method.name and entry.has_predictions:
-            first.setdefault((record.task, record.dataset.name), entry)
+        if entry.has_predictions:
+            first.setdefault((entry.record.task, entry.record.dataset.name), entry)
     return Markup("").join(_drawing(entry) for entry in first.values())
 
 
@@ -57,9 +56,16 @@ def _confusion(outcome: Outcome, name: str) -> Markup:
             '<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" fill="{}" '
             'fill-opacity="{:.3f}"><title>{} read as {}: {:.0f} %</title></rect>'
         ).format(
-            LEFT + place * cell, ABOVE + row * cell, cell, cell, style.COLOURS[0], share,
-            classes[row], classes[place], 100 * share,
-        )  # fmt: skip
+            LEFT + place * cell,
+            ABOVE + row * cell,
+            cell,
+            cell,
+            style.COLOURS[0],
+            share,
+            classes[row],
+            classes[place],
+            100 * share,
+        )
         for row, line in enumerate(shares)
         for place, share in enumerate(line)
         if share >= 0.005
@@ -104,9 +110,12 @@ def _errors(outcome: Outcome, name: str) -> Markup:
     width, most = SIDE / BINS, max(int(counts.max()), 1)
     parts = [
         Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" fill="{}"/>').format(
-            LEFT + place * width, ABOVE + SIDE * (1 - count / most), width - 1,
-            SIDE * count / most, style.COLOURS[0],
-        )  # fmt: skip
+            LEFT + place * width,
+            ABOVE + SIDE * (1 - count / most),
+            width - 1,
+            SIDE * count / most,
+            style.COLOURS[0],
+        )
         for place, count in enumerate(counts)
     ]
     for place, value in ((0.0, edges[0]), (1.0, edges[-1])):
@@ -123,9 +132,9 @@ def _text(x: float, y: float, text: str, anchor: str) -> Markup:
 
 def _framed(parts: Sequence[Markup], label: str, across: str, down: str) -> Markup:
     """Put a drawing into a square with names of its axes, and a caption under it."""
-    frame = Markup(
-        '<rect class="frame" x="{}" y="{}" width="{}" height="{}" fill="none"/>'
-    ).format(LEFT, ABOVE, SIDE, SIDE)
+    frame = Markup('<rect class="frame" x="{}" y="{}" width="{}" height="{}" fill="none"/>').format(
+        LEFT, ABOVE, SIDE, SIDE
+    )
     names = [_text(LEFT + SIDE / 2, ABOVE + SIDE + 34, across, "middle")]
     if down:
         middle = ABOVE + SIDE / 2

@@ -94,9 +94,7 @@ def _mean(row: Row, dataset: str) -> float:
 
 
 def _means(board: Board, row: Row) -> list[float]:
-    return [
-        board.metric.scale * cell.summary.mean for cell in row.cells.values() if cell.summary
-    ]
+    return [board.metric.scale * cell.summary.mean for cell in row.cells.values() if cell.summary]
 
 
 def _show(board: Board, row: Row, dataset: str) -> str:

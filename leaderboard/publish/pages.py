@@ -12,7 +12,16 @@ from tabulate import tabulate
 from benchmark.record import metrics, schema, sources, symmetries, variance
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
-from leaderboard.publish import methods, papers, render, starts, symmetry, words
+from leaderboard.publish import (
+    methods,
+    papers,
+    reading,
+    readme,
+    render,
+    starts,
+    symmetry,
+    words,
+)
 from leaderboard.publish.text import markdown
 from leaderboard.reported import Reported, check, verdicts
 from leaderboard.reported.check import Checked
@@ -32,8 +41,8 @@ do not differ significantly from it. `#k` is the next group, below k - 1 methods
 not. Which symmetries a method has is measured, and explained in [SYMMETRY.md](SYMMETRY.md).
 
 To make a cell again, with all its seeds: `python -m leaderboard reproduce` and the cell, as each
-table says, or with `/SEED` after it for one seed. A name with `@` says how the networks are read, one
-with `+` what was changed of the method.
+table says, or with `/SEED` after it for one seed. A name with `@` says how the networks are read,
+one with `+` what was changed of the method.
 
 What the papers report, and whether it is reproduced: [VERDICTS.md](VERDICTS.md). The same tables as
 CSV, JSON and LaTeX: [tables/](tables/). Please cite the project ([CITATION.cff](../CITATION.cff))
@@ -83,9 +92,9 @@ within its rounding (.020 within .0005), and each test takes the end that speaks
 The rows of a paper's table that were run are corrected together, by Holm's method.
 
 How often these verdicts are wrong is simulated ([SIMULATION.md](SIMULATION.md)). Where the paper
-gives a spread, at most {stated:.1f} % are, whatever the two spreads are. A lone number keeps that only
-where its unknown spread is no larger than ours: with one five times as large, up to {lone:.0f} % of the
-verdicts on it are wrong.
+gives a spread, at most {stated:.1f} % are, whatever the two spreads are. A lone number keeps that
+only where its unknown spread is no larger than ours: with one five times as large, up to
+{lone:.0f} % of the verdicts on it are wrong.
 
 ## Seeds
 
@@ -222,6 +231,8 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
         HERE / "SYMMETRY.md": symmetry_page(archive),
         HERE / "symmetry.svg": symmetry.svg(),
         HERE / "starts.svg": starts.svg(records),
+        HERE / "reading.svg": reading.svg(reading.example(archive.current)),
+        readme.PATH: readme.page(boards),
         sources.METHODS / "README.md": methods.page(boards, symmetries.read()),
         HERE / "record.schema.json": schema.schema(),
         HERE / "tables" / "references.bib": render.to_bibtex(boards, bibliography),

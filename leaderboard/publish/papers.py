@@ -24,14 +24,17 @@ def ordered(checked: Sequence[Checked]) -> list[Checked]:
     return sorted(
         checked,
         key=lambda one: (
-            places.index(one.kind), one.row.claimed_by, one.row.task, one.row.dataset,
+            places.index(one.kind),
+            one.row.claimed_by,
+            one.row.task,
+            one.row.dataset,
             -one.row.value,
         ),
-    )  # fmt: skip
+    )
 
 
 def summary(checked: Sequence[Checked]) -> list[tuple[str, str, dict[str, int]]]:
-    """Count by paper and kind of verdict: the paper, where it is, and its counts; most rows first."""
+    """Count verdicts by paper and kind: its name, its address, its counts; the longest first."""
     counts: dict[tuple[str, str], Counter[str]] = {}
     for one in checked:
         key = (one.row.claimed_by, one.row.claimed_in)
@@ -74,10 +77,15 @@ def figure(checked: Sequence[Checked]) -> Any | None:
             ours, reach = summaries.summary(one.scores), _reach(one)
             own = [[ours.mean - (ours.low or ours.mean)], [(ours.high or ours.mean) - ours.mean]]
             axis.errorbar(
-                [one.row.value], [ours.mean], xerr=[[reach], [reach]], yerr=own,
-                fmt=style.MARKERS[check.JUDGED.index(one.kind)], color=COLOURS[one.kind],
-                markersize=5, linewidth=1,
-            )  # fmt: skip
+                [one.row.value],
+                [ours.mean],
+                xerr=[[reach], [reach]],
+                yerr=own,
+                fmt=style.MARKERS[check.JUDGED.index(one.kind)],
+                color=COLOURS[one.kind],
+                markersize=5,
+                linewidth=1,
+            )
         label = metrics.get(name).label
         axis.set(xlabel=f"reported, {label}", ylabel=f"here, {label}")
     for kind in dict.fromkeys(one.kind for one in checked if one.scores):

@@ -31,12 +31,31 @@ def html(text: str) -> Markup:
     rendered = _markdown().render(lines)
     for committed, page in PAGES.items():
         rendered = rendered.replace(f'href="{committed}"', f'href="{page}"')
-    rendered = rendered.replace("<table>", f'{_SCROLL}<table class="plain">')
-    rendered = rendered.replace("</table>", "</table></div>")
+    tables = iter(range(1, rendered.count("<table>") + 1))
+    rendered = re.sub(
+        "<table>.*?</table>",
+        lambda match: _table(match[0], next(tables)),
+        rendered,
+        flags=re.DOTALL,
+    )
     return Markup(rendered)  # noqa: S704
 
 
-_SCROLL = '<div class="scroll" tabindex="0" role="region" aria-label="Table">'
+def _table(text: str, number: int) -> str:
+    """A table that scrolls by itself where it is wide, and whose cells have their headings.
+
+    On a phone each row is a card, with the headings beside its cells.
+    """
+    headings = re.findall("<th[^>]*>(.*?)</th>", text)
+    plain = [re.sub("<[^>]+>", "", heading) for heading in headings]
+    rows = text.split("<tr>")
+    for place, row in enumerate(rows):
+        cells = iter(plain)
+        rows[place] = re.sub("<td", lambda _, cells=cells: f'<td data-label="{next(cells)}"', row)
+    table = "<tr>".join(rows).replace("<table>", '<table class="plain counts">')
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Table {number}">{table}</div>'
+    )
 
 
 def _visible(line: str) -> str:

@@ -74,9 +74,14 @@ def example(entries: Sequence[Entry]) -> Example:
     label = manifest["classes"][table["label"][number].as_py()]
     answers = [_answer(runs[name], number, manifest["classes"]) for name in METHODS if runs]
     return Example(
-        number, label, omega, _image(folder, manifest, number), layers, scatter(layers, omega),
+        number,
+        label,
+        omega,
+        _image(folder, manifest, number),
+        layers,
+        scatter(layers, omega),
         answers,
-    )  # fmt: skip
+    )
 
 
 def scatter(layers: Layers, omega: float) -> Layers:
@@ -228,7 +233,9 @@ def _picture(made: Any, place: tuple[float, ...], values: np.ndarray) -> None:
     _frame(axis)
 
 
-def _cells(made: Any, place: tuple[float, ...], values: np.ndarray, colours: str, limit: float) -> None:
+def _cells(
+    made: Any, place: tuple[float, ...], values: np.ndarray, colours: str, limit: float
+) -> None:
     """Draw a matrix, a cell for each entry, with colours for -limit to limit."""
     axis = made.add_axes(place)
     axis.pcolormesh(values[::-1], cmap=colours, vmin=-limit, vmax=limit, linewidth=0)
@@ -251,6 +258,11 @@ def _write_answers(made: Any, one: Example, row: int, bottom: float, height: flo
         line = bottom + height * (0.82 - 0.32 * place)
         made.text(0.7, line, style.plain(each.title), fontsize=TEXT, va="center")
         made.text(
-            0.93, line, f"{each.said[row]} {'✓' if right else '✗'}", fontsize=TEXT, va="center",
-            weight="bold", color=style.COLOURS[0] if right else style.COLOURS[1],
-        )  # fmt: skip
+            0.93,
+            line,
+            f"{each.said[row]} {'✓' if right else '✗'}",
+            fontsize=TEXT,
+            va="center",
+            weight="bold",
+            color=style.COLOURS[0] if right else style.COLOURS[1],
+        )

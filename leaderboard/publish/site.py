@@ -161,7 +161,9 @@ def build(
         written.page(f"datasets/{page.name}.html", "dataset.html", it=page, arms=sources.arms())
         for picture in page.pictures:
             shutil.copyfile(picture, folder / "datasets" / f"{page.name}-{picture.name}")
-    written.page("api/index.html", "api.html", modules=api.modules(), public=api.public(), example=None)
+    written.page(
+        "api/index.html", "api.html", modules=api.modules(), public=api.public(), example=None
+    )
     for module in api.modules():
         written.page(f"api/{module.name}.html", "module.html", it=module)
     (folder / "symmetry.svg").write_text(symmetry.svg(), encoding="utf-8")
@@ -277,9 +279,11 @@ def _environment() -> Environment:
 
 def _spaced(text: str) -> str:
     """Text with nothing in it that nobody sees, and with its lines."""
-    return "\n".join(
-        re.match(" *", line)[0] + visible(line) for line in text.splitlines()
-    ) if "\n" in text else visible(text)
+    return (
+        "\n".join(re.match(" *", line)[0] + visible(line) for line in text.splitlines())
+        if "\n" in text
+        else visible(text)
+    )
 
 
 def _methods(boards: Sequence[Board], archive: Archive) -> list[MethodPage]:
@@ -308,7 +312,9 @@ def _methods(boards: Sequence[Board], archive: Archive) -> list[MethodPage]:
                 card=prose.html(_card(last.source, name)),
                 results=own,
                 entries=entries[name],
-                examples=examples.drawings(entries[name]),
+                examples=examples.drawings(
+                    [one.cell.entries[0] for one in own if one.row.entrant == name]
+                ),
                 curves=figures.curves([entry.record for entry in entries[name]]),
                 movements=figures.movements(measured.get(name, [])),
                 symmetries=symmetry.held(measured.get(name, [])),

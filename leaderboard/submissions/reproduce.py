@@ -16,7 +16,7 @@ from tabulate import tabulate
 
 from benchmark.record import metrics, sources
 from benchmark.record import schema as records
-from benchmark.record.schema import RecordError
+from benchmark.record.schema import EnvironmentPart, RecordError
 from leaderboard.archive import provenance
 from leaderboard.archive.entries import Archive, Entry, of_results
 from leaderboard.statistics import summaries
@@ -28,11 +28,16 @@ MEANING = (
 )
 
 
+DECISIVE = ("python", "cuda", "driver", "system", "processor", "capability", "device")
+"""What of an environment, beside the libraries, can change numbers."""
+
+
 @dataclass(frozen=True)
 class Reproduction:
     """A committed result and a new one of the same cell.
 
     was, now: the test metric; None where it is undefined.
+    differences: between the environments of the two runs.
     """
 
     cell: str
@@ -40,6 +45,7 @@ class Reproduction:
     metric: str
     was: float | None
     now: float | None
+    differences: tuple[str, ...]
 
     @property
     def numbers(self) -> tuple[str, str]:
@@ -55,11 +61,18 @@ class Reproduction:
         return f"{self.cell}: {self.verdict}: {self.metric} was {before}, is {after}"
 
 
-def find(archive: Archive, cell: str) -> Entry:
-    """Find the current record of SUITE/TASK/DATASET/METHOD/SEED. Raises RecordError for none."""
-    for entry in archive.current:
-        if str(entry.record.cell) == cell:
-            return entry
+def find(archive: Archive, cell: str) -> list[Entry]:
+    """Find the current records of a cell: all seeds, or one where the text ends with it.
+
+    Raises RecordError for SUITE/TASK/DATASET/NAME or SUITE/TASK/DATASET/NAME/SEED without records.
+    """
+    found = [
+        entry
+        for entry in archive.current
+        if cell in (str(entry.record.cell), str(entry.record.cell).rpartition("/")[0])
+    ]
+    if found:
+        return found
     cells = sorted(str(entry.record.cell) for entry in archive.current)
     example = f"; one that is: {cells[0]}" if cells else ""
     raise RecordError(f"no record of {cell!r} is committed{example}")
@@ -112,7 +125,26 @@ def compare(old: Entry, new: Entry, archive: Archive) -> Reproduction:
         margin = metric.tolerance(was * metric.scale)
         near = abs(was - now) * metric.scale <= margin + 1e-9 or low <= now <= high
         verdict = "within noise" if near else "different"
-    return Reproduction(str(old.record.cell), verdict, metric.name, was, now)
+    unlike = differences(old.record.environment, new.record.environment)
+    return Reproduction(str(old.record.cell), verdict, metric.name, was, now, unlike)
+
+
+def differences(old: EnvironmentPart, new: EnvironmentPart) -> tuple[str, ...]:
+    """List in what two runs' environments differ that can change numbers."""
+    pairs = [(name, getattr(old, name), getattr(new, name)) for name in DECISIVE]
+    libraries = sorted({*old.versions, *new.versions})
+    pairs += [(name, old.versions.get(name), new.versions.get(name)) for name in libraries]
+    return tuple(
+        f"{name} {was or 'none'}, now {now or 'none'}" for name, was, now in pairs if was != now
+    )
+
+
+def differences_text(reproductions: Sequence[Reproduction]) -> str:
+    """Say in what this machine differs from that of the committed runs."""
+    unlike = dict.fromkeys(line for one in reproductions for line in one.differences)
+    if not unlike:
+        return "the environments are alike"
+    return "the environments differ: " + "; ".join(unlike)
 
 
 def beside_committed(entries: Sequence[Entry], archive: Archive) -> list[Reproduction]:
@@ -138,4 +170,5 @@ def table(reproductions: Sequence[Reproduction]) -> str:
     counts = Counter(one.verdict for one in reproductions)
     totals = ", ".join(f"{counts[kind]} {kind}" for kind in get_args(Verdict))
     headers = ["run", "committed", "here", "verdict"]
-    return f"{tabulate(rows, headers, disable_numparse=True)}\n\n{totals}\n{MEANING}"
+    counted = f"{totals}; {differences_text(reproductions)}\n{MEANING}"
+    return f"{tabulate(rows, headers, disable_numparse=True)}\n\n{counted}"

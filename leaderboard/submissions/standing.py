@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tabulate import tabulate
-
 from benchmark.record.schema import Record
 from leaderboard.archive import provenance, tables
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board, Row
-from leaderboard.publish import render
+from leaderboard.publish import render, words
 from leaderboard.statistics.ranks import FEWEST_SEEDS
 
 
@@ -69,10 +67,15 @@ def standings(entries: Sequence[Entry], archive: Archive) -> list[Standing]:
 
 
 def table(rows: Sequence[Standing]) -> str:
-    """Render standings as a table for a terminal."""
-    lines = [(one.dataset, one.title, one.result, one.group, one.better, one.worse) for one in rows]
-    headers = ("among the committed", "", "", "group", "next better", "next worse")
-    return tabulate(lines, headers, disable_numparse=True)
+    """Render standings for a terminal, three lines each."""
+    lines = ["among the committed results:"]
+    for one in rows:
+        lines += [
+            f"{words.dataset(one.dataset)}: {one.title} {one.result}, {one.group}",
+            f"    next better: {one.better}",
+            f"    next worse:  {one.worse}",
+        ]
+    return "\n".join(lines)
 
 
 def _standing(board: Board, row: Row, dataset: str) -> Standing:

@@ -57,12 +57,12 @@
       .map((part) => part.split("-"))
       .filter(([column, way]) => column !== "" && Number(column) < columns && (way === "asc" || way === "desc"))
       .map(([column, way]) => [Number(column), way]);
-    const many = element.tBodies[0].rows.length > 200;
+    const many = element.tBodies[0].rows.length > 60;
     const few = element.tBodies[0].rows.length < 12;
     const table = new DataTable(element, {
       order,
       paging: many,
-      pageLength: 100,
+      pageLength: 50,
       autoWidth: false,
       layout: { topStart: many ? "pageLength" : null, topEnd: few ? null : "search", bottomStart: few ? null : "info", bottomEnd: many ? "paging" : null },
       language: { search: "Filter:", emptyTable: "None yet" },
