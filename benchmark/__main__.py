@@ -308,7 +308,7 @@ def conform(name: Annotated[str, typer.Argument(help="A method.")]) -> None:
 
     from benchmark.checks import conformance
 
-    torch.set_num_threads(1)  # as in runs; the networks are few, and more threads wait for each other
+    torch.set_num_threads(1)  # as in runs; where cores are shared, more threads only wait
     findings = conformance.conform(name)
     signs = {True: "ok", False: "FAILS", None: "-"}
     typer.echo(
