@@ -9,7 +9,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from benchmark.record import metrics, schema, sources, symmetries, variance
+from benchmark.record import metrics, schema, sources, symmetries, traces, variance
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
 from leaderboard.publish import (
@@ -17,6 +17,7 @@ from leaderboard.publish import (
     papers,
     reading,
     readme,
+    rebuilt,
     render,
     starts,
     symmetry,
@@ -223,6 +224,7 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
     """
     bibliography = render.read_bibliography()
     records = [entry.record for entry in archive.current]
+    measured = traces.read()
     pages = {
         HERE / "LEADERBOARD.md": leaderboard(boards, archive),
         HERE / "VERDICTS.md": verdict_page(check.check(rows, records)),
@@ -232,11 +234,13 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
         HERE / "symmetry.svg": symmetry.svg(),
         HERE / "starts.svg": starts.svg(records),
         HERE / "reading.svg": reading.svg(reading.example(archive.current)),
+        HERE / "REBUILT.md": rebuilt.page(measured),
         readme.PATH: readme.page(boards),
         sources.METHODS / "README.md": methods.page(boards, symmetries.read()),
         HERE / "record.schema.json": schema.schema(),
         HERE / "tables" / "references.bib": render.to_bibtex(boards, bibliography),
     }
+    pages |= {HERE / name: text for name, text in rebuilt.figures(measured).items()}
     for board in boards:
         pages |= {
             HERE / "tables" / f"{board.name}{ending}": text

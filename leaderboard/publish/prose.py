@@ -14,6 +14,7 @@ PAGES = {
     "LEADERBOARD.md": "tables.html",
     "VERDICTS.md": "verdicts.html",
     "METHOD.md": "statistics.html",
+    "REBUILT.md": "rebuilt.html",
     "SIMULATION.md": "simulations.html",
     "SYMMETRY.md": "symmetry.html",
 }

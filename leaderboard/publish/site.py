@@ -22,7 +22,7 @@ from markupsafe import Markup
 
 from benchmark import suites
 from benchmark.datasets import listing
-from benchmark.record import metrics, sources, symmetries
+from benchmark.record import metrics, sources, symmetries, traces
 from leaderboard.archive import lints, provenance, tables
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board, Row
@@ -38,6 +38,7 @@ from leaderboard.publish import (
     papers,
     prose,
     reading,
+    rebuilt,
     render,
     starts,
     style,
@@ -58,7 +59,7 @@ NAVIGATION = (
     ("api/index.html", "API"),
     ("cite.html", "Cite"),
 )
-PLAIN = ("index", "tables", "verdicts", "symmetry", "statistics", "simulations", "cite")
+PLAIN = ("index", "tables", "verdicts", "cite")
 """The pages that are one template each."""
 
 
@@ -150,10 +151,11 @@ def build(
     }
     folder.mkdir(parents=True)
     written = _Writer(folder, environment, shared)
-    values = _front(archive, boards) | _tables(archive, boards) | _texts(archive)
-    values |= _verdicts(checked)
+    values = _front(archive, boards) | _tables(archive, boards) | _verdicts(checked)
     for name in PLAIN:
         written.page(f"{name}.html", f"{name}.html", **values)
+    for name, (title, text) in _texts(archive).items():
+        written.page(f"{name}.html", "text.html", title=title, text=prose.html(text))
     for page in methods:
         own = [verdict for verdict in checked if verdict.row.method == page.title]
         written.page(f"methods/{page.name}.html", "method.html", it=page, verdicts=own)
@@ -166,6 +168,8 @@ def build(
     )
     for module in api.modules():
         written.page(f"api/{module.name}.html", "module.html", it=module)
+    for name, drawing in rebuilt.figures(traces.read()).items():
+        (folder / name).write_text(drawing, encoding="utf-8")
     (folder / "symmetry.svg").write_text(symmetry.svg(), encoding="utf-8")
     records = [entry.record for entry in archive.current]
     (folder / "starts.svg").write_text(starts.svg(records), encoding="utf-8")
@@ -229,11 +233,13 @@ def _tables(archive: Archive, boards: Sequence[Board]) -> dict[str, Any]:
     }
 
 
-def _texts(archive: Archive) -> dict[str, Markup]:
+def _texts(archive: Archive) -> dict[str, tuple[str, str]]:
+    """The committed pages that the site has as they are: title and Markdown, by name."""
     return {
-        "statistics_text": prose.html(pages.method()),
-        "simulations_text": prose.html(pages.simulation_page()),
-        "symmetry_text": prose.html(pages.symmetry_page(archive)),
+        "statistics": ("Statistics", pages.method()),
+        "simulations": ("Simulations", pages.simulation_page()),
+        "symmetry": ("Symmetry", pages.symmetry_page(archive)),
+        "rebuilt": ("Rebuilt networks", rebuilt.page(traces.read())),
     }
 
 
