@@ -125,6 +125,12 @@ def leaderboard(session: nox.Session) -> None:
 
 
 @nox.session
+def figures(session: nox.Session) -> None:
+    """Write the board's plots as PDF and PNG, for papers and talks, into build/figures."""
+    run_python(session, "leaderboard", "-m", "leaderboard", "figures", *session.posargs)
+
+
+@nox.session
 def verify(session: nox.Session) -> None:
     """Print the verdict on every reported number, and check every committed record."""
     run_python(session, "leaderboard", "-m", "leaderboard", "verify", *session.posargs)

@@ -1,4 +1,4 @@
-"""The command line: `python -m leaderboard build`, `verify`, `submit`, `reproduce`, `review`."""
+"""The command line: `python -m leaderboard build`, `figures`, `verify`, `submit`, ..."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from leaderboard.publish.text import visible
 
 HERE = Path(__file__).resolve().parent
 SITE = HERE.parent / "build" / "site"
+FIGURES = HERE.parent / "build" / "figures"
 
 app = App(
     add_completion=False,
@@ -102,6 +103,23 @@ def build(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode())
     typer.echo(f"{len(files)} files under {HERE}\n{front}")
+
+
+@app.command()
+def figures(
+    output: Annotated[
+        Path,
+        typer.Option(callback=entered, help="Folder for the files.", show_default="build/figures"),
+    ] = FIGURES,
+) -> None:
+    """Write the plots of the committed records as PDF and PNG."""
+    from leaderboard import reported
+    from leaderboard.archive import entries, tables
+    from leaderboard.publish import talk
+
+    archive = entries.read()
+    for path in talk.write(archive, tables.boards(archive.current), reported.read(), output):
+        typer.echo(path)
 
 
 @app.command()

@@ -199,6 +199,28 @@ def _cost_figure(board: Board, label: str, points: Sequence[tuple[Row, float]]) 
     return figure
 
 
+def results(board: Board) -> Any:
+    """Plot each method's mean with its 95 % interval, a panel for each dataset, the best on top."""
+    rows = [row for row in reversed(board.rows) if not row.objections]
+    width = 1.6 + 1.7 * len(board.datasets)
+    figure, axes = style.figure(width, 0.8 + 0.2 * len(rows), len(board.datasets))
+    scale = board.metric.scale
+    for axis, dataset in zip(axes, board.datasets, strict=True):
+        for place, row in enumerate(rows):
+            if (summary := row.cells[dataset].summary) is None:
+                continue
+            colour = style.COLOURS[0 if row.cells[dataset].rank == 1 else 6]
+            ends = [scale * (end or summary.mean) for end in (summary.low, summary.high)]
+            axis.plot(ends, [place, place], color=colour, linewidth=1.2)
+            axis.plot(scale * summary.mean, place, "o", color=colour, markersize=4)
+        title = words.dataset(dataset).replace(", ", "\n")
+        axis.set(title=title, ylim=(-0.6, len(rows) - 0.4), yticks=[])
+    labels = [style.plain(row.label) for row in rows]
+    axes[0].set_yticks(range(len(rows)), labels, fontsize=style.SIZE - 1)
+    figure.supxlabel(f"test {board.metric.label}; blue: the first group", fontsize=style.SIZE)
+    return figure
+
+
 def _mean(board: Board, row: Row) -> float | None:
     """The mean over datasets, of a method that has results on all of them."""
     means = [cell.summary.mean for cell in row.cells.values() if cell.summary]

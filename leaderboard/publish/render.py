@@ -205,18 +205,30 @@ def to_latex(board: Board, bibliography: dict[str, str], narrow: bool = False) -
         mean = rf"\textbf{{{latex(mean)}}}" if cell.rank == 1 else latex(mean)
         return mean + (rf"\,{{\tiny\(\pm\){latex(spread)}}}" if spread else "")
 
-    def lines(rows: Sequence[Row]) -> list[str]:
-        parts = [[method(row), *map(result, row.cells.values())] for row in rows]
-        for part, row in zip(parts, rows, strict=True):
-            part += [] if narrow else [count(row.parameters)]
-        return [" & ".join(part) + r" \\" for part in parts]
+    def lines(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+        parts = [
+            [method(row), *(result(row.cells[name]) for name in names), count(row.parameters)]
+            for row in rows
+            if any(row.cells[name].entries for name in names)
+        ]
+        return [" & ".join(part[: -1 if narrow else None]) + r" \\" for part in parts]
+
+    def heading(name: str) -> str:
+        stacked = latex(words.dataset(name)).replace(", ", r"\\")
+        return rf"\shortstack[r]{{{stacked}}}" if r"\\" in stacked else stacked
 
     rows = [row for row in board.rows if not row.objections]
     ranked, apart = ([row for row in rows if row.is_ranked is side] for side in (True, False))
-    headers = ["Method", *(latex(words.dataset(name)) for name in board.datasets)]
-    headers += [] if narrow else ["Parameters"]
-    body = [" & ".join(headers) + r" \\", r"\midrule", *lines(ranked)]
-    body += [r"\midrule", *lines(apart)] if ranked and apart else lines(apart)
+    body: list[str] = []
+    most = 3 if narrow else 4
+    size = min(most, len(board.datasets))
+    for start in range(0, len(board.datasets), most):  # further datasets stand below the first
+        names = board.datasets[start : start + most]
+        headers = ["Method", *map(heading, names), *([] if narrow else ["Parameters"])]
+        body += [r"\midrule"] if body else []
+        body += [" & ".join(headers) + r" \\", r"\midrule", *lines(ranked, names)]
+        below = lines(apart, names)
+        body += [r"\midrule", *below] if ranked and below else below
     star = " * may also run the networks." * any(row.reads_functions for row in apart)
     cited = [
         latex(words.dataset(name)) + rf"~\cite{{{','.join(keys)}}}"
@@ -231,7 +243,7 @@ def to_latex(board: Board, bibliography: dict[str, str], narrow: bool = False) -
         + star
         + (f" Networks of {', '.join(cited)}." if cited else "")
     )
-    size = r"\scriptsize" if narrow else r"\footnotesize"
+    letters = r"\scriptsize" if narrow else r"\footnotesize"
     return "\n".join(
         [
             "% Needs booktabs and graphicx, and references.bib for what it cites.",
@@ -239,9 +251,9 @@ def to_latex(board: Board, bibliography: dict[str, str], narrow: bool = False) -
             r"\centering",
             rf"\caption{{{caption}}}",
             rf"\label{{tab:{board.name}{'-narrow' * narrow}}}",
-            size + r"\setlength{\tabcolsep}{4pt}",
+            letters + r"\setlength{\tabcolsep}{4pt}",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            rf"\begin{{tabular}}{{l{'r' * (len(headers) - 1)}}}",
+            rf"\begin{{tabular}}{{l{'r' * (size + (not narrow))}}}",
             r"\toprule",
             *body,
             r"\bottomrule",
