@@ -33,6 +33,7 @@ from leaderboard.publish import (
     figures,
     front,
     links,
+    notebook,
     overall,
     pages,
     papers,
@@ -163,9 +164,8 @@ def build(
         written.page(f"datasets/{page.name}.html", "dataset.html", it=page, arms=sources.arms())
         for picture in page.pictures:
             shutil.copyfile(picture, folder / "datasets" / f"{page.name}-{picture.name}")
-    written.page(
-        "api/index.html", "api.html", modules=api.modules(), public=api.public(), example=None
-    )
+    written.page("api/index.html", "api.html", modules=api.modules(), public=api.public())
+    written.page("api/example.html", "text.html", title="An example", text=notebook.html())
     for module in api.modules():
         written.page(f"api/{module.name}.html", "module.html", it=module)
     for name, drawing in rebuilt.figures(traces.read()).items():

@@ -40,6 +40,7 @@ TASKS = {
         "Each network computes a sine wave, and a method tells the wave's frequency from the "
         "weights. The score is a mean squared error, so lower is better.",
     ),
+    "winning-ticket": TaskWords("Winning tickets", ""),
 }
 
 DATASETS = {

@@ -31,7 +31,7 @@
     menus.className = "filters";
     [...element.tHead.rows[0].cells].forEach((head, column) => {
       if (!head.dataset.filter) return;
-      const cells = [...element.tBodies[0].rows].map((row) => row.cells[column]);
+      const cells = table.rows().nodes().toArray().map((row) => row.cells[column]);
       const values = [...new Set(cells.map((cell) => cell.dataset.search || cell.textContent.trim()))].sort();
       if (values.length < 2) return;
       const menu = document.createElement("select");
