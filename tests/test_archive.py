@@ -250,14 +250,6 @@ def test_seeds_of_two_datasets_are_not_pooled(tmp_path: Path) -> None:
     assert sorted(checked.scores) == [70, 70, 70, 70, 71]
 
 
-def test_gaps_name_what_sets_two_numbers_apart(tmp_path: Path) -> None:
-    mini = papers(tmp_path, suite="mini", dataset="mnist-inr-own-mini")
-    far, near = check.gaps([reported(value="71.0"), reported(value="98.0", differs="views")], mini)
-    assert (far.row.value, near.row.value) == (98.0, 71.0)
-    assert far.distance == pytest.approx(-27.8)
-    assert far.deviations == ("views", "dataset mnist-inr-own-mini", "suite mini: reduced")
-
-
 def test_example_records_are_records() -> None:
     assert Record.model_validate(example()).cell.entrant == Entrant("nft")
 
