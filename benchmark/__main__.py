@@ -169,7 +169,7 @@ def run(
         results = results / trials.FOLDER
     runs = plan(_suite(suite, task), task, _names(datasets), names, numbers, target, trial)
     where = resolve_device(device)
-    write_log = event_files.writer(results) if log else None
+    events = event_files.EventFiles(results) if log else None
     _check_datasets(runs)
     with launch.claim(results):
         folder = launch.standing(runs, results, rerun, keep)
@@ -179,7 +179,7 @@ def run(
         _announce(folder, results, count, where, trial)
         try:
             shown = "validation" if trial else "test"
-            with Display(todo, shown, count > 0, write_log) as display:
+            with Display(todo, shown, count > 0, events) as display:
                 records = launch.execute_all(
                     todo, results, where, count, display, launch.deadline(minutes), keep
                 )

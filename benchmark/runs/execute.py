@@ -16,7 +16,7 @@ from benchmark.datasets.storage import WeightDataset
 from benchmark.record import equivalence, metrics, predictions
 from benchmark.record import schema as records
 from benchmark.record.metrics import Metric
-from benchmark.record.schema import CostPart, CurvePoint, DatasetPart, Record
+from benchmark.record.schema import CostPart, DatasetPart, Record
 from benchmark.runs import checkpoints, curves, encoding, kept
 from benchmark.runs.environment import PeakMemory, describe, versions
 from benchmark.runs.fit import Fitted, Skipped, checkpoint_path, fit
@@ -52,10 +52,11 @@ def execute(
     workers: int,
     monitor: Monitor,
     keep: bool = False,
+    told: curves.Told = lambda _: None,
 ) -> Record:
     """Make a run, write its record under `results`, and return it.
 
-    With `keep` the selected weights lie beside it.
+    With `keep` the selected weights lie beside it. `told` is called with the curves as they grow.
 
     What goes wrong inside the method is part of the record: "skipped" with its reason, "diverged"
     with the step, "failed" with the error, whose traceback is left beside the record.
@@ -65,8 +66,9 @@ def execute(
     log = results / run.path.with_suffix(".traceback.txt")
     log.parent.mkdir(parents=True, exist_ok=True)
     fitted, status, reason = None, "finished", None
+    following = curves.followed(run, results, monitor, told)
     try:
-        fitted = fit(run, dataset, results, device, monitor)
+        fitted = fit(run, dataset, results, device, following)
     except Skipped as skipped:
         status, reason = "skipped", str(skipped)
     except Diverged as diverged:
@@ -95,7 +97,7 @@ def execute(
         protocol=run.protocol.model_dump(),
         status=status,
         reason=reason,
-        **_outcome(fitted, memory, metric),
+        **_outcome(run, fitted, memory, metric),
         environment=describe(device, workers, run.row.method.libraries),
         command=run.command,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -150,7 +152,7 @@ def _draw(fitted: Fitted, dataset: WeightDataset, path: Path) -> None:
         sheet(list(rows.items())).save(path.with_suffix(".reconstructions.png"))
 
 
-def _outcome(fitted: Fitted | None, memory: PeakMemory, metric: Metric) -> dict[str, Any]:
+def _outcome(run: Run, fitted: Fitted | None, memory: PeakMemory, metric: Metric) -> dict[str, Any]:
     """The parts of a record that tell what came out."""
     if fitted is None:
         return {"metrics": {}, "predictions": None, "curve": [], "encoder": None, "cost": None}
@@ -159,12 +161,7 @@ def _outcome(fitted: Fitted | None, memory: PeakMemory, metric: Metric) -> dict[
         for split, outcome in fitted.predictions.items()
     }
     values |= {name: records.defined(value) for name, value in fitted.further.items()}
-    sign = 1 if metric.direction == "max" else -1
     outcome, part = fitted.outcome, fitted.encoded and fitted.encoded.part
-    curve = [
-        CurvePoint(**point | {"validation": records.defined(sign * point["validation"])})
-        for point in outcome.curve
-    ]
     training, evaluation = outcome.training_seconds, outcome.evaluation_seconds
     seconds_per_network = 1 / outcome.networks_per_second
     if part:
@@ -175,7 +172,7 @@ def _outcome(fitted: Fitted | None, memory: PeakMemory, metric: Metric) -> dict[
     return {
         "metrics": values,
         "predictions": predictions.digest(fitted.predictions),
-        "curve": curve,
+        "curve": curves.points(outcome.curve, run.cell.task),
         "encoder": part,
         "cost": CostPart(
             training_seconds=training,
