@@ -12,7 +12,7 @@ import typer
 from tabulate import tabulate
 
 from benchmark.datasets import commands
-from benchmark.errors import UserError
+from benchmark.errors import UserError, unknown
 from benchmark.record.options import App
 from benchmark.record.paths import absolute, entered
 from benchmark.record.sources import ROOT
@@ -466,10 +466,8 @@ def speed(
 
     where = resolve_device(device)
     names = [name.strip() for name in cases.split(";")] if cases else None
-    if unknown := set(names or ()) - set(known.cases(where)):
-        raise UserError(
-            f"unknown comparison {min(unknown)!r}; known: {'; '.join(known.cases(where))}"
-        )
+    if strange := set(names or ()) - set(known.cases(where)):
+        raise unknown("comparison", min(strange), known.cases(where))
     measured = report.measure(where, names, lambda name: typer.echo(f"timing: {name}", err=True))
     report.write(measured, output)
     typer.echo(report.compared_table(measured, "simple"))
@@ -502,11 +500,10 @@ def _announce(
         err=True,
     )
     if folder.stale:
-        typer.echo(
-            f"{len(folder.stale)} are made again: their code, settings, data or library "
-            "versions have changed since",
-            err=True,
-        )
+        typer.echo(f"{len(folder.stale)} are made again, as something has changed:", err=True)
+        reasons = {(run.cell.row, *why): None for run, why in folder.stale.items()}
+        for row, *why in reasons:
+            typer.echo(f"  {row}: {'; '.join(why)}", err=True)
     if trial is not None:
         typer.echo("trials are not ranked, and cannot be submitted", err=True)
     elif (reason := checkout()[1]) is not None:
@@ -526,6 +523,8 @@ def _show_results(finished: Sequence[Entry]) -> None:
         typer.echo("\n" + render.overview(boards))
     if beside := reproduce.beside_committed(finished, archive):
         typer.echo("\n" + reproduce.table(beside))
+    for line in reproduce.not_compared(finished, archive):
+        typer.echo(line, err=True)
     if places := standing.standings(finished, archive):
         typer.echo("\n" + standing.table(places))
 

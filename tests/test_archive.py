@@ -163,6 +163,10 @@ def test_a_submission_is_whole_checked_and_keeps_what_was(
     finished_run(results, seed=1, environment={"clean": False})
     with pytest.raises(RecordError, match="uncommitted changes; commit, and run it again"):
         submit.submit("nft", "mini", results, None, folder)
+    steps = suites.get("mini").tasks["inr-classification"].protocol.model_dump()
+    finished_run(results, seed=1, protocol=steps | {"clip": 7.0})
+    with pytest.raises(RecordError, match=r"since; clip was 7.0, is [\d.]+; commit, and run it"):
+        submit.submit("nft", "mini", results, None, folder)
     finished_run(results, seed=1)
     assert len(submit.submit("nft", "mini", results, None, folder)) == 2
     assert submit.submit("nft", "mini", results, None, folder) == []

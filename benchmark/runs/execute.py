@@ -13,7 +13,7 @@ import torch
 from benchmark import tasks
 from benchmark.datasets import locate
 from benchmark.datasets.storage import WeightDataset
-from benchmark.record import equivalence, metrics, predictions
+from benchmark.record import differences, equivalence, metrics, predictions
 from benchmark.record import schema as records
 from benchmark.record.metrics import Metric
 from benchmark.record.schema import CostPart, DatasetPart, Record
@@ -25,24 +25,33 @@ from benchmark.runs.plan import Run
 from benchmark.runs.training import Diverged, Monitor
 
 
+def changes(run: Run, record: Record) -> list[str]:
+    """What has changed since a record was made, in words; nothing where it stands for what the run
+    would make now.
+    """
+    described, was = run.describe_method(None).model_dump(), record.method.model_dump()
+    for parts in (described, was):
+        del parts["parameters"], parts["code_sha256"]
+    found = differences.between(was.pop("hyperparameters"), described.pop("hyperparameters"))
+    found += differences.between(was, described)
+    found += differences.between(record.protocol, run.protocol.model_dump())
+    if record.encoder is not None:
+        encoder = run.encoder_protocol.model_dump() if run.encoder_protocol else {}
+        changed = differences.between(record.encoder.protocol, encoder)
+        found += [f"of the first stage {change}" for change in changed]
+    found += differences.between(record.environment.versions, versions(run.row.method.libraries))
+    if run.code is None:
+        found.append("its code is outside the project, where nothing is known of it")
+    elif not equivalence.equivalent(record.method.name, record.method.code_sha256, run.code):
+        found.append("its code has changed")
+    if record.dataset.fingerprint != locate.fingerprint(run.dataset):
+        found.append("its dataset has changed")
+    return found or ([] if record.seeds == run.seeds else ["its random seeds have changed"])
+
+
 def is_current(run: Run, record: Record) -> bool:
     """Whether a record stands for what the run would make now; one that failed is tried again."""
-    apart = {"parameters", "code_sha256"}
-    described = run.describe_method(None)
-    encoder = run.encoder_protocol and run.encoder_protocol.model_dump()
-    return (
-        record.status != "failed"
-        and run.code is not None  # of code outside the project nothing is known
-        and record.method.model_dump(exclude=apart) == described.model_dump(exclude=apart)
-        and equivalence.equivalent(
-            record.method.name, record.method.code_sha256, described.code_sha256
-        )
-        and record.environment.versions == versions(run.row.method.libraries)
-        and record.seeds == run.seeds
-        and record.protocol == run.protocol.model_dump()
-        and (record.encoder is None or record.encoder.protocol == encoder)
-        and record.dataset.fingerprint == locate.fingerprint(run.dataset)
-    )
+    return record.status != "failed" and not changes(run, record)
 
 
 def execute(

@@ -29,7 +29,7 @@ from benchmark.runs import kept
 from benchmark.runs.curves import Curves
 from benchmark.runs.display import Display
 from benchmark.runs.environment import keep_freed_memory, usable_cores
-from benchmark.runs.execute import execute, is_current
+from benchmark.runs.execute import changes, execute, is_current
 from benchmark.runs.plan import Run
 from benchmark.runs.training import Monitor, Stopped
 
@@ -64,13 +64,13 @@ def claim(results: Path) -> Iterator[None]:
 class Standing:
     """What a results folder holds of a plan.
 
-    todo: still to make. done: what stands. stale: those of `todo` that stand for an older state of
-    code, settings, data or versions.
+    todo: still to make. done: what stands. stale: those of `todo` that have a record of an older
+    state of code, settings, data or versions, with what has changed since.
     """
 
     todo: list[Run]
     done: dict[Run, Record]
-    stale: list[Run]
+    stale: dict[Run, list[str]]
 
 
 def standing(
@@ -80,7 +80,7 @@ def standing(
 
     With `rerun` everything is made again, with `keep` what trained weights that are not there.
     """
-    folder = Standing([], {}, [])
+    folder = Standing([], {}, {})
     for run in runs:
         path = results / run.path
         record = records.read(path) if path.exists() else None
@@ -90,7 +90,7 @@ def standing(
             continue
         folder.todo.append(run)
         if record is not None and not (rerun or lacks) and record.status != "failed":
-            folder.stale.append(run)
+            folder.stale[run] = changes(run, record)
     return folder
 
 

@@ -38,9 +38,8 @@ def submit(
     _require_all(method, suite, new)
     for entry in new:
         if objections := provenance.objections(entry.record):
-            raise RecordError(
-                f"{entry.place}: {'; '.join(objections)}; commit, and run it again from the commit"
-            )
+            reasons = "; ".join([*objections, *provenance.changed_settings(entry.record)])
+            raise RecordError(f"{entry.place}: {reasons}; commit, and run it again from the commit")
         if entry.record.status == "failed":
             raise RecordError(
                 f"{entry.place}: failed: {entry.record.reason}; fix the method, and run it again"
