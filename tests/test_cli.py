@@ -246,6 +246,10 @@ def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Pa
         ),
         (("run", "inr-classification", "--methods", ","), "a list of names is empty"),
         (
+            ("run", "all", "--methods", "nft-editor", "--datasets", "sine-inr-mini"),
+            "no task of suite 'mini' has those datasets and methods",
+        ),
+        (
             ("run", "inr-classification", "--methods", "mlp", "--methods", "nft"),
             "--methods is given 2 times",
         ),
