@@ -285,6 +285,11 @@ def test_new_results_are_placed_among_the_committed(tmp_path: Path) -> None:
     assert ours.better.startswith("NFT (p")
     assert ours.worse.startswith("MLP (p")
     assert all(word in standing.table(places) for word in ("STATNN", "#2 of 3", "NFT"))
+    # Where there are no committed results there is nothing to be placed among.
+    for name, right in (("statnn", 60), ("mlp", 30)):
+        for seed in range(3):
+            finished_run(tmp_path / "own", right, seed, name=name, dataset={"name": "moons"})
+    assert standing.standings(archive.of_results(tmp_path / "own"), committed) == []
     # What has a committed result of its own is compared with that.
     assert standing.standings(committed.current, committed) == []
 
