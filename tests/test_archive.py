@@ -11,6 +11,7 @@ import pytest
 from helpers import example, example_record, finished_run, outcome, reported
 
 from benchmark import suites
+from benchmark.errors import UserError
 from benchmark.record import schema as records
 from benchmark.record.cell import Entrant
 from benchmark.record.predictions import Kept, digest
@@ -155,6 +156,10 @@ def test_a_submission_is_whole_checked_and_keeps_what_was(
 ) -> None:
     shorten(monkeypatch)
     results, folder = tmp_path / "results", tmp_path / "records"
+    with pytest.raises(UserError, match="unknown method 'nf', did you mean nft"):
+        submit.submit("nf", "mini", results, None, folder)
+    with pytest.raises(UserError, match="suite 'own' is for networks of one's own"):
+        submit.submit("nft", "own", results, None, folder)
     with pytest.raises(RecordError, match="no records of nft"):
         submit.submit("nft", "mini", results, None, folder)
     finished_run(results, seed=0)
