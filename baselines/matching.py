@@ -114,6 +114,6 @@ class MatchedMLP(TwoStageMethod):
     def skip(self, problem: Problem) -> str | None:
         if problem.spec.positions > 1 or problem.spec.activation != "sine" or not problem.image:
             return "it matches INRs that draw images"
-        if self.augmentation:
+        if self.augmentation != "none":
             return "its matching is done once, on networks as they are"
         return None

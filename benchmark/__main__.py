@@ -304,8 +304,11 @@ def list_all() -> None:
 @app.command()
 def conform(name: Annotated[str, typer.Argument(help="A method.")]) -> None:
     """Check that a method keeps its contract: shapes, seeds, symmetry, no use of test targets."""
+    import torch
+
     from benchmark.checks import conformance
 
+    torch.set_num_threads(1)  # as in runs; where cores are shared, more threads only wait
     findings = conformance.conform(name)
     signs = {True: "ok", False: "FAILS", None: "-"}
     typer.echo(

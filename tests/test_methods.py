@@ -15,12 +15,14 @@ from helpers import SPECS
 from torch import Tensor, nn
 
 import baselines
-from benchmark import arms, suites
+from benchmark import arms, suites, tasks
 from benchmark.checks import new_method as scaffold
-from benchmark.datasets import catalog
+from benchmark.datasets import catalog, locate
 from benchmark.errors import UserError
 from benchmark.methods import FittedModule, Method, Problem
 from benchmark.record.cell import Entrant
+from benchmark.runs.fit import problem_of
+from benchmark.runs.plan import plan
 from benchmark.suites import settings
 from nft.network import NetworkSpec
 
@@ -334,3 +336,18 @@ def test_a_name_that_cannot_be_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot be a method's name|there is a method"):
         scaffold.write(name, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    ["mnist-inr-own-mini", "cifar10-jpeg-inr-own-mini", "mnist-dilate-mini", "sine-inr-mini"],
+)
+def test_no_method_of_mini_declines_the_inrs(dataset: str) -> None:
+    """Records of a method that declines say "skipped", and its row is missing from the table."""
+    stored, _ = locate.load(dataset)
+    runs = plan("mini", "all", [dataset], seeds=[0])
+    assert runs
+    for run in runs:
+        task = tasks.registry()[run.cell.task](stored)
+        problem = problem_of(task, stored, stored.splits["train"].weights[:8])
+        assert run.method.skip(problem) is None, run.cell

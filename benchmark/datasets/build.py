@@ -6,7 +6,6 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -61,17 +60,11 @@ def build(
             dropped += int(note["dropped"])
     examples = recipe.examples(source, mirror)
     manifest = storage.seal(
-        folder, entry.name, columns, provenance(entry), shards, examples, dropped
+        folder, entry.name, columns, entry.provenance, shards, examples, dropped
     )
     body = recipe.card(folder, source, manifest)
     cards.write(folder, entry.title, source, manifest, body)
     return manifest
-
-
-def provenance(entry: Entry) -> dict[str, Any]:
-    """What a manifest says of how the dataset was made: its source images, and the recipe."""
-    images = entry.images.model_dump(mode="json") if entry.images else None
-    return {"images": images, **entry.recipe.model_dump(mode="json", exclude_none=True)}
 
 
 def verify(entry: Entry, folder: Path) -> Manifest:
@@ -85,7 +78,7 @@ def verify(entry: Entry, folder: Path) -> Manifest:
         raise UserError(f"{error}; to rebuild it, remove {folder}") from None
     if manifest.name != entry.name:
         difference = f"{manifest.name}, not {entry.name} (another name, or another --limit)"
-    elif manifest.recipe != provenance(entry):
+    elif manifest.recipe != entry.provenance:
         difference = f"{entry.name} by another recipe"
     else:
         return manifest

@@ -30,6 +30,8 @@ class Entry(BaseModel):
     images: None for networks that have nothing to do with images.
     fingerprint: of its weights, the same in every copy; None where there is no copy yet.
     published: its place on the Hub; None where it is not there.
+    statistics: of a paper's dataset, the published statistics that its weights are held against, or
+        `statistics.NONE`; None for a dataset that is no paper's.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,11 +42,20 @@ class Entry(BaseModel):
     importer: Importer | None = Field(discriminator="format")
     fingerprint: str | None = Field(pattern="^[0-9a-f]{64}$")
     published: Published | None
+    statistics: str | None
 
     @property
     def embedded(self) -> bool:
         """Whether it comes with the project."""
         return (listing.EMBEDDED / self.name).is_dir()
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What a manifest says of how the dataset was made: its source images, and the recipe."""
+        if self.recipe is None:
+            raise ValueError(f"{self.name} has no recipe")
+        images = self.images.model_dump(mode="json") if self.images else None
+        return {"images": images, **self.recipe.model_dump(mode="json", exclude_none=True)}
 
 
 RECIPES = {"inr": InrRecipe, "sines": SineRecipe, "zoo": ZooRecipe}
@@ -60,7 +71,9 @@ def catalog() -> dict[str, Entry]:
 
 def _entry(data: CatalogTables, name: str, entry: dict[str, Any]) -> Entry:
     where = f"{listing.CATALOG}: datasets.{name}"
-    content = dict.fromkeys(("images", "recipe", "importer", "fingerprint", "published"))
+    content = dict.fromkeys(
+        ("images", "recipe", "importer", "fingerprint", "published", "statistics")
+    )
     content |= {"name": name} | entry
     changes, splits = content.pop("changes", {}), content.pop("splits", None)
     if content["images"] is not None:

@@ -341,8 +341,11 @@ def _text(path: Path | None) -> str:
 
 @app.command()
 def verify(target: Anywhere) -> None:
-    """Check every file, every network and the fingerprint of a dataset on this machine."""
-    from benchmark.datasets import catalog, foreign, locate, storage
+    """Check every file, every network and the fingerprint of a dataset on this machine.
+
+    A paper's dataset is also held against the statistics that are published of its weights.
+    """
+    from benchmark.datasets import catalog, foreign, locate, statistics, storage
 
     if target in catalog.catalog():
         entry = catalog.entry(target)
@@ -362,6 +365,42 @@ def verify(target: Anywhere) -> None:
     typer.echo(
         f"{manifest.name}: {manifest.rows:,} networks, whole; fingerprint {manifest.fingerprint}"
     )
+    if entry is None or entry.statistics is None:
+        return
+    known = statistics.get(entry.statistics)
+    if known is None:
+        typer.echo("no statistics of the paper's networks are published")
+        return
+    weights = (part.weights for part in storage.stream(folder, "train"))
+    compared = locate.comparisons(entry, manifest, weights)
+    if not compared:
+        raise UserError(f"{folder}: built by another recipe than the catalogue's; rebuild it")
+    typer.echo(f"{known.title}, {known.networks:,} training networks: {known.source}")
+    typer.echo(statistics.table(compared))
+    if off := [one.name for one in compared if not one.agrees]:
+        raise UserError(f"{folder}: not the paper's networks, by the {', the '.join(off)}")
+
+
+@app.command()
+def trace(
+    name: Name,
+    networks: Annotated[int, typer.Option(min=2, help="Networks of each fit.")] = 256,
+    hub_mirror: Mirror = None,
+    note: Annotated[
+        bool, typer.Option("--note", help="Write the result to the file that the board reads.")
+    ] = False,
+) -> None:
+    """Hold a recipe and its neighbours against the statistics published of a paper's networks.
+
+    Networks are fitted with fewer and more steps, at other rates, and without weight decay.
+    """
+    from benchmark.checks import traces
+    from benchmark.record import traces as records
+
+    measured = traces.measure(name, networks, hub_mirror, lambda line: typer.echo(line, err=True))
+    typer.echo(records.table(measured))
+    if note:
+        typer.echo(f"noted: {records.write(measured)}")
 
 
 @app.command()

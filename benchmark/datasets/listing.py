@@ -72,3 +72,9 @@ def get(name: str) -> Listing:
 def fingerprint(name: str) -> str | None:
     """The fingerprint that the catalogue pins; None for a dataset that has none, or is unknown."""
     return catalog_data().datasets.get(name, {}).get("fingerprint")
+
+
+def is_rebuilt(name: str) -> bool:
+    """Whether a dataset is made by a recipe, in place of a paper's own networks."""
+    data = catalog_data().datasets.get(name, {})
+    return "statistics" in data and "recipe" in data

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from benchmark.datasets import arrival, catalog, foreign, listing, storage
+from torch import Tensor
+
+from benchmark.datasets import arrival, catalog, foreign, listing, statistics, storage
 from benchmark.datasets.catalog import Entry
 from benchmark.datasets.folders import Copy, cache_folder, mirror_folder
 from benchmark.datasets.foreign import Foreign
@@ -100,10 +103,38 @@ def fingerprint(name: str | Foreign) -> str | None:
     return entry.fingerprint or (copy and storage.read_manifest(copy.folder).fingerprint)
 
 
-def is_pinned(name: str, fingerprint: str) -> bool:
-    """Whether the catalogue says that a dataset of that name has those weights."""
+def is_pinned(name: str, dataset: WeightDataset) -> bool:
+    """Whether the catalogue says that a dataset of that name has those weights.
+
+    It says so by a fingerprint, or, of networks that no two machines fit alike to the last bit, by
+    the recipe and the published statistics.
+    """
     listed = catalog.catalog().get(name)
-    return listed is not None and listed.fingerprint == fingerprint
+    if listed is None:
+        return False
+    if listed.fingerprint is not None:
+        return listed.fingerprint == dataset.manifest.fingerprint
+    compared = comparisons(listed, dataset.manifest, [dataset.splits["train"].weights])
+    return bool(compared) and all(one.agrees for one in compared)
+
+
+def comparisons(
+    entry: Entry, manifest: Manifest, weights: Iterable[Tensor]
+) -> list[statistics.Comparison]:
+    """Hold a dataset's training networks against the statistics published of its paper's.
+
+    Args:
+        entry: of the catalogue.
+        manifest: of the dataset.
+        weights: its training networks, `[networks, parameters]`, in one or more parts.
+
+    Returns:
+        Nothing where no statistics are published, or the dataset is of another recipe.
+    """
+    known = None if entry.statistics is None else statistics.get(entry.statistics)
+    if known is None or (entry.recipe is not None and manifest.recipe != entry.provenance):
+        return []
+    return statistics.compare(known, manifest.network, weights)
 
 
 def check(entry: Entry, manifest: Manifest, folder: Path) -> None:

@@ -100,7 +100,7 @@ def execute(
             name=run.cell.dataset,
             arm=run.cell.entrant.arm,
             origin=origin,
-            pinned=locate.is_pinned(run.cell.dataset, dataset.manifest.fingerprint),
+            pinned=locate.is_pinned(run.cell.dataset, dataset),
             fingerprint=dataset.manifest.fingerprint,
         ),
         protocol=run.protocol.model_dump(),

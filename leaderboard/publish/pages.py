@@ -10,10 +10,10 @@ from typing import Any, get_args
 
 from tabulate import tabulate
 
-from benchmark.record import metrics, schema, sources, symmetries, variance
+from benchmark.record import metrics, schema, sources, symmetries, traces, variance
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
-from leaderboard.publish import methods, render, starts, symmetry
+from leaderboard.publish import methods, rebuilt, render, starts, symmetry
 from leaderboard.publish.text import markdown
 from leaderboard.reported import Reported, check, verdicts
 from leaderboard.reported.check import Checked, Gap
@@ -189,6 +189,7 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
     """
     bibliography = render.read_bibliography()
     records = [entry.record for entry in archive.current]
+    measured = traces.read()
     pages = {
         HERE / "LEADERBOARD.md": leaderboard(boards, archive),
         HERE / "VERDICTS.md": verdict_page(check.check(rows, records), check.gaps(rows, records)),
@@ -196,10 +197,12 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
         HERE / "SYMMETRY.md": symmetry_page(archive),
         HERE / "symmetry.svg": symmetry.figure(),
         HERE / "starts.svg": starts.figure(records),
+        HERE / "REBUILT.md": rebuilt.page(measured),
         sources.METHODS / "README.md": methods.page(boards, symmetries.read()),
         HERE / "record.schema.json": schema.schema(),
         HERE / "tables" / "references.bib": render.to_bibtex(boards, bibliography),
     }
+    pages |= {HERE / name: text for name, text in rebuilt.figures(measured).items()}
     for board in boards:
         stem = HERE / "tables" / board.name
         pages |= {

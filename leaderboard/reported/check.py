@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmark import suites
+from benchmark.datasets import listing
 from benchmark.record import metrics, sources
 from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.schema import Record
@@ -36,12 +37,14 @@ class Checked:
     scores: ours of the row's cell, in the reported unit.
     kind: one of `KINDS`.
     text: the whole verdict.
+    rebuilt: whether our scores are of networks made again by a recipe, not of the paper's own.
     """
 
     row: Reported
     scores: Sequence[float]
     kind: str
     text: str
+    rebuilt: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,9 @@ def check(rows: Sequence[Reported], records: Sequence[Record]) -> list[Checked]:
     for places in tables.values():
         verdict_of = verdicts.judge([_comparison(checked[index]) for index in places])
         for index, verdict in zip(places, verdict_of, strict=True):
-            checked[index] = replace(checked[index], kind=verdict.kind, text=verdict.text)
+            one = checked[index]
+            text = f"{verdict.text}, on rebuilt networks" if one.rebuilt else verdict.text
+            checked[index] = replace(one, kind=verdict.kind, text=text)
     return checked
 
 
@@ -119,7 +124,7 @@ def _check(row: Reported, records: Sequence[Record]) -> Checked:
     for dataset in same:
         exact = [one for one in runs if one.suite == row.suite and one.dataset.name == dataset]
         if scores := _scores(row, exact):
-            return Checked(row, scores, "undecided", "undecided")
+            return Checked(row, scores, "undecided", "undecided", listing.is_rebuilt(dataset))
     if reduced := sorted({record.suite for record in runs if record.dataset.name in same}):
         text = f"not comparable: only run in suite {', '.join(reduced)}"
         return Checked(row, (), "not comparable", text)
