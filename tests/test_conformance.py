@@ -133,6 +133,22 @@ def test_new_runs_stand_beside_the_committed_ones(tmp_path: Path) -> None:
     assert "1 bit-equal, 1 within noise, 1 different; the env" in reproduce.table(beside)
 
 
+def test_a_committed_run_of_other_settings_is_named_rather_than_compared(tmp_path: Path) -> None:
+    steps = suites.get("mini").tasks["inr-classification"].protocol.steps
+    for seed in range(2):
+        committed = {"protocol": {"steps": steps - 1}, "method": {"hyperparameters": {"width": 7}}}
+        finished_run(tmp_path / "committed", 70, seed, **committed)
+        now = {"hyperparameters": {"width": 9}}
+        finished_run(tmp_path / "new", 70, seed, protocol={"steps": steps}, method=now)
+    committed, new = (archive.of_results(tmp_path / name) for name in ("committed", "new"))
+    assert reproduce.beside_committed(new, archive.Archive(committed)) == []
+    (line,) = reproduce.not_compared(new, archive.Archive(committed))
+    assert line == (
+        "mini/inr-classification/small/nft: the committed result is of settings that have changed "
+        f"since; width was 7, is 9; steps was {steps - 1}, is {steps}"
+    )
+
+
 def test_a_review_tells_what_stands(tmp_path: Path) -> None:
     fine = review.MethodReview(
         name="nft",

@@ -92,6 +92,11 @@ def arms() -> dict[str, str]:
     }
 
 
+def all_methods() -> list[str]:
+    """The methods and variants of all methods' files, without running them."""
+    return sorted(name for path in METHODS.glob("*.py") for name in methods_in(path))
+
+
 @cache
 def titles() -> frozenset[str]:
     """The texts in the methods' files, the titles of all methods among them."""

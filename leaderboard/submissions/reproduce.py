@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 from tabulate import tabulate
 
-from benchmark.record import metrics, sources
+from benchmark.record import differences, metrics, sources
 from benchmark.record import schema as records
 from benchmark.record.schema import EnvironmentPart, RecordError
 from leaderboard.archive import provenance
@@ -149,16 +149,33 @@ def differences_text(reproductions: Sequence[Reproduction]) -> str:
 
 def beside_committed(entries: Sequence[Entry], archive: Archive) -> list[Reproduction]:
     """Compare new runs with the committed ones of the same cells, where those may be ranked."""
-    cells = {entry.record.cell for entry in entries}
+    return [
+        compare(old, new, archive)
+        for old, new in _pairs(entries, archive)
+        if not provenance.objections(old.record)
+    ]
+
+
+def not_compared(entries: Sequence[Entry], archive: Archive) -> list[str]:
+    """Say of new runs why the committed ones do not stand beside them, a line for each column."""
+    lines = {}
+    for old, new in _pairs(entries, archive):
+        was, now = old.record, new.record
+        if not (objections := provenance.objections(was)):
+            continue
+        settings = differences.between(was.method.hyperparameters, now.method.hyperparameters)
+        settings += differences.between(was.protocol, now.protocol)
+        lines[now.cell.row] = "; ".join([", ".join(objections), *settings])
+    return [f"{cell}: the committed result is {why}" for cell, why in lines.items()]
+
+
+def _pairs(entries: Sequence[Entry], archive: Archive) -> list[tuple[Entry, Entry]]:
+    """The committed and the new run of each cell that has both, finished."""
     committed = {
-        entry.record.cell: entry
-        for entry in archive.current
-        if entry.record.cell in cells
-        and entry.record.status == "finished"
-        and not provenance.objections(entry.record)
+        entry.record.cell: entry for entry in archive.current if entry.record.status == "finished"
     }
     return [
-        compare(committed[entry.record.cell], entry, archive)
+        (committed[entry.record.cell], entry)
         for entry in entries
         if entry.record.status == "finished" and entry.record.cell in committed
     ]

@@ -41,10 +41,15 @@ def standings(entries: Sequence[Entry], archive: Archive) -> list[Standing]:
     """Place new results among the committed ones, where those have no result of their own.
 
     They are placed as if they were committed: that a tree has uncommitted changes is said
-    elsewhere.
+    elsewhere. Where nothing is committed, as of users' own networks, there is no place.
     """
     committed = {entry.record.cell.column for entry in archive.current}
-    fresh = [entry for entry in entries if entry.record.cell.column not in committed]
+    contested = {_column(entry) for entry in archive.current}
+    fresh = [
+        entry
+        for entry in entries
+        if entry.record.cell.column not in committed and _column(entry) in contested
+    ]
     if not fresh:
         return []
     new = {entry.record.cell for entry in fresh}
@@ -64,6 +69,10 @@ def standings(entries: Sequence[Entry], archive: Archive) -> list[Standing]:
         for dataset in board.datasets
         if (dataset, row.entrant) in columns and row.cells[dataset].summary is not None
     ]
+
+
+def _column(entry: Entry) -> tuple[str, str, str]:
+    return entry.record.suite, entry.record.task, entry.record.dataset.name
 
 
 def table(rows: Sequence[Standing]) -> str:
