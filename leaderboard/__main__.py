@@ -215,7 +215,7 @@ def reproduce(
     for entry in reproduction.find(archive, cell):
         comparisons.append(reproduction.reproduce(entry, archive, results, device))
         typer.echo(visible(str(comparisons[-1])))
-    typer.echo(visible(reproduction.differences_text(comparisons)))
+    typer.echo(visible(reproduction.unlike_text(comparisons)))
     raise typer.Exit(any(one.verdict == "different" for one in comparisons))
 
 

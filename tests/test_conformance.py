@@ -100,9 +100,9 @@ def test_a_reproduction_names_in_what_the_machines_differ(tmp_path: Path) -> Non
     finished_run(tmp_path / "new", environment={"processor": "y", "versions": versions})
     old, new = (archive.of_results(tmp_path / name)[0] for name in ("old", "new"))
     unlike = reproduce.compare(old, new, archive.Archive([old]))
-    text = reproduce.differences_text([unlike])
-    assert text == "the environments differ: processor x, now y; torch 2.8, now 2.9"
-    assert "alike" in reproduce.differences_text([reproduce.compare(old, old, archive.Archive([]))])
+    text = reproduce.unlike_text([unlike])
+    assert text == "the environments differ: processor was x, is y; torch was 2.8, is 2.9"
+    assert "alike" in reproduce.unlike_text([reproduce.compare(old, old, archive.Archive([]))])
 
 
 def test_noise_is_where_one_more_seed_would_lie(tmp_path: Path) -> None:

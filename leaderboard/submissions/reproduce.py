@@ -37,7 +37,7 @@ class Reproduction:
     """A committed result and a new one of the same cell.
 
     was, now: the test metric; None where it is undefined.
-    differences: between the environments of the two runs.
+    unlike: in what the environments of the two runs differ.
     """
 
     cell: str
@@ -45,7 +45,7 @@ class Reproduction:
     metric: str
     was: float | None
     now: float | None
-    differences: tuple[str, ...]
+    unlike: tuple[str, ...]
 
     @property
     def numbers(self) -> tuple[str, str]:
@@ -69,7 +69,7 @@ def find(archive: Archive, cell: str) -> list[Entry]:
     found = [
         entry
         for entry in archive.current
-        if cell in (str(entry.record.cell), str(entry.record.cell).rpartition("/")[0])
+        if cell in (str(entry.record.cell), entry.record.cell.row)
     ]
     if found:
         return found
@@ -125,23 +125,21 @@ def compare(old: Entry, new: Entry, archive: Archive) -> Reproduction:
         margin = metric.tolerance(was * metric.scale)
         near = abs(was - now) * metric.scale <= margin + 1e-9 or low <= now <= high
         verdict = "within noise" if near else "different"
-    unlike = differences(old.record.environment, new.record.environment)
-    return Reproduction(str(old.record.cell), verdict, metric.name, was, now, unlike)
+    unlike = environments(old.record.environment, new.record.environment)
+    return Reproduction(str(old.record.cell), verdict, metric.name, was, now, tuple(unlike))
 
 
-def differences(old: EnvironmentPart, new: EnvironmentPart) -> tuple[str, ...]:
+def environments(old: EnvironmentPart, new: EnvironmentPart) -> list[str]:
     """List in what two runs' environments differ that can change numbers."""
-    pairs = [(name, getattr(old, name), getattr(new, name)) for name in DECISIVE]
-    libraries = sorted({*old.versions, *new.versions})
-    pairs += [(name, old.versions.get(name), new.versions.get(name)) for name in libraries]
-    return tuple(
-        f"{name} {was or 'none'}, now {now or 'none'}" for name, was, now in pairs if was != now
+    was, now = (
+        {name: getattr(one, name) for name in DECISIVE} | one.versions for one in (old, new)
     )
+    return differences.between(was, now)
 
 
-def differences_text(reproductions: Sequence[Reproduction]) -> str:
+def unlike_text(reproductions: Sequence[Reproduction]) -> str:
     """Say in what this machine differs from that of the committed runs."""
-    unlike = dict.fromkeys(line for one in reproductions for line in one.differences)
+    unlike = dict.fromkeys(line for one in reproductions for line in one.unlike)
     if not unlike:
         return "the environments are alike"
     return "the environments differ: " + "; ".join(unlike)
@@ -187,5 +185,5 @@ def table(reproductions: Sequence[Reproduction]) -> str:
     counts = Counter(one.verdict for one in reproductions)
     totals = ", ".join(f"{counts[kind]} {kind}" for kind in get_args(Verdict))
     headers = ["run", "committed", "here", "verdict"]
-    counted = f"{totals}; {differences_text(reproductions)}\n{MEANING}"
+    counted = f"{totals}; {unlike_text(reproductions)}\n{MEANING}"
     return f"{tabulate(rows, headers, disable_numparse=True)}\n\n{counted}"
