@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from tabulate import tabulate
 
 from benchmark.record import metrics, schema, sources, symmetries, traces, variance
+from leaderboard import reported
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
 from leaderboard.publish import (
@@ -70,10 +72,10 @@ largest difference that does not matter. It was declared before any run at the p
 
 {margins}
 
-One point of accuracy, and a hundredth of tau and of R2, is about what two runs of one method differ
-by in the papers that give a spread, and less than what they call an improvement. Errors differ by
-orders of magnitude between tasks, so that their margin is relative; 5 % is a step of one in the
-second digit that papers print.
+One point of accuracy, or a hundredth of tau or R2, is more than two runs of one method mostly
+differ by: of the papers' numbers that come with a spread, the median standard deviation is
+{accuracy:.1f} points and {tau:.3f} of tau. Errors differ by orders of magnitude between tasks, so
+that their margin is relative.
 
 - **reproduced**: the difference is shown to be smaller than the margin, by two one-sided t-tests at
   5 % each (TOST). One seed is never enough.
@@ -326,7 +328,7 @@ def method() -> str:
     margins = [
         [
             metric.label,
-            f"{metric.margin:.0%} of the reported value"
+            f"{100 * metric.margin:.0f} % of the reported value"
             if metric.relative
             else f"{metric.margin:g}",
         ]
@@ -339,11 +341,23 @@ def method() -> str:
         wrong[is_lone] = max(wrong[is_lone], 100 * row["wrong"])
     return METHOD.format(
         margins=tabulate(margins, ["metric", "margin"], tablefmt="pipe", disable_numparse=True),
+        accuracy=_usual_spread("accuracy"),
+        tau=_usual_spread("kendall_tau"),
         stated=wrong[False],
         lone=wrong[True],
         fewest_seeds=ranks.FEWEST_SEEDS,
         variance=variance.table(variance.read()),
     )
+
+
+def _usual_spread(metric: str) -> float:
+    """The median standard deviation of a metric over runs, of the papers that give it."""
+    spreads = [
+        deviation
+        for row in reported.read()
+        if row.metric == metric and (deviation := check.published(row).deviation) is not None
+    ]
+    return median(spreads)
 
 
 def simulation_page() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.record import metrics
 from leaderboard.publish import style, words
-from leaderboard.reported import check, verdicts
+from leaderboard.reported import check
 from leaderboard.reported.check import Checked
 from leaderboard.statistics import summaries
 
@@ -97,8 +97,7 @@ def figure(checked: Sequence[Checked]) -> Any | None:
 
 def _reach(one: Checked) -> float:
     """Half a 95 % interval of a paper's mean; 0 where its spread or runs are unknown."""
-    row = one.row
-    stated = verdicts.published(row.value, row.spread, row.spread_kind, row.runs)
+    stated = check.published(one.row)
     if stated.deviation is None or stated.runs is None:
         return 0.0
     return summaries.reach(stated.deviation, stated.runs)

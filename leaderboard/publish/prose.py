@@ -11,14 +11,14 @@ from markupsafe import Markup
 from leaderboard.publish.text import visible
 
 PAGES = {
-    "LEADERBOARD.md": "tables.html",
-    "VERDICTS.md": "verdicts.html",
-    "METHOD.md": "statistics.html",
-    "REBUILT.md": "rebuilt.html",
-    "SIMULATION.md": "simulations.html",
-    "SYMMETRY.md": "symmetry.html",
+    "LEADERBOARD.md": ("tables.html", "all tables"),
+    "VERDICTS.md": ("verdicts.html", "papers' numbers"),
+    "METHOD.md": ("statistics.html", "statistics"),
+    "REBUILT.md": ("rebuilt.html", "rebuilt networks"),
+    "SIMULATION.md": ("simulations.html", "simulations"),
+    "SYMMETRY.md": ("symmetry.html", "symmetry"),
 }
-"""The site's page of each committed one."""
+"""The site's page of each committed one, and what its links are called."""
 
 
 @cache
@@ -30,8 +30,8 @@ def html(text: str) -> Markup:
     """Render Markdown. HTML in it stays text, and so do characters that nobody sees."""
     lines = "\n".join(_visible(line) for line in text.splitlines())
     rendered = _markdown().render(lines)
-    for committed, page in PAGES.items():
-        rendered = rendered.replace(f'href="{committed}"', f'href="{page}"')
+    for committed, (page, words) in PAGES.items():
+        rendered = rendered.replace(f'href="{committed}">{committed}<', f'href="{page}">{words}<')
     tables = iter(range(1, rendered.count("<table>") + 1))
     rendered = re.sub(
         "<table>.*?</table>",

@@ -106,7 +106,7 @@ def figure(records: Sequence[Record]) -> Any:
     """Plot results over the number of starts: a panel for each fit, a line for each reading."""
     values, titles = scores(records)
     highest = 5 + max((max(found) for found in values.values()), default=90.0)
-    drawn, axes = style.figure(6.4, 3.4, len(STEPS))
+    drawn, axes = style.figure(5.4, 3.4, len(STEPS))
     for axis, steps in zip(axes, STEPS, strict=True):
         for index, name in enumerate(METHODS):
             for reading, dashes in zip(READINGS.values(), ("--", "-"), strict=True):

@@ -62,7 +62,8 @@ def svg(made: Any, label: str, background: str = "none") -> str:
 
     buffer = io.StringIO()
     with mpl.rc_context(SETTINGS | {"svg.hashsalt": label}):
-        made.savefig(buffer, format="svg", facecolor=background, metadata={"Date": None})
+        colours = {"transparent": True} if background == "none" else {"facecolor": background}
+        made.savefig(buffer, format="svg", metadata={"Date": None}, **colours)
     text = buffer.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     title = str(Markup("<title>{}</title>").format(label))

@@ -77,6 +77,11 @@ def check(rows: Sequence[Reported], records: Sequence[Record]) -> list[Checked]:
     return checked
 
 
+def published(row: Reported) -> verdicts.Published:
+    """A reported number with the standard deviation that its ± means."""
+    return verdicts.published(row.value, row.spread, row.spread_kind, row.runs, row.rounding)
+
+
 def _check(row: Reported, records: Sequence[Record]) -> Checked:
     """Find our scores of a row's cell. Whether they agree is judged with the table's other rows."""
     if row.differs:
@@ -108,10 +113,8 @@ def _missing(row: Reported) -> str | None:
 
 
 def _comparison(one: Checked) -> verdicts.Comparison:
-    row = one.row
-    reported = verdicts.published(row.value, row.spread, row.spread_kind, row.runs, row.rounding)
-    margin = metrics.get(row.metric).tolerance(row.value)
-    return verdicts.compare(np.asarray(one.scores), reported, margin)
+    margin = metrics.get(one.row.metric).tolerance(one.row.value)
+    return verdicts.compare(np.asarray(one.scores), published(one.row), margin)
 
 
 def _is_of(row: Reported, record: Record) -> bool:
