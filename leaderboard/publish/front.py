@@ -32,7 +32,10 @@ def lead(boards: Sequence[Board]) -> list[str]:
         return []
     rows = {row.method: row for row in reversed(board.rows) if not row.is_control}
     first = next(row for row in board.rows if row.is_ranked)
-    said = [f"{first.title} leads with {_results(board, first)}."]
+    said = [
+        "In the main task a method names the class of the image that a network draws. "
+        f"{first.title} leads with {_results(board, first)}."
+    ]
     if PROJECT in rows and rows[PROJECT] is not first:
         nft = rows[PROJECT]
         said.append(

@@ -155,8 +155,9 @@ def label(one: Example) -> str:
 def caption(one: Example) -> list[str]:
     """Say in sentences what to see, with the shares over all test networks."""
     sentences = [
-        f"Above, an INR that was fitted to a {one.label} of MNIST. Below, the same function in "
-        "other weights: its hidden neurons are reordered, and their signs and phases changed."
+        f"Above, an INR (a small network that draws one image) of a {one.label}. Below, the same "
+        "function in other weights: its hidden neurons are reordered, and their signs and phases "
+        "changed."
     ]
     if one.answers:
         shares = "; ".join(
