@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from leaderboard.archive.tables import Board, Row
 from leaderboard.publish import style, symmetry, words
 
 MOST_COMPARED = 40
-MOST_LABELS = 24
+MOST_LABELS = 30
+FAR = (0, 1, -1, 2, -2, 3, -3, 4, -4)  # lines above or below its point at which a name may stand
 STROKES = ("none", "7 3", "2 3", "9 3 2 3", "none", "5 2")
 LEAST_MOVEMENT = 1e-17  # what is plotted for an output that does not move at all
 
@@ -174,7 +176,7 @@ def cost_figures(board: Board) -> dict[str, Any]:
 
 
 def _cost_figure(board: Board, label: str, points: Sequence[tuple[Row, float]]) -> Any:
-    figure, (axis,) = style.figure(5.0, 3.9)
+    figure, (axis,) = style.figure(5.2, 4.4)
     measured, classes = symmetries.by_method(symmetries.read()), {}
     for row, cost in points:
         held = symmetry.held(measured.get(row.method, []))
@@ -231,31 +233,34 @@ def _write_labels(figure: Any, axis: Any, places: Sequence[tuple[float, float, s
     """Name points, each on the side where its name meets the fewest others."""
     figure.draw_without_rendering()  # settles where the axes are
     dots = axis.transData.transform([(x, y) for x, y, _ in places])
-    high, wide = 1.25 * style.SIZE, 0.56 * style.SIZE * figure.dpi / 72
+    dot = figure.dpi / 72  # pixels of a point
+    high, wide = 1.1 * style.SIZE * dot, 0.54 * style.SIZE * dot
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in dots]
     inside = axis.get_window_extent().extents
     for (x, y), (cost, mean, name) in zip(dots, places, strict=True):
         width = wide * len(name)
         options = []
-        for side, up in ((1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1), (0, -1)):
+        for up, side in product(FAR, (1, -1, 0)):
             left = x + 7 if side > 0 else x - 7 - width if side < 0 else x - width / 2
-            low = y - high / 2 + up * high * (0.6 if side else 1.0)
+            low = y - high / 2 + up * high * (0.7 if side else 1.0)
             box = (left, low, left + width, low + high)
             outside = width * high - _overlap(box, [tuple(inside)])
-            options.append((_overlap(box, taken) + outside, len(options), box))
-        box = min(options)[-1]
+            cost_of = _overlap(box, taken) + outside + width * abs(up)
+            options.append((cost_of, len(options), up, box))
+        _, _, up, box = min(options)
         taken.append(box)
-        points = 72 / figure.dpi
-        name_written = axis.annotate(
+        line = {"arrowstyle": "-", "color": "#7f7f7f", "linewidth": 0.6}
+        written = axis.annotate(
             style.plain(name),
             (cost, mean),
-            xytext=((box[0] - x) * points, (box[1] + high / 2 - y) * points),
+            xytext=((box[0] - x) / dot, (box[1] + high / 2 - y) / dot),
             textcoords="offset points",
             va="center",
             fontsize=style.SIZE - 1,
             annotation_clip=False,
+            arrowprops=line if abs(up) > 1 else None,
         )
-        name_written.set_in_layout(False)
+        written.set_in_layout(False)
 
 
 def _overlap(box: tuple[float, ...], others: Sequence[tuple[float, ...]]) -> float:
