@@ -5,7 +5,8 @@
 """The front door: every thing a person does with this project is a session. `nox -l` lists them.
 
 Sessions share environments: `.nox/torch`, which is several GB, `.nox/leaderboard`, `.nox/lint` and
-`.nox/tools`. Each has the versions in `locks/` and is made anew when they or Python change. With
+`.nox/tools`. The board needs no torch, and where `.nox/torch` is there it is made in that. Each
+environment has the versions in `locks/` and is made anew when they or Python change. With
 `-- --latest` a session runs with the newest versions that pyproject.toml allows, in `.nox/latest`.
 
 Packages are checked against the hashes in `locks/NAME.txt`. torch is not, and is installed after
@@ -34,6 +35,7 @@ ROOT = Path(__file__).resolve().parent
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 LOCKS = ROOT / "locks"
 LATEST = "--latest"
+STAMP = "lock.sha256"
 TORCH = "torch==2.13.0"  # of the committed records; another version may give other numbers
 
 # What each environment is for, as dependency groups of pyproject.toml. The first has the package's
@@ -121,25 +123,31 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def leaderboard(session: nox.Session) -> None:
     """Write the board's pages, tables and site from committed records; `-- --check` compares."""
-    run_python(session, "leaderboard", "-m", "leaderboard", "build", *session.posargs)
+    run_board(session, "build", *session.posargs)
+
+
+@nox.session
+def figures(session: nox.Session) -> None:
+    """Write the board's plots as PDF and PNG, for papers and talks, into build/figures."""
+    run_python(session, "leaderboard", "-m", "leaderboard", "figures", *session.posargs)
 
 
 @nox.session
 def verify(session: nox.Session) -> None:
     """Print the verdict on every reported number, and check every committed record."""
-    run_python(session, "leaderboard", "-m", "leaderboard", "verify", *session.posargs)
+    run_board(session, "verify", *session.posargs)
 
 
 @nox.session
 def submit(session: nox.Session) -> None:
     """Check a method's results and copy them to the leaderboard's records: `-- NAME`."""
-    run_python(session, "leaderboard", "-m", "leaderboard", "submit", *session.posargs)
+    run_board(session, "submit", *session.posargs)
 
 
 @nox.session
 def comment(session: nox.Session) -> None:
     """Turn a review into a comment: `-- FILE`."""
-    run_python(session, "leaderboard", "-m", "leaderboard", "comment", *session.posargs)
+    run_board(session, "comment", *session.posargs)
 
 
 @nox.session
@@ -215,36 +223,57 @@ def write_lock(name: str, text: str) -> None:
         path.write_text(head + "".join(lines), newline="\n")
 
 
+def run_board(session: nox.Session, *arguments: str) -> None:
+    """Run the leaderboard's command line where torch is installed, or else where it need not be."""
+    torch = folder_of(session, "torch")
+    name = "torch" if fits(torch, digest_of("torch", torch)) else "leaderboard"
+    run_python(session, name, "-m", "leaderboard", *arguments)
+
+
 def run_python(session: nox.Session, name: str, *arguments: str) -> None:
     """Run Python in an environment that sessions share, once it has what it should."""
-    latest = LATEST in session.posargs
-    # nox has no public way to ask for --envdir, -R and --reuse-venv.
-    options = session._runner.global_config
-    envdir = Path(options.envdir)
-    folder = envdir / "latest" / name if latest else envdir / name
+    options, folder = session._runner.global_config, folder_of(session, name)
     python = str(folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
     if folder not in READY:
+        envdir = Path(options.envdir)
         envdir.mkdir(parents=True, exist_ok=True)
         with FileLock(envdir / f"{name}.lock"):  # another nox may be at it
             there = Path(python).exists() and options.reuse_venv != "never"
             if not (there and options.no_install):
-                prepare(session, name, folder, python, latest, there)
+                prepare(session, name, folder, python, there)
         READY.add(folder)
     session.run(python, *(word for word in arguments if word != LATEST), external=True)
 
 
-def prepare(
-    session: nox.Session, name: str, folder: Path, python: str, latest: bool, there: bool
-) -> None:
-    """Make an environment, unless a file in it says that it has what its lock says."""
+def folder_of(session: nox.Session, name: str) -> Path:
+    """The folder of an environment, which --envdir moves."""
+    # nox has no public way to ask for --envdir, -R and --reuse-venv.
+    envdir = Path(session._runner.global_config.envdir)
+    return envdir / "latest" / name if LATEST in session.posargs else envdir / name
+
+
+def digest_of(name: str, folder: Path) -> str:
+    """A digest of what an environment should have."""
+    latest = folder.parent.name == "latest"
     contents = [b"latest"] if latest else [path.read_bytes() for path in lock_of(name)]
-    now = hashlib.sha256(b"\n".join([sys.implementation.cache_tag.encode(), *contents])).hexdigest()
-    stamp = folder / "lock.sha256"
-    fits = there and stamp.is_file() and stamp.read_text() == now
-    if fits and not latest:
+    parts = [sys.implementation.cache_tag.encode(), *contents]
+    return hashlib.sha256(b"\n".join(parts)).hexdigest()
+
+
+def fits(folder: Path, digest: str) -> bool:
+    """Whether a file in an environment says that it has what it should."""
+    stamp = folder / STAMP
+    return stamp.is_file() and stamp.read_text() == digest
+
+
+def prepare(session: nox.Session, name: str, folder: Path, python: str, there: bool) -> None:
+    """Make an environment, unless it has what its lock says."""
+    latest, now = folder.parent.name == "latest", digest_of(name, folder)
+    fit = there and fits(folder, now)
+    if fit and not latest:
         return
     session.log(f"installing into {folder}")
-    if not fits:
+    if not fit:
         virtualenv = (sys.executable, "-m", "virtualenv", "--clear", "--quiet", str(folder))
         session.run_install(*virtualenv, external=True)
     uv = shutil.which("uv")
@@ -260,7 +289,7 @@ def prepare(
         session.run_install(*install, *exactly, external=True)
         for versions in built:  # not quiet: torch is large, and pip shows how far it is
             session.run_install(*install, "torch", "--constraint", versions, external=True)
-    stamp.write_text(now)
+    (folder / STAMP).write_text(now)
 
 
 if __name__ == "__main__":

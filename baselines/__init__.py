@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmark import fields, suites
 from benchmark.datasets import listing
-from benchmark.errors import UserError
+from benchmark.errors import UserError, unknown
 from benchmark.methods import Method, Variant
 from benchmark.plugins import readable_classes
 from benchmark.suites import settings
@@ -182,5 +182,5 @@ def get(name: str) -> Row:
     """
     if name not in registry():
         passed_over = "".join(f"; passed over: {reason}" for reason in _found()[1])
-        raise UserError(f"unknown method {name!r}{passed_over}; known: {', '.join(registry())}")
+        raise unknown("method", name, registry(), passed_over)
     return registry()[name]

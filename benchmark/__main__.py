@@ -12,7 +12,7 @@ import typer
 from tabulate import tabulate
 
 from benchmark.datasets import commands
-from benchmark.errors import UserError
+from benchmark.errors import UserError, unknown
 from benchmark.record.options import App
 from benchmark.record.paths import absolute, entered
 from benchmark.record.sources import ROOT
@@ -169,7 +169,7 @@ def run(
         results = results / trials.FOLDER
     runs = plan(_suite(suite, task), task, _names(datasets), names, numbers, target, trial)
     where = resolve_device(device)
-    write_log = event_files.writer(results) if log else None
+    events = event_files.EventFiles(results) if log else None
     _check_datasets(runs)
     with launch.claim(results):
         folder = launch.standing(runs, results, rerun, keep)
@@ -179,7 +179,7 @@ def run(
         _announce(folder, results, count, where, trial)
         try:
             shown = "validation" if trial else "test"
-            with Display(todo, shown, count > 0, write_log) as display:
+            with Display(todo, shown, count > 0, events) as display:
                 records = launch.execute_all(
                     todo, results, where, count, display, launch.deadline(minutes), keep
                 )
@@ -304,8 +304,11 @@ def list_all() -> None:
 @app.command()
 def conform(name: Annotated[str, typer.Argument(help="A method.")]) -> None:
     """Check that a method keeps its contract: shapes, seeds, symmetry, no use of test targets."""
+    import torch
+
     from benchmark.checks import conformance
 
+    torch.set_num_threads(1)  # as in runs; where cores are shared, more threads only wait
     findings = conformance.conform(name)
     signs = {True: "ok", False: "FAILS", None: "-"}
     typer.echo(
@@ -466,10 +469,8 @@ def speed(
 
     where = resolve_device(device)
     names = [name.strip() for name in cases.split(";")] if cases else None
-    if unknown := set(names or ()) - set(known.cases(where)):
-        raise UserError(
-            f"unknown comparison {min(unknown)!r}; known: {'; '.join(known.cases(where))}"
-        )
+    if strange := set(names or ()) - set(known.cases(where)):
+        raise unknown("comparison", min(strange), known.cases(where))
     measured = report.measure(where, names, lambda name: typer.echo(f"timing: {name}", err=True))
     report.write(measured, output)
     typer.echo(report.compared_table(measured, "simple"))
@@ -502,11 +503,10 @@ def _announce(
         err=True,
     )
     if folder.stale:
-        typer.echo(
-            f"{len(folder.stale)} are made again: their code, settings, data or library "
-            "versions have changed since",
-            err=True,
-        )
+        typer.echo(f"{len(folder.stale)} are made again, as something has changed:", err=True)
+        reasons = {(run.cell.row, *why): None for run, why in folder.stale.items()}
+        for row, *why in reasons:
+            typer.echo(f"  {row}: {'; '.join(why)}", err=True)
     if trial is not None:
         typer.echo("trials are not ranked, and cannot be submitted", err=True)
     elif (reason := checkout()[1]) is not None:
@@ -526,6 +526,8 @@ def _show_results(finished: Sequence[Entry]) -> None:
         typer.echo("\n" + render.overview(boards))
     if beside := reproduce.beside_committed(finished, archive):
         typer.echo("\n" + reproduce.table(beside))
+    for line in reproduce.not_compared(finished, archive):
+        typer.echo(line, err=True)
     if places := standing.standings(finished, archive):
         typer.echo("\n" + standing.table(places))
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, suggestion
 
 EXPECTED = {
     bool: "true or false",
@@ -60,7 +60,8 @@ def check(method: type, values: Mapping[str, Any], where: str) -> None:
     for name, value in values.items():
         if name not in known:
             raise UserError(
-                f"{where}: {method.name} has no field {name!r}; its fields are {', '.join(known)}"
+                f"{where}: {method.name} has no field {name!r}{suggestion(name, known)}; "
+                f"its fields are {', '.join(known)}"
             )
         if not _fits(value, known[name]):
             raise UserError(f"{where}: {name} is {_expected(known[name])}, not {repr(value)[:80]}")

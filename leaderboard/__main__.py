@@ -1,4 +1,4 @@
-"""The command line: `python -m leaderboard build`, `verify`, `submit`, `reproduce`, `review`."""
+"""The command line: `python -m leaderboard build`, `figures`, `verify`, `submit`, ..."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from leaderboard.publish.text import visible
 
 HERE = Path(__file__).resolve().parent
 SITE = HERE.parent / "build" / "site"
+FIGURES = HERE.parent / "build" / "figures"
 
 app = App(
     add_completion=False,
@@ -105,6 +106,23 @@ def build(
 
 
 @app.command()
+def figures(
+    output: Annotated[
+        Path,
+        typer.Option(callback=entered, help="Folder for the files.", show_default="build/figures"),
+    ] = FIGURES,
+) -> None:
+    """Write the plots of the committed records as PDF and PNG."""
+    from leaderboard import reported
+    from leaderboard.archive import entries, tables
+    from leaderboard.publish import talk
+
+    archive = entries.read()
+    for path in talk.write(archive, tables.boards(archive.current), reported.read(), output):
+        typer.echo(path)
+
+
+@app.command()
 def verify() -> None:
     """Print every verdict, and check the records.
 
@@ -166,7 +184,11 @@ def submit(
 @app.command()
 def reproduce(
     cell: Annotated[
-        str, typer.Argument(metavar="SUITE/TASK/DATASET/METHOD/SEED", help="A committed cell.")
+        str,
+        typer.Argument(
+            metavar="SUITE/TASK/DATASET/NAME[/SEED]",
+            help="A cell of a table: all of its seeds, or one.",
+        ),
     ],
     device: Annotated[
         str, typer.Option(callback=_device, help="cpu, cuda, or auto: a GPU where available.")
@@ -182,16 +204,19 @@ def reproduce(
 ) -> None:
     """Run a committed cell again.
 
-    Says whether the result is bit-equal, within noise, or different, and fails if it is different.
+    Says of each seed whether the result is bit-equal, within noise, or different, and in what the
+    environments differ. Fails if one is different.
     """
     from leaderboard.archive import entries
     from leaderboard.submissions import reproduce as reproduction
 
     archive = entries.read()
-    entry = reproduction.find(archive, cell)
-    comparison = reproduction.reproduce(entry, archive, results, device)
-    typer.echo(visible(str(comparison)))
-    raise typer.Exit(1 if comparison.verdict == "different" else 0)
+    comparisons = []
+    for entry in reproduction.find(archive, cell):
+        comparisons.append(reproduction.reproduce(entry, archive, results, device))
+        typer.echo(visible(str(comparisons[-1])))
+    typer.echo(visible(reproduction.unlike_text(comparisons)))
+    raise typer.Exit(any(one.verdict == "different" for one in comparisons))
 
 
 @app.command()

@@ -212,10 +212,43 @@ def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Pa
         ),
         (("run", "inr-classification", "--methods", "gpt"), "unknown method 'gpt'; known:"),
         (
+            ("run", "inr-classification", "--methods", "inr2aray"),
+            "unknown method 'inr2aray', did you mean inr2array?; known:",
+        ),
+        (("conform", "statn"), "unknown method 'statn', did you mean statnn?; known:"),
+        (
+            ("run", "inr-classificaton"),
+            "has no task 'inr-classificaton', did you mean inr-classification?; it has",
+        ),
+        (
+            ("run", "inr-classification", "--suite", "min"),
+            "unknown suite 'min', did you mean mini?; known: dws",
+        ),
+        (
+            ("run", "inr-classification", "--datasets", "mnist-inr-mni"),
+            "unknown dataset 'mnist-inr-mni', did you mean mnist-inr-mini?; known:",
+        ),
+        (
+            ("run", "all", "--datasets", "mnist-inr-own-mini,sine-inr-min"),
+            "has dataset 'sine-inr-min', did you mean sine-inr-mini?; they have",
+        ),
+        (
+            ("run", "inr-classification", "--methods", "mlp", "--set", "learning-rate=1"),
+            "--set takes FIELD=VALUE",
+        ),
+        (
+            ("run", "inr-classification", "--methods", "mlp", "--set", "hiden=8"),
+            "mlp has no field 'hiden', did you mean hidden?; its fields are",
+        ),
+        (
             ("run", "inr-classification", "--methods", "mlp@mixed"),
             "unknown arm 'mixed'; known: aligned, permuted, phase, random-targets",
         ),
         (("run", "inr-classification", "--methods", ","), "a list of names is empty"),
+        (
+            ("run", "all", "--methods", "nft-editor", "--datasets", "sine-inr-mini"),
+            "no task of suite 'mini' has those datasets and methods",
+        ),
         (
             ("run", "inr-classification", "--methods", "mlp", "--methods", "nft"),
             "--methods is given 2 times",
@@ -289,6 +322,26 @@ def test_a_wrong_record_is_found_before_training(tmp_path: Path, command: Comman
     assert status == 2
     assert f"error: {tmp_path / RECORD}: " in errors
     assert "delete the file to run it again" in errors
+
+
+def test_what_has_changed_since_a_record_is_named(
+    finished: tuple[Path, str, str], tmp_path: Path, command: Command
+) -> None:
+    """Before the run by field, and after it of the committed record that is of other settings."""
+    results = shutil.copytree(finished[0], tmp_path / "results")
+    data = json.loads((results / RECORD).read_text())
+    data["method"]["hyperparameters"]["hidden"] = 7
+    data["protocol"]["steps"] += 1
+    data["environment"]["versions"]["torch"] = "1.0"
+    (results / RECORD).write_text(json.dumps(data))
+    (now,) = plan("mini", "sine-frequency", None, ["mlp-augmented"], [0])
+    status, _, errors = command("run", *ONE, "--results", str(results), "--minutes", "0")
+    assert status == 3, errors
+    steps = now.protocol.steps
+    assert (
+        "  mini/sine-frequency/sine-inr-mini/mlp-augmented: "
+        f"hidden was 7, is {now.method.hidden}; steps was {steps + 1}, is {steps}; torch was 1.0, "
+    ) in errors
 
 
 def test_a_results_folder_has_one_user(tmp_path: Path, command: Command) -> None:

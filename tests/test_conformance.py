@@ -88,9 +88,21 @@ def test_two_runs_of_a_cell_are_held_against_each_other(tmp_path: Path) -> None:
     assert reproduce.compare(one, near, committed).verdict == "within noise"
     assert reproduce.compare(one, far, committed).verdict == "different"
     assert "accuracy was 70.0, is 40.0" in str(reproduce.compare(one, far, committed))
-    assert reproduce.find(committed, "mini/inr-classification/small/nft/0") is one
+    assert reproduce.find(committed, "mini/inr-classification/small/nft/0") == [one]
+    assert reproduce.find(committed, "mini/inr-classification/small/nft") == [one]  # all seeds
     with pytest.raises(RecordError, match="one that is: mini/inr-classification/small/nft/0"):
         reproduce.find(committed, "mini/x")
+
+
+def test_a_reproduction_names_in_what_the_machines_differ(tmp_path: Path) -> None:
+    finished_run(tmp_path / "old")
+    versions = {"torch": "2.9", "numpy": "2.3"}
+    finished_run(tmp_path / "new", environment={"processor": "y", "versions": versions})
+    old, new = (archive.of_results(tmp_path / name)[0] for name in ("old", "new"))
+    unlike = reproduce.compare(old, new, archive.Archive([old]))
+    text = reproduce.unlike_text([unlike])
+    assert text == "the environments differ: processor was x, is y; torch was 2.8, is 2.9"
+    assert "alike" in reproduce.unlike_text([reproduce.compare(old, old, archive.Archive([]))])
 
 
 def test_noise_is_where_one_more_seed_would_lie(tmp_path: Path) -> None:
@@ -118,7 +130,23 @@ def test_new_runs_stand_beside_the_committed_ones(tmp_path: Path) -> None:
         ("1", "within noise"),
         ("2", "different"),
     ]
-    assert "1 bit-equal, 1 within noise, 1 different\n" in reproduce.table(beside)
+    assert "1 bit-equal, 1 within noise, 1 different; the env" in reproduce.table(beside)
+
+
+def test_a_committed_run_of_other_settings_is_named_rather_than_compared(tmp_path: Path) -> None:
+    steps = suites.get("mini").tasks["inr-classification"].protocol.steps
+    for seed in range(2):
+        committed = {"protocol": {"steps": steps - 1}, "method": {"hyperparameters": {"width": 7}}}
+        finished_run(tmp_path / "committed", 70, seed, **committed)
+        now = {"hyperparameters": {"width": 9}}
+        finished_run(tmp_path / "new", 70, seed, protocol={"steps": steps}, method=now)
+    committed, new = (archive.of_results(tmp_path / name) for name in ("committed", "new"))
+    assert reproduce.beside_committed(new, archive.Archive(committed)) == []
+    (line,) = reproduce.not_compared(new, archive.Archive(committed))
+    assert line == (
+        "mini/inr-classification/small/nft: the committed result is of settings that have changed "
+        f"since; width was 7, is 9; steps was {steps - 1}, is {steps}"
+    )
 
 
 def test_a_review_tells_what_stands(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import csv
 import sys
 import types
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,13 @@ from benchmark.errors import UserError
 from benchmark.record.predictions import SHIFTED, digest
 from benchmark.record.schema import Record
 from benchmark.runs import event_files, fit, kept, launch
+from benchmark.runs.curves import Curves
 from benchmark.runs.display import Display
 from benchmark.runs.execute import execute
-from benchmark.runs.training import Monitor
+from benchmark.runs.training import Monitor, Stopped, Trainer
 
 DATASET = "fashion-inr-mini"
+LONGER = FEW.model_copy(update={"steps": 40, "evaluations": 4})
 CELL = f"mini/inr-classification/{DATASET}/{{}}/0"
 
 
@@ -152,34 +155,105 @@ def test_a_failure_says_what_was_wanted_and_how_to_look(
     assert "seed-0.traceback.txt" in line and "--workers 0" in line
 
 
-def test_tensorboard_is_written_or_asked_for(
+def rows(path: Path) -> list[tuple[int, float, float]]:
+    return [
+        (int(row["step"]), float(row["loss"]), float(row["validation"]))
+        for row in csv.DictReader(path.read_text().splitlines())
+    ]
+
+
+def stops(at: int) -> Monitor:
+    """Ends a run at a step, as somebody would who kills it."""
+
+    def step(step: int) -> None:
+        if step == at:
+            raise Stopped
+
+    return Monitor(step=step)
+
+
+def test_a_curve_grows_with_its_run_and_goes_on_where_it_was_left(tmp_path: Path) -> None:
+    """Of both stages; what an earlier run left is not taken for this one's."""
+    run = run_of(CELL.format("inr2array"), LONGER)
+    last, first = (tmp_path / run.path.with_suffix(suffix) for suffix in (".csv", ".encoder.csv"))
+    last.parent.mkdir(parents=True)
+    last.write_text("step,loss,validation\n7,7.0,7.0\n")
+    told: list[Curves] = []
+    for at, expected in ((20, (0, 1)), (40, (0, 3)), (60, (1, 4)), (80, (3, 4))):
+        with pytest.raises(Stopped):
+            execute(run, tmp_path, CPU, 1, stops(at), told=told.append)
+        lengths = [len(rows(path)) if path.exists() else 0 for path in (last, first)]
+        assert tuple(lengths) == expected
+    record = execute(run, tmp_path, CPU, 1, Monitor(), told=told.append)
+    assert [len(one.last) for one in told] == [0, 0, 1, 3]
+    assert told[-1].last == record.curve[:3]
+    for path, curve in ((last, record.curve), (first, record.encoder.curve)):
+        assert rows(path) == [(point.step, point.loss, point.validation) for point in curve]
+    whole = execute(run, tmp_path / "whole", CPU, 1, Monitor())
+    assert (whole.curve, whole.predictions) == (record.curve, record.predictions)
+
+
+def test_a_run_that_diverges_leaves_the_curve_that_led_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = execute(run_of(CELL.format("statnn")), tmp_path, CPU, 1, Monitor())
+    run = run_of(CELL.format("statnn"), LONGER)
+    whole = execute(run, tmp_path, CPU, 1, Monitor())
+
+    def explode(self: Trainer, step: int) -> float:
+        return float("nan") if step >= 25 else 1.0
+
+    monkeypatch.setattr(Trainer, "_schedule", explode)
+    record = execute(run, tmp_path, CPU, 1, Monitor())
+    assert (record.status, record.curve) == ("diverged", [])
+    left = rows((tmp_path / record.path).with_suffix(".csv"))
+    assert [step for step, *_ in left] == [10]
+    assert left[0][1] != whole.curve[0].loss, "it is this run's, not the earlier one's"
+
+
+class Events:
+    """Stands for TensorBoard's writer, which is not installed everywhere."""
+
+    written: dict[str, list[tuple[str, float, int]]] = {}
+
+    def __init__(self, folder: str) -> None:
+        self.scalars = Events.written[folder] = []
+        Path(folder).mkdir(parents=True)
+        (Path(folder) / "events").touch()
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        self.scalars.append((name, value, step))
+
+    def flush(self) -> None:
+        pass
+
+    close = flush
+
+
+def test_tensorboard_is_written_as_a_run_goes_or_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(CELL.format("statnn"), LONGER)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(UserError, match="pip install tensorboard"):
-        event_files.writer(tmp_path)
-    written: list[tuple[str, float, int]] = []
-
-    class Events:
-        def __init__(self, folder: str) -> None:
-            assert Path(folder) == tmp_path / "tensorboard" / record.path.with_suffix("")
-
-        def __enter__(self) -> Events:
-            return self
-
-        def __exit__(self, *error: object) -> None:
-            pass
-
-        def add_scalar(self, name: str, value: float, step: int) -> None:
-            written.append((name, value, step))
-
+        event_files.EventFiles(tmp_path)
+    monkeypatch.setattr(Events, "written", {})
     fake = types.SimpleNamespace(SummaryWriter=Events)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", fake)
-    event_files.writer(tmp_path)(record)
-    first = record.curve[0]
-    assert written[:2] == [
-        ("loss", first.loss, first.step),
-        ("validation", first.validation, first.step),
+    place = str(tmp_path / "tensorboard" / run.path.with_suffix(""))
+    with Display([run], log=event_files.EventFiles(tmp_path)) as display, pytest.raises(Stopped):
+        execute(run, tmp_path, CPU, 1, stops(40), told=partial(display.grow, run))
+    assert [step for *_, step in Events.written[place]] == [10, 10, 20, 20, 30, 30]
+    # The second time, over what the first has left.
+    with Display([run], log=event_files.EventFiles(tmp_path)) as display:
+        record = execute(run, tmp_path, CPU, 1, Monitor(), told=partial(display.grow, run))
+        display.finish(run, record)
+        display.grow(run, Curves(record.curve[:1]))  # heard late, from a worker
+    expected = [
+        scalar
+        for point in record.curve
+        for scalar in (
+            ("loss", point.loss, point.step),
+            ("validation", point.validation, point.step),
+        )
     ]
-    assert len(written) == 2 * len(record.curve)
+    assert Events.written[place] == expected

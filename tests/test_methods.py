@@ -312,8 +312,8 @@ def test_a_broken_file_is_named_and_passed_over(
 
 
 def test_an_unknown_method_is_named() -> None:
-    with pytest.raises(UserError, match=r"unknown method 'nfd'; known: .*nft"):
-        baselines.get("nfd")
+    with pytest.raises(UserError, match=r"unknown method 'gpt'; known: .*nft"):
+        baselines.get("gpt")
 
 
 def test_a_new_methods_file_works(

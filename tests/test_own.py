@@ -292,6 +292,13 @@ def test_a_bad_network_is_named_by_its_file(
     assert {path.name for path in tmp_path.iterdir()} == {"networks"}, "nothing is half made"
 
 
+def test_networks_that_are_not_there_are_said_to_be(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="nowhere: not found; --from names the folder"):
+        make((tmp_path / "nowhere", files[1]), tmp_path / "moons")
+
+
 def test_a_checkpoint_holds_a_state_dict_beside_other_things(tmp_path: Path) -> None:
     states = [module().state_dict() for _ in range(10)]
     whole = write(tmp_path / "networks", states)
@@ -386,8 +393,8 @@ def test_accuracies_go_through_the_projects_task_and_other_numbers_do_not(moons:
     dataset, _ = locate.load(run.dataset)
     command_line._check_datasets([run])
     assert dataset.name == run.cell.dataset == "moons--accuracy"
-    wrong = plan("mini", "generalization", [str(moons)], ["statnn"], [0], "speed")
-    with pytest.raises(UserError, match="needs target"):
+    wrong = plan("mini", "generalization", [str(moons)], ["statnn"], [0], "learning rate")
+    with pytest.raises(UserError, match="lies between 0 and 1"):
         command_line._check_datasets(wrong)
 
 
@@ -473,7 +480,8 @@ def test_results_are_ranked_on_ones_own_board_alone(few: str, moons: Path, tmp_p
     assert "not ranked" not in page
     assert "#1" in page
     assert (tmp_path / "tables/few--regression.csv").is_file()
-    with pytest.raises(UserError, match="no records"):
+    (tmp_path / "nothing/trials").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"no records; .*; trials are not ranked"):
         own_board.build(tmp_path / "nothing")
 
 
@@ -510,3 +518,19 @@ def test_a_target_that_is_not_there_is_one_line(moons: Path) -> None:
     code, _, errors = benchmark("run", "regression", "--datasets", str(moons), "--target", "loss")
     assert (code, errors.count("\n")) == (2, 1)
     assert "moons has no target 'loss'" in errors
+
+
+@pytest.mark.parametrize(
+    ("task", "target", "message"),
+    [
+        ("classification", "accuracy", "holds numbers, which classification .*: run regression"),
+        ("inr-classification", "accuracy", "holds numbers, which inr-classification .*regression"),
+        ("regression", "speed", "holds classes, which regression .*: run classification"),
+    ],
+)
+def test_a_task_for_another_kind_of_target_is_named(
+    moons: Path, task: str, target: str, message: str
+) -> None:
+    suite = "own" if task in suites.get("own").tasks else "mini"
+    with pytest.raises(UserError, match=f"'{target}' of .*moons {message}"):
+        plan(suite, task, [str(moons)], ["mlp"], [0], target)

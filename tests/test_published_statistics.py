@@ -17,6 +17,7 @@ from benchmark.datasets.recipes.inr import Shard
 from benchmark.errors import UserError
 from benchmark.record import traces as records
 from benchmark.record.schema import RecordError
+from leaderboard.publish import rebuilt
 from nft.network import NetworkSpec
 
 SPEC = NetworkSpec.mlp(2, 6, 6, 1, activation="sine", omega=30.0)
@@ -145,3 +146,43 @@ def test_a_trace_tells_a_recipe_from_its_neighbours(
         records.read(tmp_path)
     with pytest.raises(UserError, match="no recipe of INRs"):
         traces.measure("sine-inr-mini", 2, None)
+
+
+def test_the_page_says_how_near_a_rebuilt_dataset_is() -> None:
+    def statistics_of(factor: float) -> tuple[records.Statistic, ...]:
+        return tuple(
+            records.Statistic(
+                kind="standard deviation",
+                tensor=tensor,
+                published=0.1,
+                measured=0.1 * factor,
+                percent=100 * (factor - 1),
+                errors=5.0,
+            )
+            for tensor in ("W1", "b1", "W2", "b2", "W3", "b3")
+        )
+
+    recipe = records.Settings(learning_rate=1e-3, weight_decay=0, steps=1500)
+    shorter = recipe.model_copy(update={"steps": 500})
+    trace = records.Trace(
+        dataset="some-inr",
+        title="Theirs <1>",
+        source="a test",
+        settings=recipe,
+        networks=8,
+        points=(
+            records.Point(settings=shorter, statistics=statistics_of(0.8)),
+            records.Point(settings=recipe, statistics=statistics_of(1.01)),
+        ),
+        whole=55000,
+        rebuilt=statistics_of(1.02),
+    )
+    page = rebuilt.page([trace])
+    assert "All 55,000 training networks" in page and "by +2.0 %" in page
+    assert "**1,500**" in page and "-20.0" in page
+    ((name, figure),) = rebuilt.figures([trace]).items()
+    assert f"]({name})" in page
+    assert "Theirs &lt;1&gt;" in figure
+    unbuilt = trace.model_copy(update={"whole": 0, "rebuilt": ()})
+    assert "not built here yet" in rebuilt.page([unbuilt])
+    assert "Nothing was measured" in rebuilt.page([])

@@ -6,7 +6,7 @@ from benchmark.arms.scattering import ScatteringArm
 
 
 class Phase(ScatteringArm):
-    """What a method loses to this symmetry alone."""
+    """Phases of hidden sines moved by multiples of pi: what a method loses to that alone."""
 
     name = "phase"
     kinds = ("phase",)

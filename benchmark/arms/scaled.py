@@ -6,7 +6,7 @@ from benchmark.arms.scattering import ScatteringArm
 
 
 class Scaled(ScatteringArm):
-    """What a method loses to this symmetry alone."""
+    """Hidden ReLUs scaled by positive factors: what a method loses to that alone."""
 
     name = "scaled"
     kinds = ("scale",)

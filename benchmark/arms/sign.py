@@ -6,7 +6,7 @@ from benchmark.arms.scattering import ScatteringArm
 
 
 class Sign(ScatteringArm):
-    """What a method loses to this symmetry alone."""
+    """Signs of hidden neurons flipped at random: what a method loses to that alone."""
 
     name = "sign"
     kinds = ("sign",)

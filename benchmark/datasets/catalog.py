@@ -16,7 +16,7 @@ from benchmark.datasets.recipes.inr import InrRecipe
 from benchmark.datasets.recipes.sines import SineRecipe
 from benchmark.datasets.recipes.zoo import ZooRecipe
 from benchmark.datasets.sources import ImageSource
-from benchmark.errors import UserError
+from benchmark.errors import UserError, unknown
 from benchmark.record import toml
 
 Named = TypeVar("Named")
@@ -97,5 +97,5 @@ def _named(table: Mapping[str, Named], name: Any, where: str) -> Named:
 def entry(name: str) -> Entry:
     """The dataset of that name. Raises UserError for a name that is not in the catalogue."""
     if name not in catalog():
-        raise UserError(f"unknown dataset {name!r}; known: {', '.join(catalog())}")
+        raise unknown("dataset", name, catalog())
     return catalog()[name]

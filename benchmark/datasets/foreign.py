@@ -14,7 +14,7 @@ from benchmark.datasets import arrival, catalog, hub, storage
 from benchmark.datasets.folders import Copy, cache_folder, mirror_folder
 from benchmark.datasets.hub import Published
 from benchmark.datasets.storage import Manifest
-from benchmark.errors import UserError
+from benchmark.errors import UserError, unknown
 from benchmark.record.paths import absolute
 
 REPOSITORY = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
@@ -67,10 +67,8 @@ def find(text: str, mirror: Path | None = None) -> Foreign:
                 f"no dataset in {folder}, which would hold a manifest.json; make one: "
                 "python -m benchmark datasets new NAME --from FOLDER --table TABLE.csv"
             )
-        raise UserError(
-            f"unknown dataset {text!r}; known: {', '.join(catalog.catalog())}; "
-            "or name a folder, or OWNER/NAME on the Hub"
-        )
+        remark = "; or name a folder, or OWNER/NAME on the Hub"
+        raise unknown("dataset", text, catalog.catalog(), remark)
     copies = mirror_folder(mirror)
     if copies and (copies / "datasets" / match["repository"] / "manifest.json").is_file():
         return Foreign(str(copies / "datasets" / match["repository"]))

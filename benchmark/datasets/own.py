@@ -91,6 +91,8 @@ class Networks:
         if source.is_dir():
             self.paths = _paths(source, table, options.file)
             example = self.paths[0]
+        elif not source.exists():
+            raise UserError(f"{source}: not found; --from names the folder of the networks' files")
         elif like is None:
             raise UserError(
                 f"{source}: a tensor of all networks needs --like, the file of a state_dict of one "

@@ -17,7 +17,7 @@ import torch
 
 from benchmark.datasets import storage
 from benchmark.datasets.storage import SPLITS
-from benchmark.errors import UserError
+from benchmark.errors import UserError, suggestion
 from benchmark.seeds import generator
 from nft.network import ACTIVATIONS, VARIOUS
 
@@ -39,8 +39,10 @@ class Table:
     def column(self, name: str) -> pd.Series:
         """A column without gaps. Raises UserError that names the first row with one."""
         if name not in self.rows.columns:
+            columns = list(map(str, self.rows.columns))
             raise UserError(
-                f"{self.path}: no column {name!r}; it has {', '.join(map(str, self.rows.columns))}"
+                f"{self.path}: no column {name!r}{suggestion(name, columns)}; "
+                f"it has {', '.join(columns)}"
             )
         column = self.rows[name]
         if column.isna().any():

@@ -35,7 +35,7 @@ class Entrant:
         if match is None or len(text) > 200:
             raise UserError(
                 f"{text[:80]!r} names no method: write METHOD, METHOD@ARM or METHOD+field=value, "
-                "as in mlp@aligned"
+                "as in mlp@aligned, with the small letters that `list` shows"
             )
         options = tuple(sorted(option for option in match["options"].split("+") if option))
         return cls(match["method"], options, match["arm"] or DEFAULT_ARM)
@@ -82,6 +82,11 @@ class Cell:
     def column(self) -> Cell:
         """The same cell with seed 0, which stands for all seeds."""
         return Cell(self.suite, self.task, self.dataset, self.entrant, 0)
+
+    @property
+    def row(self) -> str:
+        """The same for people, without a seed."""
+        return str(self).rpartition("/")[0]
 
     @property
     def path(self) -> Path:

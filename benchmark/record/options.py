@@ -1,8 +1,12 @@
-"""What both command lines share: an option that is given twice is a mistake, not a choice."""
+"""What both command lines share: an option that is given twice is a mistake, not a choice, and
+what a terminal cannot show is no error.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -28,6 +32,11 @@ class Command(TyperCommand):
 
 class App(typer.Typer):
     """A command line, or a group of its commands, whose commands are `Command`s."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # not every encoding has a ±
+        return super().__call__(*args, **options)
 
     def command(self, *args: Any, **options: Any) -> Callable:
         return super().command(*args, cls=Command, **options)

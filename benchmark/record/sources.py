@@ -83,6 +83,20 @@ def methods_in(path: Path) -> dict[str, str]:
     return methods
 
 
+def arms() -> dict[str, str]:
+    """What each arm does to networks, by name, without running its file."""
+    return {
+        name: prose
+        for path in sorted((ROOT / "benchmark" / "arms").glob("*.py"))
+        for name, prose in methods_in(path).items()
+    }
+
+
+def all_methods() -> list[str]:
+    """The methods and variants of all methods' files, without running them."""
+    return sorted(name for path in METHODS.glob("*.py") for name in methods_in(path))
+
+
 @cache
 def titles() -> frozenset[str]:
     """The texts in the methods' files, the titles of all methods among them."""

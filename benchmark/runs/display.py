@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,11 @@ from rich.progress import (
 
 from benchmark.record import metrics
 from benchmark.record.schema import Record
+from benchmark.runs import curves
+from benchmark.runs.curves import Curves
 
 if TYPE_CHECKING:
+    from benchmark.runs.event_files import EventFiles
     from benchmark.runs.plan import Run
 
 
@@ -45,7 +48,7 @@ class Display:
     """A context manager around the runs; `update` and `finish` tell it how they fare.
 
     split: the one whose result a finished run's line tells. live: whether there are bars, which a
-    debugger could not be used beneath. log: is given each record that is made, if anything is.
+    debugger could not be used beneath. log: where the runs' curves are written as well, if any.
     """
 
     def __init__(
@@ -53,10 +56,11 @@ class Display:
         runs: Sequence[Run],
         split: str = "test",
         live: bool = True,
-        log: Callable[[Record], None] | None = None,
+        log: EventFiles | None = None,
     ) -> None:
         self.progress, self.split, self.log = bars(live), split, log
-        self.total, self.finished = len(runs), 0
+        self.total = len(runs)
+        self.finished: set[Run] = set()  # of which more may be heard, from another process
         self.overall: TaskID | None = None
         self.bars: dict[Run, TaskID] = {}
 
@@ -74,21 +78,28 @@ class Display:
         self.progress.stop()
 
     def update(self, run: Run, step: int) -> None:
+        if run in self.finished:
+            return
         if run not in self.bars:
             self.bars[run] = self.progress.add_task(_name(run), total=run.steps, unit="steps")
         self.progress.update(self.bars[run], completed=step)
 
     def finish(self, run: Run, record: Record) -> None:
-        self.finished += 1
+        self.finished.add(run)
         if run in self.bars:
             self.progress.remove_task(self.bars.pop(run))
         assert self.overall is not None
-        self.progress.update(self.overall, completed=self.finished)
-        place = f"[{self.finished}/{self.total}]"
+        self.progress.update(self.overall, completed=len(self.finished))
+        place = f"[{len(self.finished)}/{self.total}]"
         line = f"{place} {_name(run)}: {_describe(record, self.split)}"
         self.progress.console.print(line, soft_wrap=True)
         if self.log is not None:
-            self.log(record)
+            self.log.write(run.path, curves.of(record), whole=True)
+
+    def grow(self, run: Run, grown: Curves) -> None:
+        """Tell that a run's curves grew."""
+        if self.log is not None and run not in self.finished:
+            self.log.write(run.path, grown)
 
     def note(self, run: Run, line: str) -> None:
         """Print a line about a run."""

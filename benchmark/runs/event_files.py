@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import UserError
-from benchmark.record.schema import Record
+from benchmark.runs.curves import Curves
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -17,27 +15,41 @@ if TYPE_CHECKING:
 FOLDER = "tensorboard"
 
 
-def writer(results: Path) -> Callable[[Record], None]:
-    """What writes the losses and validation metrics of a record's stages under a results folder.
+class EventFiles:
+    """Writes the losses and validation results of runs' stages under a results folder.
 
     Raises UserError where tensorboard is not installed.
     """
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise UserError(
-            "--log tensorboard needs a package that is not installed: pip install tensorboard"
-        ) from None
-    return partial(_write, SummaryWriter, results)
 
+    def __init__(self, results: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise UserError(
+                "--log tensorboard needs a package that is not installed: pip install tensorboard"
+            ) from None
+        self._folder, self._summary = results / FOLDER, SummaryWriter
+        self._open: dict[Path, tuple[SummaryWriter, list[int]]] = {}
 
-def _write(summary: type[SummaryWriter], results: Path, record: Record) -> None:
-    folder = results / FOLDER / record.path.with_suffix("")
-    shutil.rmtree(folder, ignore_errors=True)  # an earlier run's, which would be shown as well
-    stages = {"": record.curve, "encoder/": record.encoder.curve if record.encoder else []}
-    with summary(str(folder)) as events:
-        for stage, curve in stages.items():
-            for point in curve:
-                events.add_scalar(f"{stage}loss", point.loss, point.step)
+    def write(self, path: Path, curves: Curves, whole: bool = False) -> None:
+        """Add the points of a run's curves that are new.
+
+        Args:
+            path: Of the run's record, under the results folder.
+            whole: Whether they are all that there will be.
+        """
+        if path not in self._open:
+            folder = self._folder / path.with_suffix("")
+            shutil.rmtree(folder, ignore_errors=True)  # an earlier run's, to be shown as well
+            self._open[path] = self._summary(str(folder)), [0, 0]
+        events, written = self._open[path]
+        for stage, (prefix, curve) in enumerate((("", curves.last), ("encoder/", curves.first))):
+            for point in curve[written[stage] :]:
+                events.add_scalar(f"{prefix}loss", point.loss, point.step)
                 if point.validation is not None:
-                    events.add_scalar(f"{stage}validation", point.validation, point.step)
+                    events.add_scalar(f"{prefix}validation", point.validation, point.step)
+            written[stage] = max(written[stage], len(curve))
+        events.flush()
+        if whole:
+            events.close()
+            del self._open[path]

@@ -13,10 +13,10 @@ import torch
 from benchmark import tasks
 from benchmark.datasets import locate
 from benchmark.datasets.storage import WeightDataset
-from benchmark.record import equivalence, metrics, predictions
+from benchmark.record import differences, equivalence, metrics, predictions
 from benchmark.record import schema as records
 from benchmark.record.metrics import Metric
-from benchmark.record.schema import CostPart, CurvePoint, DatasetPart, Record
+from benchmark.record.schema import CostPart, DatasetPart, Record
 from benchmark.runs import checkpoints, curves, encoding, kept
 from benchmark.runs.environment import PeakMemory, describe, versions
 from benchmark.runs.fit import Fitted, Skipped, checkpoint_path, fit
@@ -25,24 +25,33 @@ from benchmark.runs.plan import Run
 from benchmark.runs.training import Diverged, Monitor
 
 
+def changes(run: Run, record: Record) -> list[str]:
+    """What has changed since a record was made, in words; nothing where it stands for what the run
+    would make now.
+    """
+    described, was = run.describe_method(None).model_dump(), record.method.model_dump()
+    for parts in (described, was):
+        del parts["parameters"], parts["code_sha256"]
+    found = differences.between(was.pop("hyperparameters"), described.pop("hyperparameters"))
+    found += differences.between(was, described)
+    found += differences.between(record.protocol, run.protocol.model_dump())
+    if record.encoder is not None:
+        encoder = run.encoder_protocol.model_dump() if run.encoder_protocol else {}
+        changed = differences.between(record.encoder.protocol, encoder)
+        found += [f"of the first stage {change}" for change in changed]
+    found += differences.between(record.environment.versions, versions(run.row.method.libraries))
+    if run.code is None:
+        found.append("its code is outside the project, where nothing is known of it")
+    elif not equivalence.equivalent(record.method.name, record.method.code_sha256, run.code):
+        found.append("its code has changed")
+    if record.dataset.fingerprint != locate.fingerprint(run.dataset):
+        found.append("its dataset has changed")
+    return found or ([] if record.seeds == run.seeds else ["its random seeds have changed"])
+
+
 def is_current(run: Run, record: Record) -> bool:
     """Whether a record stands for what the run would make now; one that failed is tried again."""
-    apart = {"parameters", "code_sha256"}
-    described = run.describe_method(None)
-    encoder = run.encoder_protocol and run.encoder_protocol.model_dump()
-    return (
-        record.status != "failed"
-        and run.code is not None  # of code outside the project nothing is known
-        and record.method.model_dump(exclude=apart) == described.model_dump(exclude=apart)
-        and equivalence.equivalent(
-            record.method.name, record.method.code_sha256, described.code_sha256
-        )
-        and record.environment.versions == versions(run.row.method.libraries)
-        and record.seeds == run.seeds
-        and record.protocol == run.protocol.model_dump()
-        and (record.encoder is None or record.encoder.protocol == encoder)
-        and record.dataset.fingerprint == locate.fingerprint(run.dataset)
-    )
+    return record.status != "failed" and not changes(run, record)
 
 
 def execute(
@@ -52,10 +61,11 @@ def execute(
     workers: int,
     monitor: Monitor,
     keep: bool = False,
+    told: curves.Told = lambda _: None,
 ) -> Record:
     """Make a run, write its record under `results`, and return it.
 
-    With `keep` the selected weights lie beside it.
+    With `keep` the selected weights lie beside it. `told` is called with the curves as they grow.
 
     What goes wrong inside the method is part of the record: "skipped" with its reason, "diverged"
     with the step, "failed" with the error, whose traceback is left beside the record.
@@ -65,8 +75,9 @@ def execute(
     log = results / run.path.with_suffix(".traceback.txt")
     log.parent.mkdir(parents=True, exist_ok=True)
     fitted, status, reason = None, "finished", None
+    following = curves.followed(run, results, monitor, told)
     try:
-        fitted = fit(run, dataset, results, device, monitor)
+        fitted = fit(run, dataset, results, device, following)
     except Skipped as skipped:
         status, reason = "skipped", str(skipped)
     except Diverged as diverged:
@@ -95,7 +106,7 @@ def execute(
         protocol=run.protocol.model_dump(),
         status=status,
         reason=reason,
-        **_outcome(fitted, memory, metric),
+        **_outcome(run, fitted, memory, metric),
         environment=describe(device, workers, run.row.method.libraries),
         command=run.command,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -150,7 +161,7 @@ def _draw(fitted: Fitted, dataset: WeightDataset, path: Path) -> None:
         sheet(list(rows.items())).save(path.with_suffix(".reconstructions.png"))
 
 
-def _outcome(fitted: Fitted | None, memory: PeakMemory, metric: Metric) -> dict[str, Any]:
+def _outcome(run: Run, fitted: Fitted | None, memory: PeakMemory, metric: Metric) -> dict[str, Any]:
     """The parts of a record that tell what came out."""
     if fitted is None:
         return {"metrics": {}, "predictions": None, "curve": [], "encoder": None, "cost": None}
@@ -159,12 +170,7 @@ def _outcome(fitted: Fitted | None, memory: PeakMemory, metric: Metric) -> dict[
         for split, outcome in fitted.predictions.items()
     }
     values |= {name: records.defined(value) for name, value in fitted.further.items()}
-    sign = 1 if metric.direction == "max" else -1
     outcome, part = fitted.outcome, fitted.encoded and fitted.encoded.part
-    curve = [
-        CurvePoint(**point | {"validation": records.defined(sign * point["validation"])})
-        for point in outcome.curve
-    ]
     training, evaluation = outcome.training_seconds, outcome.evaluation_seconds
     seconds_per_network = 1 / outcome.networks_per_second
     if part:
@@ -175,7 +181,7 @@ def _outcome(fitted: Fitted | None, memory: PeakMemory, metric: Metric) -> dict[
     return {
         "metrics": values,
         "predictions": predictions.digest(fitted.predictions),
-        "curve": curve,
+        "curve": curves.points(outcome.curve, run.cell.task),
         "encoder": part,
         "cost": CostPart(
             training_seconds=training,

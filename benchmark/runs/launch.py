@@ -26,9 +26,10 @@ from benchmark.errors import UserError
 from benchmark.record import schema as records
 from benchmark.record.schema import Record
 from benchmark.runs import kept
+from benchmark.runs.curves import Curves
 from benchmark.runs.display import Display
 from benchmark.runs.environment import keep_freed_memory, usable_cores
-from benchmark.runs.execute import execute, is_current
+from benchmark.runs.execute import changes, execute, is_current
 from benchmark.runs.plan import Run
 from benchmark.runs.training import Monitor, Stopped
 
@@ -63,13 +64,13 @@ def claim(results: Path) -> Iterator[None]:
 class Standing:
     """What a results folder holds of a plan.
 
-    todo: still to make. done: what stands. stale: those of `todo` that stand for an older state of
-    code, settings, data or versions.
+    todo: still to make. done: what stands. stale: those of `todo` that have a record of an older
+    state of code, settings, data or versions, with what has changed since.
     """
 
     todo: list[Run]
     done: dict[Run, Record]
-    stale: list[Run]
+    stale: dict[Run, list[str]]
 
 
 def standing(
@@ -79,7 +80,7 @@ def standing(
 
     With `rerun` everything is made again, with `keep` what trained weights that are not there.
     """
-    folder = Standing([], {}, [])
+    folder = Standing([], {}, {})
     for run in runs:
         path = results / run.path
         record = records.read(path) if path.exists() else None
@@ -89,7 +90,7 @@ def standing(
             continue
         folder.todo.append(run)
         if record is not None and not (rerun or lacks) and record.status != "failed":
-            folder.stale.append(run)
+            folder.stale[run] = changes(run, record)
     return folder
 
 
@@ -176,7 +177,8 @@ def _execute_here(
 
         monitor = Monitor(step=step, note=partial(display.note, run))
         try:
-            finished.append(execute(run, results, device, 1, monitor, keep))
+            grow = partial(display.grow, run)
+            finished.append(execute(run, results, device, 1, monitor, keep, grow))
         except Stopped:
             break
         display.finish(run, finished[-1])
@@ -190,7 +192,7 @@ def _settle(device: torch.device) -> None:
         torch.set_num_threads(1)
 
 
-Events = multiprocessing.Queue  # of (index of the run, step or a line for people)
+Events = multiprocessing.Queue  # of (index of the run; step, line for people, or curves so far)
 
 
 def _show(events: Events, runs: Sequence[Run], display: Display) -> None:
@@ -201,6 +203,8 @@ def _show(events: Events, runs: Sequence[Run], display: Display) -> None:
             return
         if isinstance(event, str):
             display.note(runs[index], event)
+        elif isinstance(event, Curves):
+            display.grow(runs[index], event)
         else:
             display.update(runs[index], event)
 
@@ -229,5 +233,8 @@ def _work(
             raise Stopped
         _events.put((index, step))
 
-    monitor = Monitor(step=step, note=lambda line: _events.put((index, line)))
-    return execute(run, results, torch.device(device), workers, monitor, keep)
+    def put(event: str | Curves) -> None:
+        _events.put((index, event))
+
+    monitor = Monitor(step=step, note=put)
+    return execute(run, results, torch.device(device), workers, monitor, keep, put)

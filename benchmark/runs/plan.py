@@ -10,10 +10,10 @@ from pathlib import Path
 
 import baselines
 from baselines import Row
-from benchmark import arms, suites
-from benchmark.datasets import catalog, foreign
+from benchmark import arms, suites, tasks
+from benchmark.datasets import catalog, foreign, storage
 from benchmark.datasets.foreign import Foreign
-from benchmark.errors import UserError
+from benchmark.errors import UserError, suggestion
 from benchmark.methods import Method
 from benchmark.record import sources
 from benchmark.record.cell import Cell, Entrant
@@ -185,7 +185,16 @@ def plan(
     if task != ALL:
         return _of_task(suite_name, task, datasets, entrants, seeds, target, trial)
     runs: list[Run] = []
-    for name, settings in suites.get(suite_name).tasks.items():
+    every = suites.get(suite_name).tasks
+    there = dict.fromkeys(one for settings in every.values() for one in settings.datasets)
+    for dataset in datasets or ():
+        if dataset not in there:
+            raise UserError(
+                f"no task of suite {suite_name!r} has dataset {dataset!r}"
+                f"{suggestion(dataset, there)}; they have {', '.join(there)}; one of your own is "
+                "run by a task's name"
+            )
+    for name, settings in every.items():
         known = [one for one in datasets or settings.datasets if one in settings.datasets]
         able = entrants and [one for one in entrants if one == CORE or _can_do(one, name, trial)]
         if known and able != []:
@@ -215,7 +224,8 @@ def _of_task(
     suite = suites.get(suite_name)
     if task not in suite.tasks:
         raise UserError(
-            f"suite {suite_name!r} has no task {task!r}; it has {', '.join(suite.tasks)}"
+            f"suite {suite_name!r} has no task {task!r}{suggestion(task, suite.tasks)}; "
+            f"it has {', '.join(suite.tasks)}"
         )
     settings = suite.tasks[task]
     entrants = _entrants(suite_name, task, settings, names, trial)
@@ -313,11 +323,24 @@ def _chosen(
         name, place = dataset, None
         if dataset not in catalog.catalog():
             name, place = foreign.choose(dataset, target)
+            _check_kind(task, dataset, place)
         elif target is not None:
             raise UserError(f"{dataset} has one target, so it needs no --target")
         if chosen.setdefault(name, place) != place:
             raise UserError(f"two datasets are called {name!r}; rename one, or run them apart")
     return chosen
+
+
+def _check_kind(task: str, dataset: str, place: Foreign) -> None:
+    """Raise UserError where a task predicts numbers and a column holds classes, or the reverse."""
+    classes = storage.read_manifest(place.local).targets.get(place.target)
+    wanted = tasks.registry()[task].target
+    if classes is None or wanted not in ("label", "target") or bool(classes) == (wanted == "label"):
+        return
+    holds, other = ("classes", "classification") if classes else ("numbers", "regression")
+    raise UserError(
+        f"{place.target!r} of {dataset} holds {holds}, which {task} does not predict: run {other}"
+    )
 
 
 def _run(run: Run, settings: TaskSettings) -> Run:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.equivariant import EquivariantLinear
+from benchmark.fits import sirens
 from benchmark.speed import reference
 from benchmark.speed.measure import Case, backward, traffic
 from nft import siren
@@ -191,7 +192,10 @@ def rendering(count: int, device: torch.device) -> Case:
 
 
 def fitting(count: int, device: torch.device) -> Case:
-    """Time fits of many SIRENs at once, and of a tenth of them one by one as torch modules."""
+    """Time fits of many SIRENs, and of a tenth of them one by one as torch modules.
+
+    On a CPU the kernel fits each alone, a network on each of torch's threads.
+    """
     network, steps, rate = spec(), 20, 1e-4
     start, points = siren.initialise(network, count).to(device), siren.grid(*IMAGE, device=device)
     targets = torch.rand(count, len(points), 1, device=device)
@@ -201,10 +205,13 @@ def fitting(count: int, device: torch.device) -> Case:
         "ours compiled": lambda: siren.fit(
             network, start, targets, points, steps, rate, compiled=True
         ),
+        "ours, kernel": lambda: sirens.fit(network, start, targets, points, steps, rate),
         "one at a time, a tenth": lambda: reference.one_at_a_time(
             network, start[:few], targets[:few], points, steps, rate
         ),
     }
+    if device.type != "cpu":
+        del contestants["ours, kernel"]  # it would be torch's fit again
     return Case(
         "SIREN fitting",
         {"networks": count, "pixels": len(points), "steps": steps},

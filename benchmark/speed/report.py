@@ -108,6 +108,7 @@ def markdown(report: Report) -> str:
         "",
         compared_table(report, "github"),
         "",
+        *fits(report),
     ]
     if report["growth"]:
         lines += [
@@ -121,6 +122,24 @@ def markdown(report: Report) -> str:
             "",
         ]
     return "\n".join(lines)
+
+
+def fits(report: Report) -> list[str]:
+    """Say how many steps of one SIREN are made per second; nothing where fits were not timed."""
+    lines = []
+    for timing in report["compared"].values():
+        if "steps" not in timing["size"]:
+            continue
+        done = timing["size"]["networks"] * timing["size"]["steps"]
+        rates = {name: done / seconds for name, seconds in timing["seconds"].items()}
+        ways = (("torch", "ours"), ("compiled", "ours compiled"), ("the kernel", "ours, kernel"))
+        known = [f"{way} {rates[name]:,.0f}" for way, name in ways if name in rates]
+        lines += [
+            "Fits, in steps of one SIREN (2-32-32-1, 784 points, float32) per second: "
+            f"{', '.join(known)}. They tell how long a dataset of INRs takes to build.",
+            "",
+        ]
+    return lines
 
 
 def compared_table(report: Report, style: str) -> str:

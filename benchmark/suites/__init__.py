@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, unknown
 from benchmark.record import toml
 from benchmark.record.cell import CONDITION, ENTRANT, NAME
 from benchmark.record.paths import absolute
@@ -108,9 +108,7 @@ def get(name: str) -> Suite:
     if is_file(name):
         return _read(absolute(name))
     if name not in registry():
-        raise UserError(
-            f"unknown suite {name[:80]!r}; known: {', '.join(registry())}; or a file, ./mine.toml"
-        )
+        raise unknown("suite", name, registry(), "; or name a file, ./mine.toml")
     return registry()[name]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from benchmark import suites
 from benchmark.datasets import listing
 from benchmark.errors import UserError
-from benchmark.record import equivalence, sources
+from benchmark.record import differences, equivalence, sources
 from benchmark.record.schema import Record
 from benchmark.suites import settings
 
@@ -26,7 +26,7 @@ def objections(record: Record) -> list[str]:
         reasons.append("on networks that are not the catalogue's")
     if not _is_present_code(record):
         reasons.append("of code that has changed since")
-    elif not _has_present_settings(record):
+    elif changed_settings(record):
         reasons.append("of settings that have changed since")
     return reasons
 
@@ -57,21 +57,26 @@ def _is_present_code(record: Record) -> bool:
     )
 
 
-def _has_present_settings(record: Record) -> bool:
-    """Whether the record ran with what the suite and its settings file say now."""
+def changed_settings(record: Record) -> list[str]:
+    """Say what the suite and its settings file have otherwise than the record; nothing if nothing.
+
+    As "channels was 16, is 32".
+    """
     try:
         suite = suites.get(record.suite)
         task = suite.tasks[record.task]
         choices = settings.read(suite.settings, record.method.name)
     except (UserError, KeyError):
-        return False
+        return [f"suite {record.suite!r} has no settings for {record.task} that can be read"]
     values = choices.of(record.task, record.dataset.name) if choices else {}
     options = {option.partition("=")[0] for option in record.method.options}
+    chosen = {name: value for name, value in values.items() if name not in options}
     hyperparameters = record.method.hyperparameters
+    recorded = {name: hyperparameters[name] for name in chosen if name in hyperparameters}
     protocol, encoder_protocol = task.protocols(record.method.name)
-    protocols = [(protocol, record.protocol)]
+    changes = differences.between(recorded, chosen)
+    changes += differences.between(record.protocol, protocol.model_dump())
     if record.encoder and encoder_protocol:
-        protocols.append((encoder_protocol, record.encoder.protocol))
-    return all(present.model_dump() == recorded for present, recorded in protocols) and all(
-        hyperparameters.get(name) == value for name, value in values.items() if name not in options
-    )
+        changed = differences.between(record.encoder.protocol, encoder_protocol.model_dump())
+        changes += [f"of the first stage {change}" for change in changed]
+    return changes

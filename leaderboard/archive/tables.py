@@ -15,6 +15,7 @@ from benchmark.record.predictions import Outcome
 from benchmark.record.schema import Record
 from leaderboard.archive import provenance
 from leaderboard.archive.entries import Entry
+from leaderboard.archive.lints import RANDOM_TARGETS
 from leaderboard.statistics import ranks as ranking
 from leaderboard.statistics import summaries
 from leaderboard.statistics.ranks import Column, Sample
@@ -70,11 +71,21 @@ class Row:
         return not (self.is_control or self.reads_functions or self.objections)
 
     @property
+    def apart(self) -> str:
+        """Why it stands apart from the ranked ones; empty for one that does not."""
+        if self.is_control:
+            return "control" if self.arm == RANDOM_TARGETS else "another arm"
+        return "may run the networks" if self.reads_functions else ""
+
+    @property
+    def title_with_arm(self) -> str:
+        """Its title, with the arm of a control."""
+        return f"{self.title} ({self.arm.replace('-', ' ')})" if self.is_control else self.title
+
+    @property
     def label(self) -> str:
-        """Its title in tables, with the arm of a control, or the mark of another class."""
-        marks = [self.arm.replace("-", " ")] if self.is_control else []
-        marks += ["evaluates the networks"] if self.reads_functions else []
-        return f"{self.title} ({', '.join(marks)})" if marks else self.title
+        """Its title in tables of text, with a star where it may run the networks."""
+        return self.title_with_arm + " *" * self.reads_functions
 
 
 @dataclass(frozen=True)
@@ -145,7 +156,7 @@ def _place(suite: str, task: str) -> tuple[object, ...]:
 
 def _board(suite: str, task: str, entries: Sequence[Entry], judge: Judge) -> Board:
     metric = metrics.get(entries[0].record.metric)
-    datasets = tuple(sorted({entry.record.dataset.name for entry in entries}))
+    datasets = _in_order(suite, task, {entry.record.dataset.name for entry in entries})
     groups: dict[tuple[str, tuple[str, ...]], list[Entry]] = {}
     strays = _strays(entries)
     for entry in entries:
@@ -187,6 +198,16 @@ def _board(suite: str, task: str, entries: Sequence[Entry], judge: Judge) -> Boa
     hardware = tuple(sorted({entry.record.environment.processor for entry in entries}))
     rows.sort(key=order)
     return Board(suite, task, metric, settings, datasets, rows, hardware, columns, samples)
+
+
+def _in_order(suite: str, task: str, datasets: set[str]) -> tuple[str, ...]:
+    """Datasets as their suite names them, others after them."""
+    known = suites.registry()
+    order = (
+        known[suite].tasks[task].datasets if suite in known and task in known[suite].tasks else ()
+    )
+    places = {name: place for place, name in enumerate(order)}
+    return tuple(sorted(datasets, key=lambda name: (places.get(name, len(places)), name)))
 
 
 def _strays(entries: Sequence[Entry]) -> dict[str, tuple[str, ...]]:

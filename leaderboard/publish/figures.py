@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import math
-import re
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,17 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from benchmark.record import metrics
+from benchmark.record import metrics, symmetries
 from benchmark.record.schema import Record
 from benchmark.record.symmetries import Measurement, Stage
-from leaderboard.archive.tables import Board
+from leaderboard.archive.tables import Board, Row
+from leaderboard.publish import style, symmetry, words
 
 MOST_COMPARED = 40
+MOST_LABELS = 30
+FAR = (0, 1, -1, 2, -2, 3, -3, 4, -4)  # lines above or below its point at which a name may stand
+STROKES = ("none", "7 3", "2 3", "9 3 2 3", "none", "5 2")
 LEAST_MOVEMENT = 1e-17  # what is plotted for an output that does not move at all
-COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65a30d", "#dc2626")
 
 
 def curves(records: Sequence[Record]) -> Markup:
@@ -124,51 +126,150 @@ def _lines(
         )
     for index, (_, line) in enumerate(lines):
         path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in line)
-        colour = COLOURS[index % len(COLOURS)]
         parts.append(
-            Markup('<polyline fill="none" stroke="{}" stroke-width="2" points="{}"/>').format(
-                colour, path
-            )
+            Markup(
+                '<polyline fill="none" stroke="{}" stroke-width="2" stroke-dasharray="{}" '
+                'points="{}"/>'
+            ).format(*_stroke(index), path)
         )
     parts.append(Markup("</svg><figcaption>{}, over {}.").format(label, across))
     for index, (name, _) in enumerate(lines):
         parts.append(
-            Markup(' <span style="color:{}">&#9644;</span> {}').format(
-                COLOURS[index % len(COLOURS)], name
-            )
+            Markup(
+                ' <span class="key"><svg viewBox="0 0 24 8" aria-hidden="true"><line x2="24" '
+                'y1="4" y2="4" stroke="{}" stroke-width="3" stroke-dasharray="{}"/></svg> {}</span>'
+            ).format(*_stroke(index), name)
         )
     return Markup("").join([*parts, Markup("</figcaption></figure>")])
 
 
-def costs(board: Board) -> Markup | None:
-    """Plot the result over parameters, over FLOPs and, on boards of one machine, over seconds.
+def _stroke(index: int) -> tuple[str, str]:
+    """The colour and the dashes of a line."""
+    return style.COLOURS[index % len(style.COLOURS)], STROKES[index % len(STROKES)]
 
-    Returns:
-        None for fewer than two methods, or without any cost.
-    """
-    rows = [
-        row
-        for row in board.rows
-        if not row.is_control and any(cell.summary for cell in row.cells.values())
+
+def costs(board: Board) -> Markup | None:
+    """Plot results over each cost; None for fewer than two methods, or without any cost."""
+    plots = [
+        style.inline(figure, f"{words.task(board.task).title}: result over {axis}")
+        for axis, figure in cost_figures(board).items()
     ]
-    panels = [("parameters", "parameters"), ("FLOPs a network", "flops")]
+    return Markup("").join(plots) if plots else None
+
+
+def cost_figures(board: Board) -> dict[str, Any]:
+    """Plot the mean result over parameters, over FLOPs and, on boards of one machine, over seconds.
+
+    Colours and marks tell which symmetries a method has. Controls, and methods that may run the
+    networks, are left out. None are made for fewer than two methods.
+    """
+    rows = [row for row in board.rows if row.is_ranked and _mean(board, row) is not None]
+    axes = {"parameters": "parameters", "FLOPs per network": "flops"}
     if len(board.hardware) == 1:
-        panels.append(("seconds a run", "seconds"))
-    panels = [(label, name) for label, name in panels if any(getattr(row, name) for row in rows)]
-    if len(rows) < 2 or not panels:
-        return None
-    figure, axes = _figure(4.2 * len(panels), 3.4, len(panels))
-    for axis, (label, name) in zip(axes, panels, strict=True):
-        for index, row in enumerate(rows):
-            if cost := getattr(row, name):
-                means = [cell.summary.mean for cell in row.cells.values() if cell.summary]
-                point = (cost, np.mean(means) * board.metric.scale)
-                axis.plot(*point, "o", color=COLOURS[index % len(COLOURS)])
-                if len(rows) <= 20:
-                    label_place = {"xytext": (4, 3), "textcoords": "offset points"}
-                    axis.annotate(_plain(row.entrant), point, fontsize=7, **label_place)
-        axis.set(xscale="log", xlabel=label, ylabel=f"test {board.metric.label}")
-    return _svg(figure, f"cost against result, {board.name}")
+        axes["seconds per run"] = "seconds"
+    figures: dict[str, Any] = {}
+    for label, name in axes.items():
+        points = [(row, cost) for row in rows if (cost := getattr(row, name))]
+        if len(points) > 1:
+            figures[label] = _cost_figure(board, label, points)
+    return figures
+
+
+def _cost_figure(board: Board, label: str, points: Sequence[tuple[Row, float]]) -> Any:
+    figure, (axis,) = style.figure(5.2, 4.4)
+    measured, classes = symmetries.by_method(symmetries.read()), {}
+    for row, cost in points:
+        held = symmetry.held(measured.get(row.method, []))
+        classes.setdefault(held, []).append((row, cost, _mean(board, row)))
+    for index, (held, members) in enumerate(sorted(classes.items())):
+        axis.plot(
+            [cost for _, cost, _ in members],
+            [mean for _, _, mean in members],
+            style.MARKERS[index % len(style.MARKERS)],
+            color=style.COLOURS[index % len(style.COLOURS)],
+            label="ignores no symmetry" if held == "none" else f"ignores {held}",
+        )
+    names = f"mean of {len(board.datasets)} datasets" if len(board.datasets) > 1 else ""
+    what = ", ".join(part for part in (board.metric.label, names) if part)
+    axis.set(xscale="log", xlabel=label, ylabel=what)
+    axis.margins(x=0.2, y=0.1)
+    axis.xaxis.set_minor_formatter("")
+    style.legend(figure, "outside upper left", columns=2)
+    places = [(cost, _mean(board, row) or 0.0, row.title_with_arm) for row, cost in points]
+    if len(places) <= MOST_LABELS:
+        _write_labels(figure, axis, places)
+    return figure
+
+
+def results(board: Board) -> Any:
+    """Plot each method's mean with its 95 % interval, a panel for each dataset, the best on top."""
+    rows = [row for row in reversed(board.rows) if not row.objections]
+    width = 1.6 + 1.7 * len(board.datasets)
+    figure, axes = style.figure(width, 0.8 + 0.2 * len(rows), len(board.datasets))
+    scale = board.metric.scale
+    for axis, dataset in zip(axes, board.datasets, strict=True):
+        for place, row in enumerate(rows):
+            if (summary := row.cells[dataset].summary) is None:
+                continue
+            colour = style.COLOURS[0 if row.cells[dataset].rank == 1 else 6]
+            ends = [scale * (end or summary.mean) for end in (summary.low, summary.high)]
+            axis.plot(ends, [place, place], color=colour, linewidth=1.2)
+            axis.plot(scale * summary.mean, place, "o", color=colour, markersize=4)
+        title = words.dataset(dataset).replace(", ", "\n")
+        axis.set(title=title, ylim=(-0.6, len(rows) - 0.4), yticks=[])
+    labels = [style.plain(row.label) for row in rows]
+    axes[0].set_yticks(range(len(rows)), labels, fontsize=style.SIZE - 1)
+    figure.supxlabel(f"test {board.metric.label}; blue: the first group", fontsize=style.SIZE)
+    return figure
+
+
+def _mean(board: Board, row: Row) -> float | None:
+    """The mean over datasets, of a method that has results on all of them."""
+    means = [cell.summary.mean for cell in row.cells.values() if cell.summary]
+    return float(np.mean(means)) * board.metric.scale if len(means) == len(board.datasets) else None
+
+
+def _write_labels(figure: Any, axis: Any, places: Sequence[tuple[float, float, str]]) -> None:
+    """Name points, each on the side where its name meets the fewest others."""
+    figure.draw_without_rendering()  # settles where the axes are
+    dots = axis.transData.transform([(x, y) for x, y, _ in places])
+    dot = figure.dpi / 72  # pixels of a point
+    high, wide = 1.1 * style.SIZE * dot, 0.54 * style.SIZE * dot
+    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in dots]
+    inside = axis.get_window_extent().extents
+    for (x, y), (cost, mean, name) in zip(dots, places, strict=True):
+        width = wide * len(name)
+        options = []
+        for up, side in product(FAR, (1, -1, 0)):
+            left = x + 7 if side > 0 else x - 7 - width if side < 0 else x - width / 2
+            low = y - high / 2 + up * high * (0.7 if side else 1.0)
+            box = (left, low, left + width, low + high)
+            outside = width * high - _overlap(box, [tuple(inside)])
+            cost_of = _overlap(box, taken) + outside + width * abs(up)
+            options.append((cost_of, len(options), up, box))
+        _, _, up, box = min(options)
+        taken.append(box)
+        line = {"arrowstyle": "-", "color": "#7f7f7f", "linewidth": 0.6}
+        written = axis.annotate(
+            style.plain(name),
+            (cost, mean),
+            xytext=((box[0] - x) / dot, (box[1] + high / 2 - y) / dot),
+            textcoords="offset points",
+            va="center",
+            fontsize=style.SIZE - 1,
+            annotation_clip=False,
+            arrowprops=line if abs(up) > 1 else None,
+        )
+        written.set_in_layout(False)
+
+
+def _overlap(box: tuple[float, ...], others: Sequence[tuple[float, ...]]) -> float:
+    """The area that a box shares with others."""
+    return sum(
+        max(0.0, min(box[2], other[2]) - max(box[0], other[0]))
+        * max(0.0, min(box[3], other[3]) - max(box[1], other[1]))
+        for other in others
+    )
 
 
 def critical_difference(board: Board) -> Markup | None:
@@ -189,18 +290,18 @@ def critical_difference(board: Board) -> Markup | None:
     sign = -1 if board.metric.direction == "max" else 1
     scores = pd.DataFrame(
         {
-            _plain(row.entrant): [
+            style.plain(row.entrant): [
                 sign * cell.summary.mean for cell in row.cells.values() if cell.summary
             ]
             for row in complete
         }
     )
     ranks = scores.rank(axis=1).mean()
-    figure, (axis,) = _figure(7, 0.5 + 0.25 * len(complete), 1)
+    figure, (axis,) = style.figure(7, 0.5 + 0.25 * len(complete))
     scikit_posthocs.critical_difference_diagram(
         ranks, scikit_posthocs.posthoc_nemenyi_friedman(scores), ax=axis
     )
-    return _svg(figure, f"critical differences, {board.name}")
+    return style.inline(figure, f"critical differences, {board.name}")
 
 
 def quality(folder: Path, manifest: dict[str, Any]) -> Markup | None:
@@ -212,41 +313,8 @@ def quality(folder: Path, manifest: dict[str, Any]) -> Markup | None:
     values = np.concatenate(
         [pq.read_table(path, columns=[name])[name].to_numpy() for path in paths]
     )
-    figure, (axis,) = _figure(5, 2.4, 1)
-    axis.hist(values, bins=40, color=COLOURS[0])
-    label = "PSNR of each network, dB" if name == "psnr" else "accuracy on the training images"
+    figure, (axis,) = style.figure(5, 2.4)
+    axis.hist(values, bins=40, color=style.COLOURS[0])
+    label = "PSNR of each network in dB" if name == "psnr" else "accuracy on the training images"
     axis.set(xlabel=label, ylabel="networks")
-    return _svg(figure, f"{label}, of {manifest['name']}")
-
-
-def _figure(width: float, height: float, panels: int) -> tuple[Any, list[Any]]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(1, panels, squeeze=False)[0]
-    for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure, list(axes)
-
-
-def _plain(text: str) -> str:
-    return text.replace("$", r"\$")
-
-
-def _svg(figure: Any, label: str) -> Markup:
-    """Render as SVG, with text as text and black as the page's text colour."""
-    import matplotlib as mpl
-
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = svg.replace("#000000", "currentColor")
-    # Markup is safe here: matplotlib has escaped the names.
-    return (
-        Markup('<figure class="drawn" role="img" aria-label="{}">').format(label)
-        + Markup(svg)  # noqa: S704
-        + Markup("</figure>")
-    )
+    return style.inline(figure, f"{label}, of {manifest['name']}")

@@ -35,15 +35,16 @@ def resolutions(metric: Metric, columns: Mapping[str, Column]) -> list[str]:
             continue
         counts = [column.samples[name].seeds for name in column.spreads]
         seeds = f"{min(counts)} to {max(counts)}" if min(counts) < max(counts) else f"{counts[0]}"
-        text = f"{dataset}: {seeds} seeds resolve differences of {_difference(metric, reach)}"
+        text = f"{dataset}: {seeds} seeds resolve differences of {difference(metric, reach)}"
         best = column.resolution(MOST_SEEDS)
         if best is not None and max(counts) < MOST_SEEDS:
-            text += f"; {MOST_SEEDS} would resolve {_difference(metric, best)}"
+            text += f"; {MOST_SEEDS} would resolve {difference(metric, best)}"
         lines.append(text)
     return lines
 
 
-def _difference(metric: Metric, value: float) -> str:
+def difference(metric: Metric, value: float) -> str:
+    """Show a difference that a column resolves, in its unit."""
     if metric.relative:  # of logarithms
         return f"{100 * expm1(value):.0f} % of the error"
     return metric.show(value) + (" points" if metric.scale != 1 else "")

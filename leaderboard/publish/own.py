@@ -29,7 +29,8 @@ def build(folder: Path) -> list[Path]:
     """
     found = entries.of_results(folder)
     if not found:
-        raise UserError(f"{folder}: no records; runs leave them there: --results {folder}")
+        tried = "; trials are not ranked" if (folder / "trials").is_dir() else ""
+        raise UserError(f"{folder}: no records; runs leave them there: --results {folder}{tried}")
     boards = tables.boards(found, lambda _: [])
     bibliography = render.read_bibliography()
     page = HEAD + "\n".join(render.board_markdown(board) for board in boards)

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from statistics import median
+from typing import Any
 
 from tabulate import tabulate
 
-from benchmark.record import metrics, schema, sources, symmetries, variance
+from benchmark.record import metrics, schema, sources, symmetries, traces, variance
+from leaderboard import reported
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
-from leaderboard.publish import methods, render, starts, symmetry
+from leaderboard.publish import (
+    methods,
+    papers,
+    reading,
+    readme,
+    rebuilt,
+    render,
+    starts,
+    symmetry,
+    words,
+)
 from leaderboard.publish.text import markdown
 from leaderboard.reported import Reported, check, verdicts
-from leaderboard.reported.check import Checked, Gap
+from leaderboard.reported.check import Checked
 from leaderboard.statistics import ranks, simulation, summaries
 
 HERE = Path(__file__).resolve().parent.parent
@@ -26,12 +37,15 @@ LEADERBOARD = """\
 # Leaderboard
 
 Written from the [records](records/). Every number comes from a run, and every record holds the
-command that reproduces it (`python -m leaderboard reproduce SUITE/TASK/DATASET/METHOD/SEED`). Test
-results are of the checkpoint that is best on validation: mean ± standard deviation over seeds. `#1`
-is the leading group of a column: its methods do not differ significantly from the best. `#k` is the
-next group, below k - 1 methods ([METHOD.md](METHOD.md) gives the tests). Parameters and FLOPs
-compare across machines, times do not. Which symmetries a method has is measured, and explained in
-[SYMMETRY.md](SYMMETRY.md).
+command that makes it again. Test results are of the checkpoint that is best on validation: mean ±
+standard deviation over seeds. `#1` is the leading group of a column: the best method and all that
+do not differ significantly from it. `#k` is the next group, below k - 1 methods
+([METHOD.md](METHOD.md) gives the tests). Parameters and FLOPs compare across machines, times do
+not. Which symmetries a method has is measured, and explained in [SYMMETRY.md](SYMMETRY.md).
+
+To make a cell again, with all its seeds: `python -m leaderboard reproduce` and the cell, as each
+table says, or with `/SEED` after it for one seed. A name with `@` says how the networks are read,
+one with `+` what was changed of the method.
 
 What the papers report, and whether it is reproduced: [VERDICTS.md](VERDICTS.md). The same tables as
 CSV, JSON and LaTeX: [tables/](tables/). Please cite the project ([CITATION.cff](../CITATION.cff))
@@ -44,13 +58,8 @@ VERDICTS = """\
 Every row of [reported.csv](reported/reported.csv) has a verdict; [METHOD.md](METHOD.md) states the
 tests. Where papers disagree about a method, all their rows stand. A row is compared only with
 records of its own protocol's suite. `not comparable` names the difference; `not run` means that
-there is no record yet.
-"""
-
-GAPS = """\
-## Gaps
-
-Every reported number beside our mean of the same method, in any suite; the farthest apart first.
+there is no record yet. Numbers that were read elsewhere than in their own paper are marked `second
+hand`.
 """
 
 METHOD = """\
@@ -58,10 +67,15 @@ METHOD = """\
 
 ## A verdict on a reported number
 
-Our results over seeds, x, are compared with a reported value v. The margin of a metric is the
+Our results over seeds, x, are compared with a reported value v. The *margin* of a metric is the
 largest difference that does not matter. It was declared before any run at the papers' size:
 
 {margins}
+
+One point of accuracy, or a hundredth of tau or R2, is more than two runs of one method mostly
+differ by: of the papers' numbers that come with a spread, the median standard deviation is
+{accuracy:.1f} points and {tau:.3f} of tau. Errors differ by orders of magnitude between tasks, so
+that their margin is relative.
 
 - **reproduced**: the difference is shown to be smaller than the margin, by two one-sided t-tests at
   5 % each (TOST). One seed is never enough.
@@ -80,23 +94,20 @@ spread whose meaning or number of runs is not stated is ignored. A printed numbe
 within its rounding (.020 within .0005), and each test takes the end that speaks against its claim.
 The rows of a paper's table that were run are corrected together, by Holm's method.
 
-How often these verdicts are wrong is simulated {trials:,} times for each line, with normal results
-whose standard deviations, ours and theirs, are in margins, as is the true difference. If that is 0,
-`higher` and `lower` are errors; if it is 1 or more, `reproduced` and `lower` are. Shares are in
-percent. Read a line as: if the truth were this, so many in a hundred verdicts would say that. Where
-the paper gives a spread, about 5 % are wrong (at most 5.6 %), whatever the two spreads are. A lone
-number keeps that only where its unknown spread is no larger than ours: with one five times as large
-a third of the verdicts on it are wrong.
-
-{rates}
+How often these verdicts are wrong is simulated ([SIMULATION.md](SIMULATION.md)). Where the paper
+gives a spread, at most {stated:.1f} % are, whatever the two spreads are. A lone number keeps that
+only where its unknown spread is no larger than ours: with one five times as large, up to
+{lone:.0f} % of the verdicts on it are wrong.
 
 ## Seeds
 
 Every seed of a run is derived from the dataset, the method (a variant has the seeds of the method
 that it varies), the role (the initial parameters, the order of the batches, ...) and the run's
-number, and from nothing else. All arms of a method therefore start from the same parameters and see
-the networks in the same order, so that arms compare in pairs; adding a method or a dataset changes
-no other result.
+number, and from nothing else. An *arm* is an exact change of the networks that leaves their
+functions as they are: `permuted`, the default, puts hidden neurons in random order, `scattered`
+changes their signs and phases too. All arms of a method start from the same parameters and see the
+networks in the same order, so that arms compare in pairs; adding a method or a dataset changes no
+other result.
 
 ## Ranks
 
@@ -116,14 +127,10 @@ above one with a better mean. The best of the others leads the next group. A ran
 stands the difference that its seeds resolve: that which is found four times out of five. Intervals
 over seeds are Student's.
 
-How often ranks are wrong is simulated {rank_trials:,} times for each line, with methods of equal
-accuracy but for the last, on 2,000 test networks of which each method finds others easy. The
-deviation over seeds is in points of accuracy; where there are two, every other method has the
-second. `torn apart`: one of the equal methods is ranked below another, which the test allows in 5
-of 100 tables; the simulation itself is uncertain by {rank_error:.1f} points either way. `found`:
-the last method is ranked below an equal one, as it should be.
-
-{rank_rates}
+A group is as wide as its seeds leave it. Three seeds tell apart what differs by several points, so
+that `#1` often holds methods whose means look different; they are not shown to be equal. How often
+ranks are wrong is simulated as well ([SIMULATION.md](SIMULATION.md)): one of several equal methods
+is ranked below another in about 5 of 100 tables.
 
 ## What the ± holds
 
@@ -153,7 +160,10 @@ A result is printed but not ranked where
 - it ran with other code or library versions than the newest result of its cell: no mean is over
   runs with different code or versions.
 
-Arms other than `permuted` are controls and are not ranked either.
+*Controls* are not ranked either. They are runs whose result is known beforehand, so that a leak
+would show: an MLP that learns from other networks' labels (the arm `random-targets`) must stay at
+chance. Arms other than `permuted`, and methods that may run the networks that they read, stand
+beside the ranked ones for comparison.
 
 ## Reproduction
 
@@ -176,6 +186,33 @@ and, in the control that learns from other networks' labels, anything better tha
 """
 
 
+SIMULATION = """\
+# How often verdicts and ranks are wrong
+
+`python -m leaderboard simulate` makes these numbers; [METHOD.md](METHOD.md) states the tests.
+
+## Verdicts
+
+Each line is simulated {trials:,} times, with normal results whose standard deviations, ours and
+theirs, are in margins, as is the true difference. If that is 0, `higher` and `lower` are errors; if
+it is 1 or more, `reproduced` and `lower` are. Shares are in percent. Read a line as: if the truth
+were this, so many in a hundred verdicts would say that.
+
+{rates}
+
+## Ranks
+
+Each line is simulated {rank_trials:,} times, with methods of equal accuracy but for the last, on
+2,000 test networks of which each method finds others easy. The deviation over seeds is in points of
+accuracy; where there are two, every other method has the second. `torn apart`: one of the equal
+methods is ranked below another, which the test allows in 5 of 100 tables; the simulation itself is
+uncertain by {rank_error:.1f} points either way. `found`: the last method is ranked below an equal
+one, as it should be.
+
+{rank_rates}
+"""
+
+
 def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -> dict[Path, str]:
     """Render every committed file of the leaderboard.
 
@@ -189,30 +226,38 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
     """
     bibliography = render.read_bibliography()
     records = [entry.record for entry in archive.current]
+    measured = traces.read()
     pages = {
         HERE / "LEADERBOARD.md": leaderboard(boards, archive),
-        HERE / "VERDICTS.md": verdict_page(check.check(rows, records), check.gaps(rows, records)),
+        HERE / "VERDICTS.md": verdict_page(check.check(rows, records)),
         HERE / "METHOD.md": method(),
+        HERE / "SIMULATION.md": simulation_page(),
         HERE / "SYMMETRY.md": symmetry_page(archive),
-        HERE / "symmetry.svg": symmetry.figure(),
-        HERE / "starts.svg": starts.figure(records),
+        HERE / "symmetry.svg": symmetry.svg(),
+        HERE / "starts.svg": starts.svg(records),
+        HERE / "reading.svg": reading.svg(reading.example(archive.current)),
+        HERE / "REBUILT.md": rebuilt.page(measured),
+        readme.PATH: readme.page(boards),
         sources.METHODS / "README.md": methods.page(boards, symmetries.read()),
         HERE / "record.schema.json": schema.schema(),
         HERE / "tables" / "references.bib": render.to_bibtex(boards, bibliography),
     }
+    pages |= {HERE / name: text for name, text in rebuilt.figures(measured).items()}
     for board in boards:
-        stem = HERE / "tables" / board.name
         pages |= {
-            stem.with_suffix(suffix): text
-            for suffix, text in render.files(board, bibliography).items()
+            HERE / "tables" / f"{board.name}{ending}": text
+            for ending, text in render.files(board, bibliography).items()
         }
     return pages
 
 
 def leaderboard(boards: Sequence[Board], archive: Archive) -> str:
     """Render `LEADERBOARD.md`."""
-    parts = [LEADERBOARD]
-    parts += [render.board_markdown(board) for board in boards] or ["No runs yet.\n"]
+    parts, told = [LEADERBOARD], set()
+    for board in boards:
+        parts.append(render.board_markdown(board, told))
+        told |= set(board.settings)
+    parts += [] if boards else ["No runs yet.\n"]
     if changes := history(archive):
         headers = ["cell", "was", "is", "since", "why"]
         parts.append("## Numbers that changed\n\nMeans over the seeds that ran again.\n")
@@ -248,42 +293,24 @@ def history(archive: Archive) -> list[list[str]]:
     return lines
 
 
-def verdict_page(checked: Sequence[Checked], gaps: Sequence[Gap]) -> str:
-    """Render `VERDICTS.md`: the verdicts by task and dataset, then the gaps."""
-    counts = Counter(verdict.kind for verdict in checked)
-    parts = [VERDICTS, ", ".join(f"{counts[kind]} {kind}" for kind in check.KINDS) + ".\n"]
+def verdict_page(checked: Sequence[Checked]) -> str:
+    """Render `VERDICTS.md`: how many of each paper, then the verdicts by task and dataset."""
+    headers = ["paper", "", *check.KINDS]
+    counts = [
+        [name, place, *(str(found.get(kind, 0)) for kind in check.KINDS)]
+        for name, place, found in papers.summary(checked)
+    ]
+    parts = [VERDICTS, papers.totals(checked) + "\n", _table(headers, counts)]
     by_task: dict[str, dict[tuple[str, str], list[Checked]]] = {}
     for verdict in checked:
         columns = by_task.setdefault(verdict.row.task, {})
         columns.setdefault((verdict.row.dataset, verdict.row.metric), []).append(verdict)
     for task, columns in by_task.items():
-        parts.append(f"## {markdown(task)}\n")
+        parts.append(f"## {markdown(words.task(task).title)}\n")
         for (dataset, name), column in columns.items():
             metric = metrics.get(name)
             parts.append(f"### {markdown(dataset)}, {markdown(metric.label)}\n")
             parts.append(_verdict_table(column, metric.direction == "max"))
-    headers = [
-        "method",
-        "dataset",
-        "reported",
-        "here",
-        "distance",
-        "claimed by",
-        "what sets them apart",
-    ]
-    lines = [
-        [
-            gap.row.method,
-            gap.row.dataset,
-            gap.row.printed,
-            f"{gap.mean:.4g} (n={gap.seeds})",
-            f"{gap.distance:+.3g}",
-            gap.row.claimed_by,
-            "; ".join(gap.deviations) or "none known",
-        ]
-        for gap in gaps
-    ]
-    parts += [GAPS, _table(headers, lines) if gaps else "None yet.\n"]
     return "\n".join(parts)
 
 
@@ -298,16 +325,44 @@ def result(verdict: Checked) -> str:
 
 def method() -> str:
     """Render `METHOD.md`."""
-    rates, kinds = read_rates(), get_args(verdicts.Kind)
     margins = [
         [
             metric.label,
-            f"{metric.margin:.0%} of the reported value"
+            f"{100 * metric.margin:.0f} % of the reported value"
             if metric.relative
             else f"{metric.margin:g}",
         ]
         for metric in metrics.METRICS.values()
     ]
+    lone = verdicts.PAPERS[-1].name
+    wrong = {True: 0.0, False: 0.0}
+    for row in read_rates()["verdicts"]:
+        is_lone = row["paper"] == lone
+        wrong[is_lone] = max(wrong[is_lone], 100 * row["wrong"])
+    return METHOD.format(
+        margins=tabulate(margins, ["metric", "margin"], tablefmt="pipe", disable_numparse=True),
+        accuracy=_usual_spread("accuracy"),
+        tau=_usual_spread("kendall_tau"),
+        stated=wrong[False],
+        lone=wrong[True],
+        fewest_seeds=ranks.FEWEST_SEEDS,
+        variance=variance.table(variance.read()),
+    )
+
+
+def _usual_spread(metric: str) -> float:
+    """The median standard deviation of a metric over runs, of the papers that give it."""
+    spreads = [
+        deviation
+        for row in reported.read()
+        if row.metric == metric and (deviation := check.published(row).deviation) is not None
+    ]
+    return median(spreads)
+
+
+def simulation_page() -> str:
+    """Render `SIMULATION.md`."""
+    rates, kinds = read_rates(), check.JUDGED
     lines = [
         [
             row["paper"],
@@ -319,15 +374,12 @@ def method() -> str:
         for row in rates["verdicts"]
     ]
     headers = ["the paper gives", "spreads", "true difference", "our seeds", *kinds, "wrong"]
-    return METHOD.format(
-        margins=tabulate(margins, ["metric", "margin"], tablefmt="pipe", disable_numparse=True),
+    return SIMULATION.format(
         trials=rates["trials"],
         rates=tabulate(lines, headers, tablefmt="pipe", disable_numparse=True),
-        fewest_seeds=ranks.FEWEST_SEEDS,
         rank_trials=rates["rank_trials"],
         rank_error=200 * (0.05 * 0.95 / rates["rank_trials"]) ** 0.5,
         rank_rates=_rank_rates(rates["ranks"]),
-        variance=variance.table(variance.read()),
     )
 
 
@@ -377,7 +429,7 @@ def _verdict_table(column: Sequence[Checked], descending: bool) -> str:
             verdict.row.method,
             verdict.row.text,
             f"{verdict.row.claimed_by} {verdict.row.claimed_in}",
-            verdict.row.read_in,
+            verdict.row.read_in + " (second hand)" * verdict.row.is_second_hand,
             result(verdict),
             verdict.text,
             verdict.row.note,

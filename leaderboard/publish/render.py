@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,11 +13,11 @@ from tabulate import tabulate
 from benchmark.record import symmetries
 from benchmark.record.metrics import Metric
 from leaderboard.archive.tables import Board, Cell, Row
-from leaderboard.publish import notes, symmetry
+from leaderboard.publish import citation, notes, symmetry, words
 from leaderboard.publish.text import latex, markdown, spreadsheet
 
 BIBLIOGRAPHY = Path(__file__).resolve().parent.parent / "references.bib"
-CITE = "the benchmark as its CITATION.cff says, and the methods and datasets by references.bib"
+STAR = "* may also run the networks that it reads; not ranked with the others"
 
 
 def text(boards: Sequence[Board]) -> str:
@@ -25,60 +25,92 @@ def text(boards: Sequence[Board]) -> str:
     parts = []
     for board in boards:
         parts.append(
-            f"{board.task}, suite {board.suite}: test {board.metric.label}, "
-            "mean ± standard deviation over seeds"
+            f"{words.task(board.task).title}, suite {board.suite}: test {board.metric.label}, "
+            "mean ± standard deviation over seeds\n"
         )
-        rows = [_line(board, row, _plain_cell) for row in board.rows]
-        parts.append(
-            tabulate(
-                rows,
-                _headers(board),
-                tablefmt="simple",
-                disable_numparse=True,
-                colalign=_alignment(board),
-            )
-        )
+        parts.append(table_text(board))
+        if any(row.reads_functions for row in board.rows):
+            parts.append(f"\n{STAR}")
         parts += [f"* {note}" for note in notes.results(board.records)]
         reasons = sorted({objection for row in board.rows for objection in row.objections})
         parts += [f"* the leaderboard would not rank results {reason}" for reason in reasons]
     return "\n".join(parts)
 
 
+def table_text(board: Board) -> str:
+    """Render a board's table alone, for a terminal of 100 columns."""
+    headers = ["", *map(words.dataset, board.datasets), "params", "MFLOP", "seconds"]
+    return _columns([headers], [_line(board, row, _plain_cell)[:-1] for row in board.rows])
+
+
 def overview(boards: Sequence[Board]) -> str:
-    """Render one table of all boards but their controls: methods by datasets."""
+    """Render one table of means of all boards but their controls: methods by datasets."""
     columns = [(board, dataset) for board in boards for dataset in board.datasets]
     rows: dict[str, dict[str, str]] = {}
     for board in boards:
         for row in board.rows:
             if not row.is_control:
                 cells = {
-                    name: _plain_cell(board, cell)
+                    name: board.metric.show(cell.summary.mean)
                     for name, cell in row.cells.items()
-                    if cell.entries
+                    if cell.summary
                 }
-                rows.setdefault(row.title, {}).update(cells)
-    headers = ["method", *(f"{dataset}\n{board.metric.label}" for board, dataset in columns)]
+                rows.setdefault(row.label, {}).update(cells)
     lines = [
         [title, *(cells.get(dataset, "") for _, dataset in columns)]
         for title, cells in rows.items()
     ]
-    layout = ["left"] + ["right"] * len(columns)
-    return tabulate(lines, headers, tablefmt="simple", disable_numparse=True, colalign=layout)
+    # A heading has a line for each of its words, and below them the metric.
+    split = [re.sub("-(?=[A-Z])", "-\n", words.dataset(name)).split() for _, name in columns]
+    deep = max(map(len, split), default=0)
+    heads = [[""] * (deep - len(parts)) + parts for parts in split]
+    headers = [["", *(parts[line] for parts in heads)] for line in range(deep)]
+    headers.append(["mean", *(words.UNITS[board.metric.name] for board, _ in columns)])
+    return _columns(headers, lines)
 
 
-def board_markdown(board: Board) -> str:
-    """Render a board as a section of Markdown: its table, and what its runs share."""
-    parts = [f"## {markdown(board.task)}, suite {markdown(board.suite)}\n"]
-    parts += [f"{markdown(setting)}\n" for setting in board.settings]
-    parts.append(f"Test {board.metric.label}.\n")
+def _columns(headers: Sequence[Sequence[str]], rows: Sequence[Sequence[str]]) -> str:
+    """Lay text out in columns, the first to the left, with two spaces between them.
+
+    tabulate widens headings, which pushes our tables over the edge of a terminal.
+    """
+    every = [*headers, *rows]
+    widths = [max(len(line[place]) for line in every) for place in range(len(every[0]))]
+    lines = [
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
+        for line in every
+    ]
+    rule = "  ".join("-" * width for width in widths)
+    return "\n".join([*lines[: len(headers)], rule, *lines[len(headers) :]])
+
+
+def board_markdown(board: Board, told: Collection[str] = ()) -> str:
+    """Render a board as a section of Markdown: its table, and what its runs share.
+
+    Args:
+        board: The board.
+        told: What suites say of themselves and has been said already.
+    """
+    said = words.task(board.task)
+    parts = [f"## {markdown(said.title)}, suite {markdown(board.suite)}\n"]
+    parts += [f"{markdown(setting)}\n" for setting in board.settings if setting not in told]
+    parts += [f"{markdown(said.text)}\n"] if said.text else []
+    names = ", ".join(f"{words.dataset(name)} is `{name}`" for name in board.datasets)
+    parts.append(f"Test {board.metric.label}. {names}. A row's cells: {cell_pattern(board)}.\n")
     parts.append(table_markdown(board) + "\n")
     lines = [
+        *(["With a star: " + STAR[2:]] if any(row.reads_functions for row in board.rows) else []),
         *notes.resolutions(board.metric, board.columns),
         *notes.results(board.records),
         *notes.provenance(board.records),
     ]
     parts.append("\n".join(f"- {markdown(line)}" for line in lines) + "\n")
     return "\n".join(parts)
+
+
+def cell_pattern(board: Board) -> str:
+    """What `reproduce` takes for a table's cells, with the words to replace in capitals."""
+    return f"`{board.suite}/{board.task}/DATASET/NAME`"
 
 
 def table_markdown(board: Board) -> str:
@@ -88,9 +120,19 @@ def table_markdown(board: Board) -> str:
         label, *others = _line(board, row, _ranked_cell)
         reason = f" [not ranked: {'; '.join(row.objections)}]" if row.objections else ""
         held = symmetry.held(measured.get(row.method, []))
-        rows.append([markdown(cell) for cell in (label + reason, *others, held)])
-    headers = [*(markdown(header) for header in _headers(board)), "symmetries, measured"]
-    layout = [*_alignment(board), "left"]
+        cells = [markdown(cell) for cell in (label + reason, *others, held)]
+        rows.append([cells[0], f"`{row.entrant}`", *cells[1:]])
+    headers = [
+        "method",
+        "name",
+        *(markdown(words.dataset(name)) for name in board.datasets),
+        "parameters",
+        "MFLOP per network",
+        "seconds per run",
+        "networks per second",
+        "symmetries, measured",
+    ]
+    layout = ["left"] * 2 + ["right"] * (len(headers) - 3) + ["left"]
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=layout)
 
 
@@ -145,46 +187,91 @@ def to_json(board: Board) -> str:
     return json.dumps(rows, indent=1, ensure_ascii=True) + "\n"
 
 
-def to_latex(board: Board, bibliography: dict[str, str]) -> str:
-    """Render a booktabs table.
+def to_latex(board: Board, bibliography: dict[str, str], narrow: bool = False) -> str:
+    """Render a booktabs table, for a page's width or for one of two columns.
 
     The leading group of each column is bold, and methods whose paper is in the bibliography are
-    cited.
+    cited. Methods that may run the networks, and controls, stand below a line. What would still
+    be too wide is shrunk.
     """
 
     def method(row: Row) -> str:
         key = cite_key(row.paper)
-        return latex(row.label) + (rf"~\cite{{{key}}}" if key in bibliography else "")
+        cited = rf"~\cite{{{key}}}" if key in bibliography and not narrow else ""
+        return latex(row.label) + cited
 
     def result(cell: Cell) -> str:
-        text = latex(_plain_cell(board, cell))
-        return rf"\textbf{{{text}}}" if cell.rank == 1 else text
+        mean, _, spread = _plain_cell(board, cell).partition(" ± ")
+        mean = rf"\textbf{{{latex(mean)}}}" if cell.rank == 1 else latex(mean)
+        return mean + (rf"\,{{\tiny\(\pm\){latex(spread)}}}" if spread else "")
 
-    lines = [
-        [method(row), *map(result, row.cells.values()), count(row.parameters)]
-        for row in board.rows
-        if not row.objections
+    def lines(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+        parts = [
+            [method(row), *(result(row.cells[name]) for name in names), count(row.parameters)]
+            for row in rows
+            if any(row.cells[name].entries for name in names)
+        ]
+        return [" & ".join(part[: -1 if narrow else None]) + r" \\" for part in parts]
+
+    def heading(name: str) -> str:
+        stacked = latex(words.dataset(name)).replace(", ", r"\\")
+        return rf"\shortstack[r]{{{stacked}}}" if r"\\" in stacked else stacked
+
+    rows = [row for row in board.rows if not row.objections]
+    ranked, apart = ([row for row in rows if row.is_ranked is side] for side in (True, False))
+    body: list[str] = []
+    most = 3 if narrow else 4
+    size = min(most, len(board.datasets))
+    for start in range(0, len(board.datasets), most):  # further datasets stand below the first
+        names = board.datasets[start : start + most]
+        headers = ["Method", *map(heading, names), *([] if narrow else ["Parameters"])]
+        body += [r"\midrule"] if body else []
+        body += [" & ".join(headers) + r" \\", r"\midrule", *lines(ranked, names)]
+        below = lines(apart, names)
+        body += [r"\midrule", *below] if ranked and below else below
+    star = " * may also run the networks." * any(row.reads_functions for row in apart)
+    cited = [
+        latex(words.dataset(name)) + rf"~\cite{{{','.join(keys)}}}"
+        for name in board.datasets
+        if (keys := [key for key in dataset_keys(name) if key in bibliography])
     ]
-    headers = ["Method", *map(latex, board.datasets), "Parameters"]
-    body = (
-        pd.DataFrame(lines, columns=headers)
-        .style.hide(axis="index")
-        .to_latex(hrules=True, column_format="l" + "r" * (len(board.datasets) + 1))
-    )
     caption = (
-        f"{latex(board.task)}, suite {latex(board.suite)}: test {latex(board.metric.label)}, mean "
+        f"{latex(words.task(board.task).title)}, suite {latex(board.suite)}"
+        rf"~\cite{{{citation.KEY}}}: test {latex(board.metric.label)}, mean "
         r"\(\pm\) standard deviation over seeds. "
         r"Bold: no significant difference from the best at 5\,\%."
+        + star
+        + (f" Networks of {', '.join(cited)}." if cited else "")
     )
-    head = f"% Needs booktabs. Please cite: {CITE}\n"
-    return (
-        head + "\\begin{table}\n\\centering\n\\caption{" + caption + "}\n" + body + "\\end{table}\n"
+    letters = r"\scriptsize" if narrow else r"\footnotesize"
+    return "\n".join(
+        [
+            "% Needs booktabs and graphicx, and references.bib for what it cites.",
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{caption}}}",
+            rf"\label{{tab:{board.name}{'-narrow' * narrow}}}",
+            letters + r"\setlength{\tabcolsep}{4pt}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            rf"\begin{{tabular}}{{l{'r' * (size + (not narrow))}}}",
+            r"\toprule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"\end{table}",
+            "",
+        ]
     )
 
 
 def files(board: Board, bibliography: dict[str, str]) -> dict[str, str]:
-    """Export a board's table, by the suffix of the file."""
-    return {".csv": to_csv(board), ".json": to_json(board), ".tex": to_latex(board, bibliography)}
+    """Export a board's table, by the ending of the file's name."""
+    return {
+        ".csv": to_csv(board),
+        ".json": to_json(board),
+        ".tex": to_latex(board, bibliography),
+        "-narrow.tex": to_latex(board, bibliography, narrow=True),
+    }
 
 
 def read_bibliography(path: Path = BIBLIOGRAPHY) -> dict[str, str]:
@@ -194,22 +281,29 @@ def read_bibliography(path: Path = BIBLIOGRAPHY) -> dict[str, str]:
 
 
 def to_bibtex(boards: Sequence[Board], bibliography: dict[str, str]) -> str:
-    """Select the entries of the methods and datasets in these boards."""
+    """Select the entries of the methods and datasets in these boards, after the benchmark's."""
     keys = {cite_key(row.paper) for board in boards for row in board.rows}
-    names = {dataset for board in boards for dataset in board.datasets}
-    keys |= {
-        key for prefix, key in DATASET_KEYS.items() for name in names if name.startswith(prefix)
-    }
-    return "\n".join(bibliography[key] for key in sorted(keys & set(bibliography)))
+    keys |= {key for board in boards for name in board.datasets for key in dataset_keys(name)}
+    chosen = [bibliography[key] for key in sorted(keys & set(bibliography))]
+    return "\n".join([citation.bibtex(), *chosen])
 
 
 DATASET_KEYS = {
-    "mnist": "lecun1998",
-    "fashion": "arxiv-1708-07747",
-    "cifar": "krizhevsky2009",
-    "svhn": "netzer2011",
+    "^mnist": "lecun1998",
+    "^fashion": "arxiv-1708-07747",
+    "^cifar": "krizhevsky2009",
+    "^svhn": "netzer2011",
+    "-gs": "arxiv-2002-11448",
+    "-inr": "arxiv-2006-09661",
+    "-(dilate|contrast)": "arxiv-2302-14040",
+    "^sine|-dws": "arxiv-2301-12780",
 }
-"""Bibliography keys of source images, by how the datasets' names begin."""
+"""Bibliography keys of source images, networks and targets, by what datasets' names hold."""
+
+
+def dataset_keys(name: str) -> list[str]:
+    """The bibliography keys of what a dataset is made of."""
+    return [key for pattern, key in DATASET_KEYS.items() if re.search(pattern, name)]
 
 
 def cite_key(paper: str) -> str:
@@ -257,18 +351,3 @@ def _line(board: Board, row: Row, cell: Callable[[Board, Cell], str]) -> list[st
     cells = [cell(board, row.cells[name]) for name in board.datasets]
     costs = [count(row.parameters), millions(row.flops), count(row.seconds), count(row.rate)]
     return [row.label, *cells, *costs]
-
-
-def _headers(board: Board) -> list[str]:
-    return [
-        "method",
-        *board.datasets,
-        "parameters",
-        "MFLOP a network",
-        "seconds a run",
-        "networks/s",
-    ]
-
-
-def _alignment(board: Board) -> list[str]:
-    return ["left"] + ["right"] * (len(board.datasets) + 4)

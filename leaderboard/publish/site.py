@@ -1,6 +1,7 @@
 """The static site, which works from a file and offline.
 
-One page has all tables; each method and dataset has a page, as have verdicts and statistics.
+The front page sums the board up; all tables, the verdicts, and each method, dataset and module of
+`nft` have pages of their own.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import ast
 import base64
 import io
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,19 +18,64 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from benchmark import suites
 from benchmark.datasets import listing
-from benchmark.record import metrics, sources, symmetries
+from benchmark.record import metrics, sources, symmetries, traces
 from leaderboard.archive import lints, provenance, tables
 from leaderboard.archive.entries import Archive, Entry
-from leaderboard.archive.tables import Board
-from leaderboard.publish import figures, pages, render, starts, symmetry
+from leaderboard.archive.tables import Board, Row
+from leaderboard.publish import (
+    api,
+    citation,
+    examples,
+    figures,
+    front,
+    links,
+    notebook,
+    overall,
+    pages,
+    papers,
+    prose,
+    reading,
+    rebuilt,
+    render,
+    starts,
+    style,
+    symmetry,
+    words,
+)
 from leaderboard.publish.text import visible
 from leaderboard.reported import Reported, check
 
 HERE = Path(__file__).resolve().parent.parent
+
+NAVIGATION = (
+    ("index.html", "Leaderboard"),
+    ("tables.html", "All tables"),
+    ("verdicts.html", "Papers' numbers"),
+    ("symmetry.html", "Symmetry"),
+    ("statistics.html", "Statistics"),
+    ("api/index.html", "API"),
+    ("cite.html", "Cite"),
+)
+PLAIN = ("index", "tables", "verdicts", "cite")
+"""The pages that are one template each."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A method's result in one column, beside that of the column's leader.
+
+    leader: its title and result; None where the column has none, or this is it.
+    """
+
+    board: Board
+    row: Row
+    dataset: str
+    cell: tables.Cell
+    leader: tuple[str, str] | None
 
 
 @dataclass(frozen=True)
@@ -38,19 +85,39 @@ class MethodPage:
     card: the docstrings of the method's file.
     movements: how far its outputs move under changes of networks, plotted.
     symmetries: those that were measured.
-    rows: its entrants, with the board of each.
+    results: of all its entrants.
     """
 
     name: str
     title: str
     paper: str
     source: str | None
-    card: str
-    rows: Sequence[tuple[Board, tables.Row]]
+    card: Markup
+    results: Sequence[Result]
     entries: Sequence[Entry]
+    examples: Markup
     curves: Markup
     movements: Markup
     symmetries: str
+
+
+@dataclass(frozen=True)
+class DatasetPage:
+    """What a dataset's page shows.
+
+    card: of the embedded copy, without its head and its pictures; empty without a copy.
+    quality: a histogram of how well its networks fit.
+    """
+
+    name: str
+    title: str
+    source: dict[str, Any]
+    fingerprint: str | None
+    networks: int | None
+    card: Markup
+    pictures: Sequence[Path]
+    quality: Markup | None
+    boards: Sequence[Board]
 
 
 def build(
@@ -74,59 +141,115 @@ def build(
         if any(folder.iterdir()) and not (folder / "index.html").is_file():
             raise ValueError(f"{folder} holds something else than a site; choose another folder")
         shutil.rmtree(folder)
-    records = [entry.record for entry in archive.current]
-    checked, gaps = check.check(rows, records), check.gaps(rows, records)
-    environment = _environment()
-    methods, datasets = _methods(boards, archive), _datasets(boards)
-    prose = MarkdownIt("commonmark", {"html": False}).enable("table")
-    symmetry_text = pages.symmetry_page(archive)
+    environment, methods, datasets = _environment(), _methods(boards, archive), _datasets(boards)
+    checked = papers.ordered(check.check(rows, [entry.record for entry in archive.current]))
     shared = {
-        "boards": boards,
         "methods": methods,
         "datasets": datasets,
         "checked": checked,
-        "gaps": gaps,
-        "history": pages.history(archive),
         "held": {page.name: page.symmetries for page in methods},
-        "odd": lints.warnings(archive.current),
-        "costs": {board.name: figures.costs(board) for board in boards},
-        "differences": {board.name: figures.critical_difference(board) for board in boards},
-        # Our own texts, without HTML.
-        "method_text": Markup(prose.render(pages.method())),  # noqa: S704
-        "symmetry_text": Markup(prose.render(symmetry_text)),  # noqa: S704
+        "bibtex": citation.bibtex(),
     }
     folder.mkdir(parents=True)
-    (folder / "symmetry.svg").write_text(symmetry.figure(), encoding="utf-8")
-    (folder / "starts.svg").write_text(starts.figure(records), encoding="utf-8")
-    for name in ("index.html", "verdicts.html", "symmetry.html", "statistics.html", "about.html"):
-        _write(folder / name, environment, name, root="", page=name, **shared)
+    written = _Writer(folder, environment, shared)
+    values = _front(archive, boards) | _tables(archive, boards) | _verdicts(checked)
+    for name in PLAIN:
+        written.page(f"{name}.html", f"{name}.html", **values)
+    for name, (title, text) in _texts(archive).items():
+        written.page(f"{name}.html", "text.html", title=title, text=prose.html(text))
     for page in methods:
-        verdicts = [verdict for verdict in checked if verdict.row.method == page.title]
-        _write(
-            folder / "methods" / f"{page.name}.html",
-            environment,
-            "method.html",
-            root="../",
-            page="",
-            it=page,
-            verdicts=verdicts,
-            **shared,
-        )
+        own = [verdict for verdict in checked if verdict.row.method == page.title]
+        written.page(f"methods/{page.name}.html", "method.html", it=page, verdicts=own)
     for page in datasets:
-        _write(
-            folder / "datasets" / f"{page['name']}.html",
-            environment,
-            "dataset.html",
-            root="../",
-            page="",
-            it=page,
-            **shared,
-        )
-        for picture in page["pictures"]:
-            shutil.copyfile(picture, folder / "datasets" / f"{page['name']}-{picture.name}")
+        written.page(f"datasets/{page.name}.html", "dataset.html", it=page, arms=sources.arms())
+        for picture in page.pictures:
+            shutil.copyfile(picture, folder / "datasets" / f"{page.name}-{picture.name}")
+    written.page("api/index.html", "api.html", modules=api.modules(), public=api.public())
+    written.page("api/example.html", "text.html", title="An example", text=notebook.html())
+    for module in api.modules():
+        written.page(f"api/{module.name}.html", "module.html", it=module)
+    for name, drawing in rebuilt.figures(traces.read()).items():
+        (folder / name).write_text(drawing, encoding="utf-8")
+    (folder / "symmetry.svg").write_text(symmetry.svg(), encoding="utf-8")
+    records = [entry.record for entry in archive.current]
+    (folder / "starts.svg").write_text(starts.svg(records), encoding="utf-8")
     _write_tables(folder / "tables", boards)
     _write_assets(folder / "assets")
     return folder / "index.html"
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Writes pages of one site, with what all of them may show."""
+
+    folder: Path
+    environment: Environment
+    shared: dict[str, Any]
+
+    def page(self, place: str, template: str, **values: Any) -> None:
+        path = self.folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        root = "../" * place.count("/")
+        made = self.environment.get_template(template)
+        text = made.render(root=root, page=place, **self.shared, **values)
+        path.write_text(text, encoding="utf-8")
+
+
+def _front(archive: Archive, boards: Sequence[Board]) -> dict[str, Any]:
+    """What the front page shows: the main suite in one table, and its pictures."""
+    own = [board for board in boards if board.suite == suites.MINI]
+    main = front.main_board(boards)
+    one = reading.example(archive.current)
+    records = [entry.record for entry in archive.current]
+    began = style.inline(starts.figure(records), "Accuracy over the number of initialisations")
+    return {
+        "overall": overall.overall(own),
+        "lead": front.lead(boards),
+        "sentences": front.sentences(boards),
+        "group_note": front.group_note(main) if main else None,
+        "costs": figures.costs(main) if main else None,
+        "starts": began if starts.scores(records)[0] else None,
+        "reading": Markup(reading.svg(one, "none")),  # noqa: S704
+        "reading_caption": reading.caption(one),
+    }
+
+
+def _tables(archive: Archive, boards: Sequence[Board]) -> dict[str, Any]:
+    """What the page of all tables shows: boards by suite, and what is odd or has changed."""
+    by_suite: dict[str, list[Board]] = {}
+    for board in boards:
+        by_suite.setdefault(board.suite, []).append(board)
+    return {
+        "boards": boards,
+        "suites": by_suite,
+        "settings": {
+            suite: list(dict.fromkeys(text for board in members for text in board.settings))
+            for suite, members in by_suite.items()
+        },
+        "history": pages.history(archive),
+        "odd": lints.warnings(archive.current),
+        "group_notes": {board.name: front.group_note(board) for board in boards},
+        "differences": {board.name: figures.critical_difference(board) for board in boards},
+    }
+
+
+def _texts(archive: Archive) -> dict[str, tuple[str, str]]:
+    """The committed pages that the site has as they are: title and Markdown, by name."""
+    return {
+        "statistics": ("Statistics", pages.method()),
+        "simulations": ("Simulations", pages.simulation_page()),
+        "symmetry": ("Symmetry", pages.symmetry_page(archive)),
+        "rebuilt": ("Rebuilt networks", rebuilt.page(traces.read())),
+    }
+
+
+def _verdicts(checked: Sequence[check.Checked]) -> dict[str, Any]:
+    drawn = papers.figure(checked)
+    return {
+        "summary": papers.summary(checked),
+        "totals": papers.totals(checked),
+        "picture": style.inline(drawn, "Reported and measured results") if drawn else None,
+    }
 
 
 def _environment() -> Environment:
@@ -137,10 +260,11 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=lambda value: (
-            visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+            _spaced(value) if isinstance(value, str) and not isinstance(value, Markup) else value
         ),
     )
     environment.globals |= {
+        "navigation": NAVIGATION,
         "plain": render.plain,
         "count": render.count,
         "millions": render.millions,
@@ -148,41 +272,71 @@ def _environment() -> Environment:
         "metric_of": lambda record: metrics.get(record.metric),
         "objections": provenance.objections,
         "slug": lambda kind: kind.replace(" ", "-"),
+        "task": words.task,
+        "heading": words.dataset,
+        "units": words.UNITS,
+        "groups": overall.GROUPS,
+        "notice": front.notice,
+        "linked": links.linked,
+        "kinds": [*check.JUDGED, "not run", "not comparable"],
     }
     return environment
 
 
-def _write(path: Path, environment: Environment, template: str, **values: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(environment.get_template(template).render(**values), encoding="utf-8")
+def _spaced(text: str) -> str:
+    """Text with nothing in it that nobody sees, and with its lines."""
+    return (
+        "\n".join(re.match(" *", line)[0] + visible(line) for line in text.splitlines())
+        if "\n" in text
+        else visible(text)
+    )
 
 
 def _methods(boards: Sequence[Board], archive: Archive) -> list[MethodPage]:
-    rows: dict[str, list[tuple[Board, tables.Row]]] = {}
+    results: dict[str, list[Result]] = {}
     for board in boards:
+        leaders = {dataset: _leader(board, dataset) for dataset in board.datasets}
         for row in board.rows:
-            rows.setdefault(row.method, []).append((board, row))
+            results.setdefault(row.method, []).extend(
+                Result(board, row, dataset, cell, leaders[dataset])
+                for dataset, cell in row.cells.items()
+                if cell.entries
+            )
     entries: dict[str, list[Entry]] = {}
     for entry in archive.current:
         entries.setdefault(entry.record.method.name, []).append(entry)
     measured, methods = symmetries.by_method(symmetries.read()), []
-    for name, own_rows in sorted(rows.items()):
-        last = entries[name][-1].record.method
+    for name, own in sorted(results.items()):
+        # The title of a run with options names them.
+        last = max(entries[name], key=lambda entry: not entry.record.method.options).record.method
         methods.append(
             MethodPage(
                 name=name,
                 title=last.title,
                 paper=last.paper,
                 source=last.source,
-                card=_card(last.source, name),
-                rows=own_rows,
+                card=prose.html(_card(last.source, name)),
+                results=own,
                 entries=entries[name],
+                examples=examples.drawings(
+                    [one.cell.entries[0] for one in own if one.row.entrant == name]
+                ),
                 curves=figures.curves([entry.record for entry in entries[name]]),
                 movements=figures.movements(measured.get(name, [])),
                 symmetries=symmetry.held(measured.get(name, [])),
             )
         )
     return methods
+
+
+def _leader(board: Board, dataset: str) -> tuple[str, str] | None:
+    """The best ranked method of a column, with its result."""
+    sign = -1 if board.metric.direction == "max" else 1
+    ranked = [row for row in board.rows if row.is_ranked and row.cells[dataset].summary]
+    if not ranked:
+        return None
+    best = min(ranked, key=lambda row: sign * row.cells[dataset].summary.mean)
+    return best.title, render.plain(board.metric, best.cells[dataset])
 
 
 def _card(source: str | None, name: str) -> str:
@@ -195,26 +349,36 @@ def _card(source: str | None, name: str) -> str:
     return "\n\n".join(part for part in (method, module) if part)
 
 
-def _datasets(boards: Sequence[Board]) -> list[dict[str, Any]]:
-    pages = []
+def _datasets(boards: Sequence[Board]) -> list[DatasetPage]:
+    made = []
     for name in sorted({name for board in boards for name in board.datasets}):
         dataset = listing.get(name)
         pictures = [dataset.folder / file for file in ("renderings.png", "accuracies.png")]
-        pages.append(
-            {
-                "name": name,
-                "title": dataset.title,
-                "source": dataset.source,
-                "manifest": dataset.manifest,
-                "networks": dataset.networks,
-                "pictures": [path for path in pictures if path.is_file()],
-                "quality": figures.quality(dataset.folder, dataset.manifest)
+        card = dataset.folder / "README.md"
+        made.append(
+            DatasetPage(
+                name=name,
+                title=dataset.title,
+                source=dataset.source,
+                fingerprint=listing.fingerprint(name),
+                networks=dataset.networks,
+                card=_body(card.read_text(encoding="utf-8"), name) if card.is_file() else Markup(),
+                pictures=[path for path in pictures if path.is_file()],
+                quality=figures.quality(dataset.folder, dataset.manifest)
                 if dataset.manifest
                 else None,
-                "boards": [board for board in boards if name in board.datasets],
-            }
+                boards=[board for board in boards if name in board.datasets],
+            )
         )
-    return pages
+    return made
+
+
+def _body(card: str, name: str) -> Markup:
+    """A dataset's card without its head, its title and its pictures, which the page has."""
+    text = re.sub(r"\A---\n.*?\n---\n\s*# [^\n]*\n", "", card, flags=re.DOTALL)
+    text = re.sub(r"^!\[.*\]\(.*\)$", "", text, flags=re.MULTILINE)
+    folder = listing.get(name).folder.relative_to(sources.ROOT).as_posix()
+    return prose.html(text.replace("path/to/this/folder", folder))
 
 
 def _write_tables(folder: Path, boards: Sequence[Board]) -> None:
@@ -222,13 +386,12 @@ def _write_tables(folder: Path, boards: Sequence[Board]) -> None:
     bibliography = render.read_bibliography()
     (folder / "references.bib").write_text(render.to_bibtex(boards, bibliography), encoding="utf-8")
     for board in boards:
-        stem = folder / board.name
-        for suffix, text in render.files(board, bibliography).items():
-            stem.with_suffix(suffix).write_text(text, encoding="utf-8")
-        stem.with_suffix(".md").write_text(render.table_markdown(board) + "\n", encoding="utf-8")
+        texts = render.files(board, bibliography) | {".md": render.table_markdown(board) + "\n"}
+        for ending, text in texts.items():
+            (folder / f"{board.name}{ending}").write_text(text, encoding="utf-8")
         buffer = io.BytesIO()
         render.frame(board).to_parquet(buffer, index=False)
-        stem.with_suffix(".parquet").write_bytes(buffer.getvalue())
+        (folder / f"{board.name}.parquet").write_bytes(buffer.getvalue())
 
 
 def _write_assets(folder: Path) -> None:

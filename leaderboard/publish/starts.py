@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from tabulate import tabulate
 
 from benchmark.record import metrics
 from benchmark.record.schema import Record
 from leaderboard.archive import provenance
+from leaderboard.publish import style
 from leaderboard.publish.text import markdown
 from leaderboard.statistics import summaries
 
@@ -32,7 +34,7 @@ DATASETS = {
 
 METHODS = ("mlp-matched", "statnn", "nfn-hnp", "nft")
 READINGS = {"@scattered": "scattered", "+canonical=True": "canonical form"}
-COLOURS = ("#dc2626", "#059669", "#d97706", "#2563eb")
+CHANCE = 10.0  # percent
 
 
 @dataclass(frozen=True)
@@ -100,88 +102,42 @@ def _cell(values: Scores, name: str, point: Point) -> str:
     return f"{moments.mean:.1f}{spread}"
 
 
-def figure(records: Sequence[Record]) -> str:
-    """Draw results over the number of starts: a panel for each fit, a line for each reading."""
+def figure(records: Sequence[Record]) -> Any:
+    """Plot results over the number of starts: a panel for each fit, a line for each reading."""
     values, titles = scores(records)
-    width, height, gap, left, top = 340, 260, 40, 50, 40
-    highest = 10 * (1 + max((max(found) for found in values.values()), default=90.0) // 10)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" '
-        f'viewBox="0 0 {left + 2 * width + gap} {top + height + 100}" '
-        'font-family="sans-serif" font-size="13" role="img">',
-        "<title>Test accuracy over the number of initialisations of the networks</title>",
-        '<rect width="100%" height="100%" fill="#ffffff"/>',
-    ]
-    for number, steps in enumerate(STEPS):
-        origin = left + number * (width + gap)
-
-        def place(starts: str, value: float, origin: int = origin) -> tuple[float, float]:
-            x = origin + 24 + STARTS.index(starts) * (width - 48) / (len(STARTS) - 1)
-            return x, top + height * (1 - value / highest)
-
-        parts.append(
-            f'<text x="{origin + width / 2}" y="{top - 16}" text-anchor="middle" '
-            f'font-weight="bold">fits of {steps} steps</text>'
-        )
-        _, chance = place("1", 10)
-        parts.append(
-            f'<line x1="{origin}" x2="{origin + width}" y1="{chance:.1f}" y2="{chance:.1f}" '
-            'stroke="#777777" stroke-dasharray="2 3"/>'
-        )
-        for value in range(0, int(highest) + 1, 20):
-            _, y = place("1", value)
-            parts += [
-                f'<line x1="{origin}" x2="{origin + width}" y1="{y:.1f}" y2="{y:.1f}" '
-                'stroke="#dddddd"/>',
-                f'<text x="{origin - 6}" y="{y + 4:.1f}" text-anchor="end">{value}</text>',
-            ]
-        for starts in STARTS:
-            x, _ = place(starts, 0)
-            parts.append(
-                f'<text x="{x:.1f}" y="{top + height + 18}" text-anchor="middle">{starts}</text>'
-            )
-        for name, colour in zip(METHODS, COLOURS, strict=True):
-            for reading in READINGS.values():
-                points = []
-                for starts in STARTS:
-                    if found := values.get((name, Point(starts, steps, reading))):
-                        points.append(place(starts, summaries.summary(found).mean))
-                if not points:
-                    continue
-                dash = ' stroke-dasharray="5 4"' if reading == "scattered" else ""
-                path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-                parts.append(
-                    f'<polyline points="{path}" fill="none" stroke="{colour}" '
-                    f'stroke-width="2.5"{dash}/>'
+    highest = 5 + max((max(found) for found in values.values()), default=90.0)
+    drawn, axes = style.figure(5.4, 3.4, len(STEPS))
+    for axis, steps in zip(axes, STEPS, strict=True):
+        for index, name in enumerate(METHODS):
+            for reading, dashes in zip(READINGS.values(), ("--", "-"), strict=True):
+                found = [values.get((name, Point(starts, steps, reading))) for starts in STARTS]
+                means = [summaries.summary(each).mean if each else None for each in found]
+                axis.plot(
+                    [place for place, mean in enumerate(means) if mean is not None],
+                    [mean for mean in means if mean is not None],
+                    dashes,
+                    marker=style.MARKERS[index],
+                    markersize=4,
+                    color=style.COLOURS[index],
                 )
-                parts += [
-                    f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>'
-                    for x, y in points
-                ]
-    parts += _legend(titles, left, top + height + 44)
-    return "\n".join([*parts, "</svg>"]) + "\n"
+        axis.axhline(CHANCE, color="#7f7f7f", linewidth=0.8)
+        axis.set(xticks=range(len(STARTS)), xticklabels=STARTS, ylim=(0, highest))
+        axis.set(xlabel="initialisations", title=f"fits of {steps} steps")
+    axes[0].set_ylabel("test accuracy in percent")
+    axes[0].text(len(STARTS) - 1, CHANCE + 1, "chance", ha="right", color="#666666", fontsize=8)
+    for index, name in enumerate(METHODS):
+        if name not in {method for method, _ in values}:
+            continue
+        title = style.plain(titles.get(name, name))
+        mark, colour = style.MARKERS[index], style.COLOURS[index]
+        axes[0].plot([], [], marker=mark, color=colour, label=title)
+    for dashes, words in (("-", "in canonical form"), ("--", "as scattered")):
+        axes[0].plot([], [], dashes, color="#666666", label=words)
+    style.legend(drawn, "outside lower center", 3)
+    return drawn
 
 
-def _legend(titles: Mapping[str, str], left: int, below: int) -> list[str]:
-    parts = [
-        f'<text x="{left}" y="{below}">test accuracy in percent, over the number of '
-        "initialisations; dotted: chance</text>"
-    ]
-    x = left
-    for name, colour in zip(METHODS, COLOURS, strict=True):
-        title = titles.get(name, name).replace("&", "&amp;").replace("<", "&lt;")
-        parts += [
-            f'<circle cx="{x + 5}" cy="{below + 22}" r="4" fill="{colour}"/>',
-            f'<text x="{x + 14}" y="{below + 26}">{title}</text>',
-        ]
-        x += 40 + 8 * len(title)
-    for x, dash, words in (
-        (left, "", "in canonical form"),
-        (left + 190, ' stroke-dasharray="5 4"', "as scattered"),
-    ):
-        parts += [
-            f'<line x1="{x}" x2="{x + 40}" y1="{below + 42}" y2="{below + 42}" stroke="#444444" '
-            f'stroke-width="2.5"{dash}/>',
-            f'<text x="{x + 48}" y="{below + 46}">{words}</text>',
-        ]
-    return parts
+def svg(records: Sequence[Record]) -> str:
+    """Render the plot as a picture of its own."""
+    title = "Test accuracy over the number of initialisations of the networks"
+    return style.svg(figure(records), title, "white")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 from scipy import stats
 from tabulate import tabulate
 
@@ -14,7 +15,7 @@ from benchmark.record.predictions import SHIFTED
 from benchmark.record.schema import Record
 from benchmark.record.symmetries import Measurement
 from leaderboard.archive import provenance
-from leaderboard.publish import starts
+from leaderboard.publish import starts, style
 from leaderboard.publish.text import markdown
 from leaderboard.statistics import summaries
 
@@ -329,58 +330,28 @@ def held(measured: Sequence[Measurement]) -> str:
     return ", ".join(words) or "none"
 
 
-def figure() -> str:
+def figure() -> Any:
     """Draw one neuron of a SIREN, and what it sends on, before and after two changes."""
     panels = (
-        ("as it is", "(w, b, u)", 1.0, 0.0, 1.0),
-        ("sign", "(-w, -b, -u)", -1.0, 0.0, -1.0),
-        ("phase", "(w, b + π/ω, -u)", 1.0, 1.0, -1.0),
+        ("as it is\n(w, b, u)", 1.0, 0.0, 1.0),
+        ("sign\n(-w, -b, -u)", -1.0, 0.0, -1.0),
+        ("phase\n(w, b + π/ω, -u)", 1.0, 1.0, -1.0),
     )
-    width, height, gap = 230, 150, 20
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {3 * width + 2 * gap} {height + 80}"'
-        ' font-family="sans-serif" font-size="14" role="img">',
-        "<title>One hidden neuron of a SIREN: three sets of weights, one signal</title>",
-        '<rect width="100%" height="100%" fill="#ffffff"/>',
-    ]
-    for number, (name, weights, sign, turn, outgoing) in enumerate(panels):
-        left = number * (width + gap)
-        activation = [_sine(sign, turn, step / 60) for step in range(61)]
-        parts += [
-            f'<g transform="translate({left} 0)">',
-            f'<text x="{width / 2}" y="20" text-anchor="middle" font-weight="bold">{name}</text>',
-            f'<text x="{width / 2}" y="40" text-anchor="middle">{weights}</text>',
-            f'<line x1="8" x2="{width - 8}" y1="{50 + height / 2}" y2="{50 + height / 2}" '
-            'stroke="#bbbbbb"/>',
-            _curve([outgoing * value for value in activation], width, height, "#2563eb", 6, ""),
-            _curve(activation, width, height, "#d97706", 2, ' stroke-dasharray="6 4"'),
-            "</g>",
-        ]
-    below = height + 68
-    parts += [
-        f'<line x1="20" x2="60" y1="{below}" y2="{below}" stroke="#d97706" stroke-width="2" '
-        'stroke-dasharray="6 4"/>',
-        f'<text x="68" y="{below + 5}">activation, sin(ω(wx + b))</text>',
-        f'<line x1="320" x2="360" y1="{below}" y2="{below}" stroke="#2563eb" stroke-width="6"/>',
-        f'<text x="368" y="{below + 5}">what is sent on, u sin(ω(wx + b)): the same</text>',
-        "</svg>",
-    ]
-    return "\n".join(parts) + "\n"
+    drawn, axes = style.figure(6.4, 2.5, len(panels))
+    x = np.linspace(0, 1, 101)
+    for axis, (title, sign, turn, outgoing) in zip(axes, panels, strict=True):
+        activation = np.sin(sign * (9.0 * x + 0.7) + turn * np.pi)
+        axis.axhline(0, color="#bbbbbb", linewidth=0.8)
+        sent = axis.plot(x, outgoing * activation, color=style.COLOURS[0], linewidth=4)
+        inner = axis.plot(x, activation, "--", color=style.COLOURS[1])
+        axis.set(title=title, xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    names = ["activation, sin(ω(wx + b))", "what is sent on, u sin(ω(wx + b)): the same"]
+    style.legend(drawn, "outside lower center", 2, handles=[*inner, *sent], labels=names)
+    return drawn
 
 
-def _sine(sign: float, turn: float, x: float) -> float:
-    """The activation of the drawn neuron at x, after a change of sign and of phase."""
-    return math.sin(sign * (9.0 * x + 0.7) + turn * math.pi)
-
-
-def _curve(
-    values: Sequence[float], width: float, height: float, colour: str, stroke: float, more: str
-) -> str:
-    step = (width - 16) / (len(values) - 1)
-    middle, reach = 50 + height / 2, height / 2 - 12
-    points = " ".join(
-        f"{8 + step * place:.1f},{middle - reach * value:.1f}" for place, value in enumerate(values)
-    )
-    return (
-        f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{stroke}"{more}/>'
-    )
+def svg() -> str:
+    """Render the neuron as a picture of its own."""
+    title = "One hidden neuron of a SIREN: three sets of weights, one signal"
+    return style.svg(figure(), title, "white")

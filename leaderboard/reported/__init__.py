@@ -60,9 +60,18 @@ class Reported(BaseModel):
     def text(self) -> str:
         """The number as printed, with the meaning of its ±: "92.9 ± 0.2 (std, 3 runs)"."""
         spread = "" if self.spread is None else f" ± {self.spread:g}"
+        return self.printed + spread + (f" ({self.meaning})" if self.meaning else "")
+
+    @property
+    def meaning(self) -> str:
+        """What the ± is, and of how many runs, as far as the paper says it."""
         parts = [self.spread_kind or "", f"{self.runs} runs" if self.runs else ""]
-        meaning = ", ".join(part for part in parts if part)
-        return self.printed + spread + (f" ({meaning})" if meaning else "")
+        return ", ".join(part for part in parts if part)
+
+    @property
+    def is_second_hand(self) -> bool:
+        """Whether it was read elsewhere than in the paper that claims it."""
+        return self.read_in.startswith("a summary") or self.claimed_in not in self.read_in
 
     @property
     def printed(self) -> str:

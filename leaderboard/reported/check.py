@@ -1,10 +1,10 @@
-"""Reported against reproduced: a verdict on every reported number, and its distance from ours."""
+"""Reported against reproduced: a verdict on every reported number."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 
@@ -27,7 +27,8 @@ SAME_NETWORKS = {
 }
 """By reported dataset, the published networks, then those that follow the same recipe."""
 
-KINDS = ("reproduced", "higher", "lower", "undecided", "not comparable", "not run")
+JUDGED = get_args(verdicts.Kind)
+KINDS = (*JUDGED, "not comparable", "not run")
 
 
 @dataclass(frozen=True)
@@ -46,30 +47,10 @@ class Checked:
     text: str
     rebuilt: bool = False
 
-
-@dataclass(frozen=True)
-class Gap:
-    """A reported number beside our mean for the same method, task and metric.
-
-    deviations: what distinguishes the two settings.
-    """
-
-    row: Reported
-    suite: str
-    dataset: str
-    mean: float
-    seeds: int
-    deviations: tuple[str, ...]
-
     @property
-    def distance(self) -> float:
-        """Our mean less the reported value, in the reported unit."""
-        return self.mean - self.row.value
-
-    @property
-    def margins(self) -> float:
-        """The distance in margins of equivalence, which is comparable across metrics."""
-        return self.distance / metrics.get(self.row.metric).tolerance(self.row.value)
+    def reason(self) -> str:
+        """What the verdict says beside its kind."""
+        return self.text.removeprefix(self.kind).lstrip(":, ")
 
 
 def check(rows: Sequence[Reported], records: Sequence[Record]) -> list[Checked]:
@@ -96,22 +77,9 @@ def check(rows: Sequence[Reported], records: Sequence[Record]) -> list[Checked]:
     return checked
 
 
-def gaps(rows: Sequence[Reported], records: Sequence[Record]) -> list[Gap]:
-    """Pair each reported number with our means of the same method in any suite.
-
-    The numbers that are farthest apart come first.
-    """
-    pairs = []
-    for row in rows:
-        cells: dict[tuple[str, str], list[Record]] = {}
-        for record in records:
-            if record.status == "finished" and _is_of(row, record) and _is_kin(row, record):
-                cells.setdefault((record.suite, record.dataset.name), []).append(record)
-        for (suite, dataset), runs in cells.items():
-            if scores := _scores(row, runs):
-                deviations, mean = _deviations(row, runs[0]), float(np.mean(scores))
-                pairs.append(Gap(row, suite, dataset, mean, len(scores), deviations))
-    return sorted(pairs, key=lambda gap: -abs(gap.margins))
+def published(row: Reported) -> verdicts.Published:
+    """A reported number with the standard deviation that its ± means."""
+    return verdicts.published(row.value, row.spread, row.spread_kind, row.runs, row.rounding)
 
 
 def _check(row: Reported, records: Sequence[Record]) -> Checked:
@@ -145,33 +113,13 @@ def _missing(row: Reported) -> str | None:
 
 
 def _comparison(one: Checked) -> verdicts.Comparison:
-    row = one.row
-    reported = verdicts.published(row.value, row.spread, row.spread_kind, row.runs, row.rounding)
-    margin = metrics.get(row.metric).tolerance(row.value)
-    return verdicts.compare(np.asarray(one.scores), reported, margin)
+    margin = metrics.get(one.row.metric).tolerance(one.row.value)
+    return verdicts.compare(np.asarray(one.scores), published(one.row), margin)
 
 
 def _is_of(row: Reported, record: Record) -> bool:
     key = (row.task, row.metric, row.method, DEFAULT_ARM)
     return (record.task, record.metric, record.method.title, record.dataset.arm) == key
-
-
-def _is_kin(row: Reported, record: Record) -> bool:
-    """Whether the record's dataset is the row's, or a smaller one of the same images."""
-    name = record.dataset.name
-    return (
-        name in SAME_NETWORKS.get(row.dataset, (row.dataset,))
-        or re.sub("(-own)?-mini$", "", name) == row.dataset
-    )
-
-
-def _deviations(row: Reported, record: Record) -> tuple[str, ...]:
-    deviations = [row.differs] if row.differs else []
-    if record.dataset.name not in SAME_NETWORKS.get(row.dataset, (row.dataset,)):
-        deviations.append(f"dataset {record.dataset.name}")
-    if record.suite != row.suite:
-        deviations.append(f"suite {record.suite}: {record.setting}")
-    return tuple(deviations + provenance.objections(record))
 
 
 def _scores(row: Reported, records: Sequence[Record]) -> list[float]:

@@ -32,8 +32,13 @@ def summary(scores: Sequence[float]) -> Summary:
     if count < 2:
         return Summary(mean, None, None, None, count)
     deviation = float(values.std(ddof=1))
-    reach = float(stats.t.ppf(1 - LEVEL / 2, count - 1)) * deviation / np.sqrt(count)
-    return Summary(mean, deviation, mean - reach, mean + reach, count)
+    half = reach(deviation, count)
+    return Summary(mean, deviation, mean - half, mean + half, count)
+
+
+def reach(deviation: float, count: int) -> float:
+    """Half of Student's 95 % interval of the mean of so many results, at least two."""
+    return float(stats.t.ppf(1 - LEVEL / 2, count - 1) * deviation / np.sqrt(count))
 
 
 def prediction_interval(scores: Sequence[float]) -> tuple[float, float]:
@@ -45,5 +50,5 @@ def prediction_interval(scores: Sequence[float]) -> tuple[float, float]:
     if moments is None or moments.deviation is None:
         return float("inf"), float("-inf")
     quantile = float(stats.t.ppf(1 - LEVEL / 2, moments.seeds - 1))
-    reach = quantile * moments.deviation * float(np.sqrt(1 + 1 / moments.seeds))
-    return moments.mean - reach, moments.mean + reach
+    half = quantile * moments.deviation * float(np.sqrt(1 + 1 / moments.seeds))
+    return moments.mean - half, moments.mean + half

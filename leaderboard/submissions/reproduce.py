@@ -14,9 +14,9 @@ from typing import Literal, get_args
 
 from tabulate import tabulate
 
-from benchmark.record import metrics, sources
+from benchmark.record import differences, metrics, sources
 from benchmark.record import schema as records
-from benchmark.record.schema import RecordError
+from benchmark.record.schema import EnvironmentPart, RecordError
 from leaderboard.archive import provenance
 from leaderboard.archive.entries import Archive, Entry, of_results
 from leaderboard.statistics import summaries
@@ -28,11 +28,16 @@ MEANING = (
 )
 
 
+DECISIVE = ("python", "cuda", "driver", "system", "processor", "capability", "device")
+"""What of an environment, beside the libraries, can change numbers."""
+
+
 @dataclass(frozen=True)
 class Reproduction:
     """A committed result and a new one of the same cell.
 
     was, now: the test metric; None where it is undefined.
+    unlike: in what the environments of the two runs differ.
     """
 
     cell: str
@@ -40,6 +45,7 @@ class Reproduction:
     metric: str
     was: float | None
     now: float | None
+    unlike: tuple[str, ...]
 
     @property
     def numbers(self) -> tuple[str, str]:
@@ -55,11 +61,18 @@ class Reproduction:
         return f"{self.cell}: {self.verdict}: {self.metric} was {before}, is {after}"
 
 
-def find(archive: Archive, cell: str) -> Entry:
-    """Find the current record of SUITE/TASK/DATASET/METHOD/SEED. Raises RecordError for none."""
-    for entry in archive.current:
-        if str(entry.record.cell) == cell:
-            return entry
+def find(archive: Archive, cell: str) -> list[Entry]:
+    """Find the current records of a cell: all seeds, or one where the text ends with it.
+
+    Raises RecordError for SUITE/TASK/DATASET/NAME or SUITE/TASK/DATASET/NAME/SEED without records.
+    """
+    found = [
+        entry
+        for entry in archive.current
+        if cell in (str(entry.record.cell), entry.record.cell.row)
+    ]
+    if found:
+        return found
     cells = sorted(str(entry.record.cell) for entry in archive.current)
     example = f"; one that is: {cells[0]}" if cells else ""
     raise RecordError(f"no record of {cell!r} is committed{example}")
@@ -112,21 +125,55 @@ def compare(old: Entry, new: Entry, archive: Archive) -> Reproduction:
         margin = metric.tolerance(was * metric.scale)
         near = abs(was - now) * metric.scale <= margin + 1e-9 or low <= now <= high
         verdict = "within noise" if near else "different"
-    return Reproduction(str(old.record.cell), verdict, metric.name, was, now)
+    unlike = environments(old.record.environment, new.record.environment)
+    return Reproduction(str(old.record.cell), verdict, metric.name, was, now, tuple(unlike))
+
+
+def environments(old: EnvironmentPart, new: EnvironmentPart) -> list[str]:
+    """List in what two runs' environments differ that can change numbers."""
+    was, now = (
+        {name: getattr(one, name) for name in DECISIVE} | one.versions for one in (old, new)
+    )
+    return differences.between(was, now)
+
+
+def unlike_text(reproductions: Sequence[Reproduction]) -> str:
+    """Say in what this machine differs from that of the committed runs."""
+    unlike = dict.fromkeys(line for one in reproductions for line in one.unlike)
+    if not unlike:
+        return "the environments are alike"
+    return "the environments differ: " + "; ".join(unlike)
 
 
 def beside_committed(entries: Sequence[Entry], archive: Archive) -> list[Reproduction]:
     """Compare new runs with the committed ones of the same cells, where those may be ranked."""
-    cells = {entry.record.cell for entry in entries}
+    return [
+        compare(old, new, archive)
+        for old, new in _pairs(entries, archive)
+        if not provenance.objections(old.record)
+    ]
+
+
+def not_compared(entries: Sequence[Entry], archive: Archive) -> list[str]:
+    """Say of new runs why the committed ones do not stand beside them, a line for each column."""
+    lines = {}
+    for old, new in _pairs(entries, archive):
+        was, now = old.record, new.record
+        if not (objections := provenance.objections(was)):
+            continue
+        settings = differences.between(was.method.hyperparameters, now.method.hyperparameters)
+        settings += differences.between(was.protocol, now.protocol)
+        lines[now.cell.row] = "; ".join([", ".join(objections), *settings])
+    return [f"{cell}: the committed result is {why}" for cell, why in lines.items()]
+
+
+def _pairs(entries: Sequence[Entry], archive: Archive) -> list[tuple[Entry, Entry]]:
+    """The committed and the new run of each cell that has both, finished."""
     committed = {
-        entry.record.cell: entry
-        for entry in archive.current
-        if entry.record.cell in cells
-        and entry.record.status == "finished"
-        and not provenance.objections(entry.record)
+        entry.record.cell: entry for entry in archive.current if entry.record.status == "finished"
     }
     return [
-        compare(committed[entry.record.cell], entry, archive)
+        (committed[entry.record.cell], entry)
         for entry in entries
         if entry.record.status == "finished" and entry.record.cell in committed
     ]
@@ -138,4 +185,5 @@ def table(reproductions: Sequence[Reproduction]) -> str:
     counts = Counter(one.verdict for one in reproductions)
     totals = ", ".join(f"{counts[kind]} {kind}" for kind in get_args(Verdict))
     headers = ["run", "committed", "here", "verdict"]
-    return f"{tabulate(rows, headers, disable_numparse=True)}\n\n{totals}\n{MEANING}"
+    counted = f"{totals}; {unlike_text(reproductions)}\n{MEANING}"
+    return f"{tabulate(rows, headers, disable_numparse=True)}\n\n{counted}"

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tabulate import tabulate
-
 from benchmark.record.schema import Record
 from leaderboard.archive import provenance, tables
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board, Row
-from leaderboard.publish import render
+from leaderboard.publish import render, words
 from leaderboard.statistics.ranks import FEWEST_SEEDS
 
 
@@ -43,10 +41,15 @@ def standings(entries: Sequence[Entry], archive: Archive) -> list[Standing]:
     """Place new results among the committed ones, where those have no result of their own.
 
     They are placed as if they were committed: that a tree has uncommitted changes is said
-    elsewhere.
+    elsewhere. Where nothing is committed, as of users' own networks, there is no place.
     """
     committed = {entry.record.cell.column for entry in archive.current}
-    fresh = [entry for entry in entries if entry.record.cell.column not in committed]
+    contested = {_column(entry) for entry in archive.current}
+    fresh = [
+        entry
+        for entry in entries
+        if entry.record.cell.column not in committed and _column(entry) in contested
+    ]
     if not fresh:
         return []
     new = {entry.record.cell for entry in fresh}
@@ -68,11 +71,20 @@ def standings(entries: Sequence[Entry], archive: Archive) -> list[Standing]:
     ]
 
 
+def _column(entry: Entry) -> tuple[str, str, str]:
+    return entry.record.suite, entry.record.task, entry.record.dataset.name
+
+
 def table(rows: Sequence[Standing]) -> str:
-    """Render standings as a table for a terminal."""
-    lines = [(one.dataset, one.title, one.result, one.group, one.better, one.worse) for one in rows]
-    headers = ("among the committed", "", "", "group", "next better", "next worse")
-    return tabulate(lines, headers, disable_numparse=True)
+    """Render standings for a terminal, three lines each."""
+    lines = ["among the committed results:"]
+    for one in rows:
+        lines += [
+            f"{words.dataset(one.dataset)}: {one.title} {one.result}, {one.group}",
+            f"    next better: {one.better}",
+            f"    next worse:  {one.worse}",
+        ]
+    return "\n".join(lines)
 
 
 def _standing(board: Board, row: Row, dataset: str) -> Standing:

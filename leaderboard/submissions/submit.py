@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark import suites
+from benchmark.errors import unknown
 from benchmark.record import schema as records
+from benchmark.record import sources
 from benchmark.record.cell import Cell, Entrant
 from benchmark.record.schema import RecordError
 from leaderboard.archive import entries as archive
@@ -30,17 +32,25 @@ def submit(
         The files written; none where the archive has the records already.
 
     Raises:
-        RecordError: A run is missing, failed, or may not be ranked, or `why` is missing.
+        UserError: A run is missing, failed, or may not be ranked, `why` is missing, or there is no
+            such method or suite.
     """
     if why is not None and not 0 < len(why) <= WHY_LIMIT:
         raise RecordError(f"the reason has {len(why)} characters; give 1 to {WHY_LIMIT}")
+    known = sources.all_methods()
+    if method not in known:
+        raise unknown("method", method, known)
+    if not any(task.datasets for task in suites.get(suite).tasks.values()):
+        raise RecordError(
+            f"suite {suite!r} is for networks of one's own, whose results are not submitted: "
+            f"nox -s leaderboard -- --records {results}"
+        )
     new = _entries(method, suite, results)
     _require_all(method, suite, new)
     for entry in new:
         if objections := provenance.objections(entry.record):
-            raise RecordError(
-                f"{entry.place}: {'; '.join(objections)}; commit, and run it again from the commit"
-            )
+            reasons = "; ".join([*objections, *provenance.changed_settings(entry.record)])
+            raise RecordError(f"{entry.place}: {reasons}; commit, and run it again from the commit")
         if entry.record.status == "failed":
             raise RecordError(
                 f"{entry.place}: failed: {entry.record.reason}; fix the method, and run it again"

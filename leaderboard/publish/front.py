@@ -1,0 +1,132 @@
+"""What the front page says: who leads, by how much, and what to notice in each task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark import suites
+from benchmark.datasets import listing
+from leaderboard.archive.tables import Board, Row
+from leaderboard.publish import notes, words
+
+TASK = "inr-classification"
+PROJECT, PLAIN, CEILING = "nft", "mlp", "rendered-cnn"
+NEAR = 5.0  # points above chance that are called near it
+
+
+def main_board(boards: Sequence[Board]) -> Board | None:
+    """The board of the main task, INR classification in suite mini; None without records."""
+    return next((one for one in boards if (one.suite, one.task) == (suites.MINI, TASK)), None)
+
+
+def sentences(boards: Sequence[Board]) -> list[str]:
+    """The sentences that sum the board up; none are written yet."""
+    del boards
+    return []
+
+
+def lead(boards: Sequence[Board]) -> list[str]:
+    """Say in sentences who leads the main task, and how far that is from what there is to see."""
+    board = main_board(boards)
+    if board is None or not any(row.is_ranked for row in board.rows):
+        return []
+    rows = {row.method: row for row in reversed(board.rows) if not row.is_control}
+    first = next(row for row in board.rows if row.is_ranked)
+    said = [
+        "In the main task a method names the class of the image that a network draws. "
+        f"{first.title} leads with {_results(board, first)}."
+    ]
+    if PROJECT in rows and rows[PROJECT] is not first:
+        nft = rows[PROJECT]
+        said.append(
+            f"{nft.title}, the model that this project is built around, has {_numbers(board, nft)}."
+        )
+    if PLAIN in rows and (chance := _chance(board)) is not None:
+        plain = rows[PLAIN]
+        near = max(_means(board, plain), default=0.0) < chance + NEAR
+        where = f"stays near chance, {chance:.0f} %" if near else f"(chance is {chance:.0f} %) has"
+        said.append(f"A plain MLP on the same weights {where}: {_numbers(board, plain)}.")
+    if CEILING in rows:
+        said.append(
+            f"A small CNN that is shown what the networks draw has "
+            f"{_numbers(board, rows[CEILING])}: so much is in the weights to be read."
+        )
+    return said
+
+
+def notice(board: Board) -> list[str]:
+    """Say of each dataset of a board who is first, and with how many others its group is shared."""
+    said = []
+    for dataset in board.datasets:
+        group = [row for row in board.rows if row.cells[dataset].rank == 1]
+        sign = -1 if board.metric.direction == "max" else 1
+        group.sort(key=lambda row: sign * _mean(row, dataset))
+        if not group:
+            continue
+        first, *others = group
+        name = words.dataset(dataset)
+        text = f"{name}: {first.title} is first with {_show(board, first, dataset)}"
+        if others and len(others) <= 3:
+            text += f", and cannot be told from {words.several([row.title for row in others])}"
+        elif others:
+            text += f", and cannot be told from {len(others)} others"
+        said.append(f"{text}.")
+    return said
+
+
+def group_note(board: Board) -> str | None:
+    """Explain how wide a group is: what the seeds of the board can tell apart."""
+    reaches = [
+        (reach, max(column.samples[name].seeds for name in column.spreads))
+        for column in board.columns.values()
+        if (reach := column.resolution()) is not None
+    ]
+    if not reaches:
+        return None
+    seeds, reach = max(count for _, count in reaches), max(reaches)[0]
+    return (
+        f"With {seeds} seeds a difference of {notes.difference(board.metric, reach)} is found four "
+        "times out of five on every dataset here, and smaller ones are mostly missed. A group can "
+        "therefore be wide: its methods are not shown to be equally good."
+    )
+
+
+def _mean(row: Row, dataset: str) -> float:
+    summary = row.cells[dataset].summary
+    return summary.mean if summary else 0.0
+
+
+def _means(board: Board, row: Row) -> list[float]:
+    return [board.metric.scale * cell.summary.mean for cell in row.cells.values() if cell.summary]
+
+
+def _show(board: Board, row: Row, dataset: str) -> str:
+    unit = " %" if board.metric.scale == 100 else ""
+    return board.metric.show(_mean(row, dataset)) + unit
+
+
+def _results(board: Board, row: Row) -> str:
+    """Results in a sentence, each with its dataset: "48.1 % on MNIST and 49.2 % on ..."."""
+    return words.several(
+        [
+            f"{_show(board, row, name)} on {words.dataset(name)}"
+            for name in board.datasets
+            if row.cells[name].summary
+        ]
+    )
+
+
+def _numbers(board: Board, row: Row) -> str:
+    return words.several(
+        [_show(board, row, name) for name in board.datasets if row.cells[name].summary]
+    )
+
+
+def _chance(board: Board) -> float | None:
+    """Chance in percent, where all classes are equally frequent; None for unknown datasets."""
+    counts = {
+        len(manifest["classes"])
+        for name in board.datasets
+        if (manifest := listing.get(name).manifest) is not None
+    }
+    return 100 / counts.pop() if len(counts) == 1 and 0 not in counts else None

@@ -1,0 +1,103 @@
+"""The verdicts in short: how many of each paper's, and reported beside measured in a picture."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from benchmark.record import metrics
+from leaderboard.publish import style, words
+from leaderboard.reported import check
+from leaderboard.reported.check import Checked
+from leaderboard.statistics import summaries
+
+COLOURS = dict(zip(("reproduced", "higher", "lower", "undecided"), style.COLOURS, strict=False))
+
+
+def ordered(checked: Sequence[Checked]) -> list[Checked]:
+    """Those with a verdict first, then those that can be run, then those that cannot be compared.
+
+    Within each, by paper and task.
+    """
+    places = [*check.JUDGED, "not run", "not comparable"]
+    return sorted(
+        checked,
+        key=lambda one: (
+            places.index(one.kind),
+            one.row.claimed_by,
+            one.row.task,
+            one.row.dataset,
+            -one.row.value,
+        ),
+    )
+
+
+def summary(checked: Sequence[Checked]) -> list[tuple[str, str, dict[str, int]]]:
+    """Count verdicts by paper and kind: its name, its address, its counts; the longest first."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for one in checked:
+        key = (one.row.claimed_by, one.row.claimed_in)
+        counts.setdefault(key, Counter())[one.kind] += 1
+    order = sorted(counts.items(), key=lambda pair: (-pair[1].total(), pair[0]))
+    return [(*key, dict(found)) for key, found in order]
+
+
+def totals(checked: Sequence[Checked]) -> str:
+    """Say how many of each kind there are, and what the missing ones wait for."""
+    counts = Counter(one.kind for one in checked)
+    judged = sum(counts[kind] for kind in check.JUDGED)
+    parts = [f"{counts[kind]} {kind}" for kind in check.JUDGED if counts[kind]]
+    said = f"Of {len(checked)} reported numbers {judged} have a verdict"
+    said += f": {words.several(parts)}. " if parts else ". "
+    return said + (
+        f"{counts['not run']} could be run here as the papers ran them, and have not been. "
+        f"{counts['not comparable']} cannot be compared with a run here, each for the reason that "
+        "its row gives."
+    )
+
+
+def figure(checked: Sequence[Checked]) -> Any | None:
+    """Plot reported over measured, a panel for each metric, with 95 % intervals of both.
+
+    A paper's interval is made of its spread and number of runs where it says what they are. None
+    without a number that is compared.
+    """
+    panels: dict[str, list[Checked]] = {}
+    for one in checked:
+        if one.scores:
+            panels.setdefault(one.row.metric, []).append(one)
+    if not panels:
+        return None
+    drawn, axes = style.figure(4.4 * len(panels), 4.2, len(panels))
+    for axis, (name, ones) in zip(axes, panels.items(), strict=True):
+        ends = [value for one in ones for value in (one.row.value, *one.scores)]
+        axis.plot([min(ends), max(ends)], [min(ends), max(ends)], ":", color="#7f7f7f")
+        for one in ones:
+            ours, reach = summaries.summary(one.scores), _reach(one)
+            own = [[ours.mean - (ours.low or ours.mean)], [(ours.high or ours.mean) - ours.mean]]
+            axis.errorbar(
+                [one.row.value],
+                [ours.mean],
+                xerr=[[reach], [reach]],
+                yerr=own,
+                fmt=style.MARKERS[check.JUDGED.index(one.kind)],
+                color=COLOURS[one.kind],
+                markersize=5,
+                linewidth=1,
+            )
+        label = metrics.get(name).label
+        axis.set(xlabel=f"reported, {label}", ylabel=f"here, {label}")
+    for kind in dict.fromkeys(one.kind for one in checked if one.scores):
+        mark = style.MARKERS[check.JUDGED.index(kind)]
+        axes[0].plot([], [], mark, color=COLOURS[kind], label=kind)
+    style.legend(drawn, "outside lower center", 4)
+    return drawn
+
+
+def _reach(one: Checked) -> float:
+    """Half a 95 % interval of a paper's mean; 0 where its spread or runs are unknown."""
+    stated = check.published(one.row)
+    if stated.deviation is None or stated.runs is None:
+        return 0.0
+    return summaries.reach(stated.deviation, stated.runs)
