@@ -19,12 +19,6 @@ def main_board(boards: Sequence[Board]) -> Board | None:
     return next((one for one in boards if (one.suite, one.task) == (suites.MINI, TASK)), None)
 
 
-def sentences(boards: Sequence[Board]) -> list[str]:
-    """The sentences that sum the board up; none are written yet."""
-    del boards
-    return []
-
-
 def lead(boards: Sequence[Board]) -> list[str]:
     """Say in sentences who leads the main task, and how far that is from what there is to see."""
     board = main_board(boards)

@@ -15,12 +15,14 @@ from leaderboard import reported
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
 from leaderboard.publish import (
+    claims,
     methods,
     papers,
     reading,
     readme,
     rebuilt,
     render,
+    sentences,
     starts,
     symmetry,
     words,
@@ -47,9 +49,10 @@ To make a cell again, with all its seeds: `python -m leaderboard reproduce` and 
 table says, or with `/SEED` after it for one seed. A name with `@` says how the networks are read,
 one with `+` what was changed of the method.
 
-What the papers report, and whether it is reproduced: [VERDICTS.md](VERDICTS.md). The same tables as
-CSV, JSON and LaTeX: [tables/](tables/). Please cite the project ([CITATION.cff](../CITATION.cff))
-and the methods ([references.bib](tables/references.bib)).
+What the papers report, and whether it is reproduced: [VERDICTS.md](VERDICTS.md). What they claim
+beyond numbers, and whether it holds here: [CLAIMS.md](CLAIMS.md). The same tables as CSV, JSON and
+LaTeX: [tables/](tables/). Please cite the project ([CITATION.cff](../CITATION.cff)) and the methods
+([references.bib](tables/references.bib)).
 """
 
 VERDICTS = """\
@@ -230,6 +233,7 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
     pages = {
         HERE / "LEADERBOARD.md": leaderboard(boards, archive),
         HERE / "VERDICTS.md": verdict_page(check.check(rows, records)),
+        HERE / "CLAIMS.md": claims.page(boards),
         HERE / "METHOD.md": method(),
         HERE / "SIMULATION.md": simulation_page(),
         HERE / "SYMMETRY.md": symmetry_page(archive),
@@ -254,6 +258,9 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
 def leaderboard(boards: Sequence[Board], archive: Archive) -> str:
     """Render `LEADERBOARD.md`."""
     parts, told = [LEADERBOARD], set()
+    if said := sentences.sentences(boards):
+        lines = "\n".join(f"- {markdown(sentence)}" for sentence in said)
+        parts.append(f"## What these tables say\n\n{lines}\n")
     for board in boards:
         parts.append(render.board_markdown(board, told))
         told |= set(board.settings)

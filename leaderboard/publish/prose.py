@@ -12,6 +12,7 @@ from leaderboard.publish.text import visible
 
 PAGES = {
     "LEADERBOARD.md": ("tables.html", "all tables"),
+    "CLAIMS.md": ("claims.html", "papers' claims"),
     "VERDICTS.md": ("verdicts.html", "papers' numbers"),
     "METHOD.md": ("statistics.html", "statistics"),
     "REBUILT.md": ("rebuilt.html", "rebuilt networks"),

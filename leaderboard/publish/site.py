@@ -29,6 +29,7 @@ from leaderboard.archive.tables import Board, Row
 from leaderboard.publish import (
     api,
     citation,
+    claims,
     examples,
     figures,
     front,
@@ -41,6 +42,7 @@ from leaderboard.publish import (
     reading,
     rebuilt,
     render,
+    sentences,
     starts,
     style,
     symmetry,
@@ -155,7 +157,7 @@ def build(
     values = _front(archive, boards) | _tables(archive, boards) | _verdicts(checked)
     for name in PLAIN:
         written.page(f"{name}.html", f"{name}.html", **values)
-    for name, (title, text) in _texts(archive).items():
+    for name, (title, text) in _texts(archive, boards).items():
         written.page(f"{name}.html", "text.html", title=title, text=prose.html(text))
     for page in methods:
         own = [verdict for verdict in checked if verdict.row.method == page.title]
@@ -205,7 +207,7 @@ def _front(archive: Archive, boards: Sequence[Board]) -> dict[str, Any]:
     return {
         "overall": overall.overall(own),
         "lead": front.lead(boards),
-        "sentences": front.sentences(boards),
+        "sentences": sentences.sentences(boards),
         "group_note": front.group_note(main) if main else None,
         "costs": figures.costs(main) if main else None,
         "starts": began if starts.scores(records)[0] else None,
@@ -233,12 +235,13 @@ def _tables(archive: Archive, boards: Sequence[Board]) -> dict[str, Any]:
     }
 
 
-def _texts(archive: Archive) -> dict[str, tuple[str, str]]:
+def _texts(archive: Archive, boards: Sequence[Board]) -> dict[str, tuple[str, str]]:
     """The committed pages that the site has as they are: title and Markdown, by name."""
     return {
         "statistics": ("Statistics", pages.method()),
         "simulations": ("Simulations", pages.simulation_page()),
         "symmetry": ("Symmetry", pages.symmetry_page(archive)),
+        "claims": ("Papers' claims", claims.page(boards)),
         "rebuilt": ("Rebuilt networks", rebuilt.page(traces.read())),
     }
 

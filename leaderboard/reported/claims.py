@@ -38,19 +38,15 @@ class Claim(BaseModel):
         except UserError as error:
             raise ValueError(str(error)) from None
 
-    @property
-    def link(self) -> str:
-        """The address of the paper."""
-        kind, _, name = self.claimed_in.partition(":")
-        return f"https://arxiv.org/abs/{name}" if kind == "arXiv" else f"https://github.com/{name}"
-
 
 def read(path: Path = PATH) -> list[Claim]:
     """Read every claim. Raises RecordError that names the malformed row and column."""
     claims = []
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            for line, row in enumerate(csv.DictReader(file, strict=True), start=2):
+            for line, row in enumerate(
+                csv.DictReader(file, restkey="one cell too many", strict=True), start=2
+            ):
                 try:
                     claims.append(Claim.model_validate(row))
                 except ValidationError as error:

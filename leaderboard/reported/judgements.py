@@ -3,7 +3,7 @@
 The difference of the two means has the standard error and the degrees of freedom that ranks use.
 "Better" is judged by a two-sided test of no difference. "Near" is judged by the margin of the
 metric: two one-sided tests show that the difference is smaller, the opposite test that it is
-larger. All p-values are corrected together, by Holm's method, over every claim, suite and dataset.
+larger. All p-values are corrected together, by Holm's method, over all comparisons of all suites.
 """
 
 from __future__ import annotations
@@ -27,16 +27,14 @@ class Judgement:
     """A claim, held against one dataset's results.
 
     suites: those of the two rows; one where they are the same.
-    means: of the two rows, on the scale of the samples.
     difference: of the two, on the scale of the samples.
-    p_value: corrected over all judgements.
+    p_value: corrected over all comparisons.
     """
 
     claim: Claim
     suites: tuple[str, ...]
     dataset: str
     metric: Metric
-    means: tuple[float, float]
     difference: Difference
     p_value: float
     verdict: Verdict
@@ -55,21 +53,24 @@ def judge(claims: Sequence[Claim], pools: Sequence[Pool]) -> list[Judgement]:
         if pool.task == claim.task
         and (difference := pool.column.difference(claim.row, claim.other)) is not None
     ]
-    corrected = verdicts.holm(
-        [p_value(claim, pool.metric, difference) for claim, pool, difference in found]
-    )
+    # What two papers claim alike is one comparison.
+    keys = [(claim.row, claim.kind, claim.other, id(pool)) for claim, pool, _ in found]
+    own = {
+        key: p_value(claim, pool.metric, difference)
+        for key, (claim, pool, difference) in zip(keys, found, strict=True)
+    }
+    corrected = dict(zip(own, verdicts.holm(list(own.values())), strict=True))
     return [
         Judgement(
             claim,
             tuple(dict.fromkeys(pool.suites[name] for name in (claim.row, claim.other))),
             pool.dataset,
             pool.metric,
-            (pool.column.samples[claim.row].mean, pool.column.samples[claim.other].mean),
             difference,
-            p,
-            _verdict(claim, pool.metric, difference, p),
+            corrected[key],
+            _verdict(claim, pool.metric, difference, corrected[key]),
         )
-        for (claim, pool, difference), p in zip(found, corrected, strict=True)
+        for key, (claim, pool, difference) in zip(keys, found, strict=True)
     ]
 
 
