@@ -30,9 +30,10 @@ that its paper is wrong.
 
 The effect is the first method's result less the second's, in points of accuracy, in tau, or in
 percent of the second's error, where less is better. Its interval covers 95 % for each line alone.
-The verdict is by a test with the standard error of the ranks ([METHOD.md](METHOD.md)), and all of
-them together are wrong in at most 5 of 100 pages: Holm's method corrects over the {comparisons}
-different comparisons.
+The verdict is by a test at 5 % with the standard error of the ranks ([METHOD.md](METHOD.md)), which
+Holm's method corrects over all {comparisons} different comparisons, so that any at all is wrong in
+about 5 of 100 pages like this. Simulated ([SIMULATION.md](SIMULATION.md)), it is {least:.0f} to
+{most:.0f}, the most where three seeds of some methods spread four times as much as those of others.
 
 - **holds**: the difference is significant and as claimed; for `≈`, it is shown to be smaller than
   the metric's margin, by two one-sided tests.
@@ -52,8 +53,13 @@ Claims whose two methods have no common records of three seeds yet.
 SIGNS = {"better": ">", "near": "≈"}
 
 
-def page(boards: Sequence[Board]) -> str:
-    """Render `CLAIMS.md`."""
+def page(boards: Sequence[Board], rates: Sequence[float]) -> str:
+    """Render `CLAIMS.md`.
+
+    Args:
+        boards: The boards.
+        rates: How often any claim about equal methods is decided, as simulated.
+    """
     known = claims.read()
     judged = judgements.judge(known, pools.pools(boards))
     there = {one.claim for one in judged}
@@ -62,6 +68,8 @@ def page(boards: Sequence[Board]) -> str:
     text = PAGE.format(
         totals=totals(known, judged),
         comparisons=len(comparisons),
+        least=100 * min(rates),
+        most=100 * max(rates),
         judged=_table(judged) if judged else "No claim could be judged yet.",
     )
     return text + ("\n" + WAITING.format(table=_waiting(waiting)) if waiting else "")

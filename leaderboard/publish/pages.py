@@ -29,6 +29,7 @@ from leaderboard.publish import (
 )
 from leaderboard.publish.text import markdown
 from leaderboard.reported import Reported, check, verdicts
+from leaderboard.reported import simulation as claimed
 from leaderboard.reported.check import Checked
 from leaderboard.statistics import ranks, simulation, summaries
 
@@ -213,6 +214,14 @@ uncertain by {rank_error:.1f} points either way. `found`: the last method is ran
 one, as it should be.
 
 {rank_rates}
+
+## Claims
+
+Each line is simulated {rank_trials:,} times, with claims about each pair of eight equal methods on
+two datasets, and one claim that is true by 10 points on both; the rest is as above. `wrong`: any of
+the 56 claims about equal methods is decided. `found`: the true one holds, on a dataset.
+
+{claim_rates}
 """
 
 
@@ -233,7 +242,7 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
     pages = {
         HERE / "LEADERBOARD.md": leaderboard(boards, archive),
         HERE / "VERDICTS.md": verdict_page(check.check(rows, records)),
-        HERE / "CLAIMS.md": claims.page(boards),
+        HERE / "CLAIMS.md": claims_page(boards),
         HERE / "METHOD.md": method(),
         HERE / "SIMULATION.md": simulation_page(),
         HERE / "SYMMETRY.md": symmetry_page(archive),
@@ -270,6 +279,11 @@ def leaderboard(boards: Sequence[Board], archive: Archive) -> str:
         parts.append("## Numbers that changed\n\nMeans over the seeds that ran again.\n")
         parts.append(_table(headers, changes))
     return "\n".join(parts)
+
+
+def claims_page(boards: Sequence[Board]) -> str:
+    """Render `CLAIMS.md`."""
+    return claims.page(boards, [row["wrong"] for row in read_rates()["claims"]])
 
 
 def symmetry_page(archive: Archive) -> str:
@@ -387,15 +401,34 @@ def simulation_page() -> str:
         rank_trials=rates["rank_trials"],
         rank_error=200 * (0.05 * 0.95 / rates["rank_trials"]) ** 0.5,
         rank_rates=_rank_rates(rates["ranks"]),
+        claim_rates=_claim_rates(rates["claims"]),
     )
+
+
+def _claim_rates(rows: Sequence[dict[str, Any]]) -> str:
+    body = [
+        [
+            row["seeds"],
+            _deviation(row),
+            f"{100 * row['wrong']:.1f}",
+            f"{100 * row['found']:.0f}",
+        ]
+        for row in rows
+    ]
+    headers = ["seeds", "deviation", "wrong", "found"]
+    return tabulate(body, headers, tablefmt="pipe", disable_numparse=True)
+
+
+def _deviation(row: dict[str, Any]) -> str:
+    """The deviations over seeds of a simulated line, in points: "1 and 4"."""
+    return " and ".join(sorted({f"{100 * value:g}" for value in row["deviations"]}))
 
 
 def _rank_rates(rows: Sequence[dict[str, Any]]) -> str:
     """Tabulate the simulated ranks, the differences of a setting side by side."""
     lines: dict[tuple[object, ...], dict[float, dict[str, Any]]] = {}
     for row in rows:
-        spreads = sorted({f"{100 * value:g}" for value in row["deviations"]})
-        key = (row["methods"], row["seeds"], " and ".join(spreads))
+        key = (row["methods"], row["seeds"], _deviation(row))
         lines.setdefault(key, {})[row["difference"]] = row
     headers = ["methods", "seeds", "deviation", "torn apart"]
     differences = [difference for difference in next(iter(lines.values())) if difference]
@@ -424,6 +457,7 @@ def write_rates(trials: int) -> Path:
         "verdicts": verdicts.simulate(trials),
         "rank_trials": fewer,
         "ranks": simulation.simulate(fewer),
+        "claims": claimed.simulate(fewer),
     }
     RATES.write_text(json.dumps(rates, indent=1) + "\n", encoding="utf-8")
     return RATES

@@ -176,7 +176,8 @@ def canonical_form(findings: Findings) -> str | None:
 
 def rendered(findings: Findings) -> str | None:
     """Say how far reading weights is from reading what the networks draw."""
-    parts = []
+    parts: list[str] = []
+    named = ""
     leads: list[Difference | None] = []
     rows = findings.rows.get(TASK, {})
     if CEILING not in rows:
@@ -188,9 +189,11 @@ def rendered(findings: Findings) -> str | None:
             continue
         best = max(readers, key=lambda name: column.samples[name].mean)
         leads.append(column.difference(CEILING, best))
+        title = "" if best == named else f" ({findings.titles[best]})"
+        named = best
         parts.append(
-            f"{_percent(column, CEILING)} against {_percent(column, best)} % on "
-            f"{words.dataset(dataset)} ({findings.titles[best]})"
+            f"{_percent(column, CEILING)} against {_percent(column, best)} %{title} on "
+            f"{words.dataset(dataset)}"
         )
     if not parts or not _all_shown(leads):
         return None

@@ -29,7 +29,6 @@ from leaderboard.archive.tables import Board, Row
 from leaderboard.publish import (
     api,
     citation,
-    claims,
     examples,
     figures,
     front,
@@ -241,7 +240,7 @@ def _texts(archive: Archive, boards: Sequence[Board]) -> dict[str, tuple[str, st
         "statistics": ("Statistics", pages.method()),
         "simulations": ("Simulations", pages.simulation_page()),
         "symmetry": ("Symmetry", pages.symmetry_page(archive)),
-        "claims": ("Papers' claims", claims.page(boards)),
+        "claims": ("Papers' claims", pages.claims_page(boards)),
         "rebuilt": ("Rebuilt networks", rebuilt.page(traces.read())),
     }
 

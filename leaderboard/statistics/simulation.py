@@ -33,10 +33,10 @@ def simulate(trials: int, seed: int = 0) -> list[dict[str, float | int]]:
         wrong = np.zeros((len(DIFFERENCES), trials), dtype=bool)
         found = np.zeros_like(wrong)
         for trial in range(trials):
-            equal = _samples(random, methods, seeds, spreads)
+            alike = equal(random, methods, seeds, spreads)
             for row, difference in enumerate(DIFFERENCES):
-                last = Sample(equal[-1].scores - difference, equal[-1].networks - difference)
-                samples = dict(enumerate([*equal[:-1], last]))
+                last = Sample(alike[-1].scores - difference, alike[-1].networks - difference)
+                samples = dict(enumerate([*alike[:-1], last]))
                 places = ranks(ACCURACY, Column.of(samples))
                 others = [places[index] for index in range(methods - 1)]
                 wrong[row, trial] = max(others) > 1
@@ -55,7 +55,7 @@ def simulate(trials: int, seed: int = 0) -> list[dict[str, float | int]]:
     return rows
 
 
-def _samples(
+def equal(
     random: np.random.Generator, methods: int, seeds: int, spreads: tuple[float, float]
 ) -> list[Sample]:
     """Results of equally good methods on a test set of few networks, which stand for many."""
