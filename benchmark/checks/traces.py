@@ -12,9 +12,8 @@ from pathlib import Path
 from benchmark.datasets import catalog, locate, statistics, storage
 from benchmark.datasets.catalog import Entry
 from benchmark.datasets.recipes.inr import InrRecipe, Shard
-from benchmark.datasets.statistics import Comparison
 from benchmark.errors import UserError
-from benchmark.record.traces import Point, Settings, Statistic, Trace
+from benchmark.record.traces import Point, Settings, Statistic, Trace, deviations
 
 STEPS = (1 / 3, 2 / 3, 1, 4 / 3, 2)
 RATES = (1 / 2, 1, 2)
@@ -38,7 +37,7 @@ def measure(
         UserError: If there is no such dataset, or nothing is published of it.
     """
     entry = catalog.entry(name)
-    known = statistics.get(entry.statistics) if entry.statistics else None
+    known = statistics.get(entry.statistics)
     if not isinstance(entry.recipe, InrRecipe) or known is None:
         raise UserError(
             f"{name} has no recipe of INRs with published statistics to hold it against"
@@ -48,8 +47,8 @@ def measure(
     for recipe in neighbours(entry.recipe):
         split, _ = recipe.build(entry.images, shard, locate.mirror_folder(mirror))
         compared = statistics.compare(known, recipe.spec, [split.weights])
-        points.append(Point(settings=settings(recipe), statistics=_noted(compared)))
-        far = max(abs(one.percent) for one in compared if one.kind != "mean")
+        points.append(Point(settings=settings(recipe), statistics=tuple(compared)))
+        far = max(abs(one.percent) for one in deviations(compared))
         progress(f"{name}, {points[-1].settings}: at most {far:.1f} % off")
     whole, rebuilt = _rebuilt(entry)
     return Trace(
@@ -92,18 +91,4 @@ def _rebuilt(entry: Entry) -> tuple[int, tuple[Statistic, ...]]:
     weights = (part.weights for part in storage.stream(copy.folder, "train"))
     compared = locate.comparisons(entry, manifest, weights)
     rows = sum(file.rows for file in manifest.files["train"])
-    return (rows, _noted(compared)) if compared else (0, ())
-
-
-def _noted(compared: list[Comparison]) -> tuple[Statistic, ...]:
-    return tuple(
-        Statistic(
-            kind=one.kind,
-            tensor=one.tensor,
-            published=one.published,
-            measured=one.measured,
-            percent=one.percent,
-            errors=one.errors,
-        )
-        for one in compared
-    )
+    return (rows, tuple(compared)) if compared else (0, ())

@@ -13,6 +13,7 @@ from benchmark.datasets.folders import Copy, cache_folder, mirror_folder
 from benchmark.datasets.foreign import Foreign
 from benchmark.datasets.storage import Manifest, WeightDataset
 from benchmark.errors import UserError
+from benchmark.record.traces import Statistic
 
 
 def local(entry: Entry) -> Copy | None:
@@ -118,9 +119,7 @@ def is_pinned(name: str, dataset: WeightDataset) -> bool:
     return bool(compared) and all(one.agrees for one in compared)
 
 
-def comparisons(
-    entry: Entry, manifest: Manifest, weights: Iterable[Tensor]
-) -> list[statistics.Comparison]:
+def comparisons(entry: Entry, manifest: Manifest, weights: Iterable[Tensor]) -> list[Statistic]:
     """Hold a dataset's training networks against the statistics published of its paper's.
 
     Args:
@@ -131,7 +130,7 @@ def comparisons(
     Returns:
         Nothing where no statistics are published, or the dataset is of another recipe.
     """
-    known = None if entry.statistics is None else statistics.get(entry.statistics)
+    known = statistics.get(entry.statistics)
     if known is None or (entry.recipe is not None and manifest.recipe != entry.provenance):
         return []
     return statistics.compare(known, manifest.network, weights)

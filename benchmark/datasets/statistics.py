@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from math import sqrt
-from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -20,13 +18,11 @@ from torch import Tensor
 
 from benchmark.datasets.listing import HERE
 from benchmark.errors import UserError
+from benchmark.record.traces import Statistic
 from nft.network import NetworkSpec
 
 NONE = "none published"
 """What the catalogue says of a paper's dataset of which no statistics are published."""
-
-PERCENT, ERRORS = 3.0, 3.0
-"""How far a standard deviation, in percent, and a mean, in standard errors, may be off."""
 
 
 class Statistics(BaseModel):
@@ -60,12 +56,16 @@ def published() -> dict[str, Statistics]:
     return {name: Statistics.model_validate(entry) for name, entry in data.items()}
 
 
-def get(name: str) -> Statistics | None:
-    """Look published statistics up by the name that the catalogue gives; None for `NONE`.
+def get(name: str | None) -> Statistics | None:
+    """Look published statistics up by the name that the catalogue gives, if it gives one.
 
-    Raises UserError for a name that is not in `statistics.toml`.
+    Returns:
+        None where it gives none, and for `NONE`.
+
+    Raises:
+        UserError: the name is not in `statistics.toml`.
     """
-    if name == NONE:
+    if name in (None, NONE):
         return None
     if name not in published():
         known = ", ".join([*published(), NONE])
@@ -73,48 +73,9 @@ def get(name: str) -> Statistics | None:
     return published()[name]
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One statistic, published and measured.
-
-    kind: "standard deviation" or "mean".
-    scale: what a difference is a percentage of: the published standard deviation.
-    error: the standard error of the difference, by how networks differ. Networks of the same images
-        differ less, so it is rather too large.
-    """
-
-    kind: Literal["standard deviation", "mean"]
-    tensor: str
-    published: float
-    measured: float
-    scale: float
-    error: float
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind} of {self.tensor}"
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the two are as near as two builds of one recipe are expected to be."""
-        if self.kind == "mean":
-            return abs(self.errors) <= ERRORS
-        return abs(self.percent) <= PERCENT
-
-    @property
-    def percent(self) -> float:
-        """The difference in percent of the standard deviation."""
-        return 100 * (self.measured - self.published) / self.scale
-
-    @property
-    def errors(self) -> float:
-        """The difference in standard errors."""
-        return (self.measured - self.published) / self.error
-
-
 def compare(
     statistics: Statistics, spec: NetworkSpec, weights: Iterable[Tensor]
-) -> list[Comparison]:
+) -> list[Statistic]:
     """Hold networks against published statistics.
 
     Args:
@@ -134,17 +95,29 @@ def compare(
     factor = sqrt(1 / count + 1 / statistics.networks)
     std_error = about.std(dim=0) / (2 * std) * factor
     mean_error = moments[:, 0].std(dim=0) * factor
+    scale = torch.tensor(statistics.std, dtype=torch.float64)
+    compared = []
     kinds = (
         ("standard deviation", statistics.std, std, std_error),
         ("mean", statistics.mean, mean, mean_error),
     )
-    return [
-        Comparison(kind, tensor, known, float(value), scale, float(error))
-        for kind, knowns, values, errors in kinds
-        for tensor, known, value, scale, error in zip(
-            statistics.tensors, knowns, values, statistics.std, errors, strict=True
-        )
-    ]
+    for kind, known, measured, error in kinds:
+        distance = measured - torch.tensor(known, dtype=torch.float64)
+        columns = (known, measured, 100 * distance / scale, distance / error)
+        compared += [
+            Statistic(
+                kind=kind,
+                tensor=tensor,
+                published=theirs,
+                measured=float(ours),
+                percent=float(percent),
+                errors=float(errors),
+            )
+            for tensor, theirs, ours, percent, errors in zip(
+                statistics.tensors, *columns, strict=True
+            )
+        ]
+    return compared
 
 
 def _moments(spec: NetworkSpec, weights: Tensor) -> Tensor:
@@ -155,24 +128,24 @@ def _moments(spec: NetworkSpec, weights: Tensor) -> Tensor:
     return torch.stack([means, squares], dim=1)
 
 
-def table(comparisons: Sequence[Comparison], style: str = "simple") -> str:
+def table(compared: Sequence[Statistic]) -> str:
     """A table with a row for each statistic."""
     rows = [
         (
-            comparison.name,
-            f"{comparison.published:.5f}",
-            f"{comparison.measured:.5f}",
-            f"{comparison.percent:+.2f}",
-            f"{comparison.errors:+.1f}",
-            "" if comparison.agrees else "too far",
+            one.name,
+            f"{one.published:.5f}",
+            f"{one.measured:.5f}",
+            f"{one.percent:+.2f}",
+            f"{one.errors:+.1f}",
+            "" if one.agrees else "too far",
         )
-        for comparison in comparisons
+        for one in compared
     ]
     headers = ("statistic", "published", "here", "% of the std", "standard errors", "")
     return tabulate(
         rows,
         headers,
-        tablefmt=style,
+        tablefmt="simple",
         disable_numparse=True,
         colalign=("left", "right", "right", "right", "right", "left"),
     )

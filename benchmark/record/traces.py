@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,12 +13,16 @@ from benchmark.record.schema import RecordError
 
 FOLDER = Path(__file__).resolve().parent / "traces"
 
+PERCENT, ERRORS = 3.0, 3.0
+"""How far a standard deviation, in percent, and a mean, in standard errors, may be off."""
+
 
 class Statistic(BaseModel):
     """One statistic, published and measured.
 
     percent: their difference in percent of the published standard deviation.
-    errors: the same in standard errors.
+    errors: the same in standard errors, by how networks differ. Networks of the same images differ
+        less, so that the standard error is rather too large.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -27,6 +32,22 @@ class Statistic(BaseModel):
     measured: float
     percent: float
     errors: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} of {self.tensor}"
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the two are as near as two builds of one recipe are expected to be."""
+        if self.kind == "mean":
+            return abs(self.errors) <= ERRORS
+        return abs(self.percent) <= PERCENT
+
+
+def deviations(statistics: Sequence[Statistic]) -> list[Statistic]:
+    """The standard deviations among statistics."""
+    return [one for one in statistics if one.kind == "standard deviation"]
 
 
 class Settings(BaseModel):
@@ -92,18 +113,24 @@ def write(trace: Trace, folder: Path = FOLDER) -> Path:
     return path
 
 
-def table(trace: Trace) -> str:
-    """Tabulate how far the standard deviations of each point are off, in percent."""
-    tensors = [one.tensor for one in trace.points[0].statistics if one.kind != "mean"]
-    lines = [
-        [
-            f"{point.settings.learning_rate:g}",
-            f"{point.settings.weight_decay:g}",
-            f"{point.settings.steps:,}",
-            *(f"{one.percent:+.1f}" for one in point.statistics if one.kind != "mean"),
+def table(trace: Trace, mark: str = "") -> str:
+    """Tabulate how far the standard deviations of each point are off, in percent.
+
+    Args:
+        mark: What is written around the row of the recipe's own settings.
+    """
+    lines = []
+    for point in trace.points:
+        settings = point.settings
+        around = mark if settings == trace.settings else ""
+        cells = [
+            f"{settings.learning_rate:g}",
+            f"{settings.weight_decay:g}",
+            f"{settings.steps:,}",
+            *(f"{one.percent:+.1f}" for one in deviations(point.statistics)),
         ]
-        for point in trace.points
-    ]
+        lines.append([f"{around}{cell}{around}" for cell in cells])
+    tensors = [one.tensor for one in deviations(trace.points[0].statistics)]
     headers = ["rate", "decay", "steps", *tensors]
     layout = ["right"] * len(headers)
     return tabulate(lines, headers, tablefmt="pipe", disable_numparse=True, colalign=layout)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
+from typing import Any
 
 from tabulate import tabulate
 
-from benchmark.record.traces import Point, Settings, Statistic, Trace
+from benchmark.record.traces import Point, Trace, deviations, table
 from leaderboard.publish import style
 
 PAGE = """\
@@ -55,8 +55,7 @@ How far the standard deviation of each tensor is from the published one, in perc
 as a line.](rebuilt-{dataset}.svg)
 """
 
-COLOURS = style.COLOURS[:4]
-WIDTH, HEIGHT, GAP, LEFT, TOP = 190, 120, 62, 56, 40
+GREY = "#7f7f7f"
 
 
 def page(traces: Sequence[Trace]) -> str:
@@ -67,7 +66,7 @@ def page(traces: Sequence[Trace]) -> str:
 
 def figures(traces: Sequence[Trace]) -> dict[str, str]:
     """Draw the figure of each trace: SVG by file name."""
-    return {f"rebuilt-{trace.dataset}.svg": figure(trace) for trace in traces}
+    return {f"rebuilt-{trace.dataset}.svg": svg(trace) for trace in traces}
 
 
 def _part(trace: Trace) -> str:
@@ -82,7 +81,7 @@ def _part(trace: Trace) -> str:
         else "no weight decay",
         networks=trace.networks,
         whole=_whole(trace),
-        points=_points(trace),
+        points=table(trace, "**"),
     )
 
 
@@ -91,7 +90,7 @@ def _whole(trace: Trace) -> str:
         return "The whole dataset was not built here yet."
     lines = [
         [
-            f"{one.kind} of {one.tensor}",
+            one.name,
             f"{one.published:.5f}",
             f"{one.measured:.5f}",
             f"{one.percent:+.2f} %",
@@ -101,105 +100,46 @@ def _whole(trace: Trace) -> str:
     ]
     headers = ["statistic", "published", "rebuilt", "of the deviation", "standard errors"]
     layout = ("left", "right", "right", "right", "right")
-    table = tabulate(lines, headers, tablefmt="pipe", disable_numparse=True, colalign=layout)
-    deviations = _deviations(trace.rebuilt)
-    farthest = max(deviations, key=lambda one: abs(one.percent))
-    surest = max(deviations, key=lambda one: abs(one.errors))
+    comparison = tabulate(lines, headers, tablefmt="pipe", disable_numparse=True, colalign=layout)
+    whole = deviations(trace.rebuilt)
+    farthest = max(whole, key=lambda one: abs(one.percent))
+    surest = max(whole, key=lambda one: abs(one.errors))
     return (
         f"All {trace.whole:,} training networks against the published ones. The standard deviation "
         f"that is farthest off is that of {farthest.tensor}, by {farthest.percent:+.1f} %. With so "
         f"many networks even small differences are no chance (that of {surest.tensor} is "
         f"{abs(surest.errors):.0f} standard errors): something small in the recipe is still "
-        f"unknown.\n\n{table}"
+        f"unknown.\n\n{comparison}"
     )
 
 
-def _points(trace: Trace) -> str:
-    tensors = [one.tensor for one in _deviations(trace.points[0].statistics)]
-    lines = []
-    for point in trace.points:
-        settings = point.settings
-        line = [
-            f"{settings.learning_rate:g}",
-            f"{settings.weight_decay:g}",
-            f"{settings.steps:,}",
-            *(f"{one.percent:+.1f}" for one in _deviations(point.statistics)),
-        ]
-        if settings == trace.settings:
-            line = [f"**{text}**" for text in line]
-        lines.append(line)
-    headers = ["rate", "decay", "steps", *tensors]
-    layout = ["right"] * len(headers)
-    return tabulate(lines, headers, tablefmt="pipe", disable_numparse=True, colalign=layout)
-
-
-def _deviations(statistics: Sequence[Statistic]) -> list[Statistic]:
-    return [one for one in statistics if one.kind == "standard deviation"]
-
-
-def figure(trace: Trace) -> str:
-    """Draw each tensor's standard deviation over the steps: a panel each, a line for each rate."""
-    tensors = [one.tensor for one in _deviations(trace.points[0].statistics)]
+def figure(trace: Trace) -> Any:
+    """Plot each tensor's standard deviation over the steps: a panel each, a line for each rate."""
     lines: dict[tuple[float, float], list[Point]] = {}
     for point in trace.points:
         settings = point.settings
         lines.setdefault((settings.learning_rate, settings.weight_decay), []).append(point)
-    across = LEFT + 3 * (WIDTH + GAP)
-    down = TOP + 2 * (HEIGHT + GAP)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {across} {down + 30}" '
-        'font-family="sans-serif" font-size="12" role="img">',
-        f"<title>Standard deviations of the weights over the steps, {escape(trace.title)}</title>",
-        '<rect width="100%" height="100%" fill="#ffffff"/>',
-    ]
-    for number, tensor in enumerate(tensors):
-        left = LEFT + number % 3 * (WIDTH + GAP)
-        top = TOP + number // 3 * (HEIGHT + GAP)
-        parts += _panel(trace.settings, list(lines.values()), number, tensor, left, top)
-    x = LEFT
-    for (rate, decay), colour in zip(lines, COLOURS, strict=False):
-        text = f"rate {rate:g}" + (f", decay {decay:g}" if decay else "")
-        parts += [
-            f'<line x1="{x}" x2="{x + 24}" y1="{down}" y2="{down}" stroke="{colour}" '
-            'stroke-width="2.5"/>',
-            f'<text x="{x + 30}" y="{down + 4}">{text}</text>',
-        ]
-        x += 170
-    parts.append(
-        f'<text x="{LEFT}" y="{down + 24}">'
-        "dashed: published; dotted: the steps of the recipe</text>"
-    )
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    published = deviations(trace.points[0].statistics)
+    drawn, axes = style.figure(7.5, 4.4, len(published), rows=2)
+    for number, (axis, known) in enumerate(zip(axes, published, strict=True)):
+        for index, ((rate, decay), points) in enumerate(lines.items()):
+            axis.plot(
+                [point.settings.steps for point in points],
+                [deviations(point.statistics)[number].measured for point in points],
+                style.DASHES[index],
+                color=style.COLOURS[index],
+                label=f"rate {rate:g}" + (f", decay {decay:g}" if decay else ""),
+            )
+        thin = {"color": GREY, "linewidth": 0.8}
+        axis.axhline(known.published, label="published", **thin)
+        axis.axvline(trace.settings.steps, linestyle=":", label="the recipe's steps", **thin)
+        axis.set(title=known.tensor, xlim=(0, None), ylim=(0, None))
+    handles, labels = axes[-1].get_legend_handles_labels()
+    style.legend(drawn, "outside lower center", 3, handles=handles, labels=labels)
+    return drawn
 
 
-def _panel(
-    recipe: Settings, lines: list[list[Point]], number: int, tensor: str, left: int, top: int
-) -> list[str]:
-    published = _deviations(lines[0][0].statistics)[number].published
-    values = [
-        [(one.settings.steps, _deviations(one.statistics)[number].measured) for one in line]
-        for line in lines
-    ]
-    highest = 1.1 * max([published, *(value for line in values for _, value in line)])
-    longest = max(steps for line in values for steps, _ in line)
-
-    def place(steps: float, value: float) -> tuple[float, float]:
-        return left + WIDTH * steps / longest, top + HEIGHT * (1 - value / highest)
-
-    _, level = place(0, published)
-    middle, _ = place(recipe.steps, 0)
-    parts = [
-        f'<text x="{left}" y="{top - 8}" font-weight="bold">{escape(tensor)}</text>',
-        f'<path d="M{left},{top} V{top + HEIGHT} H{left + WIDTH}" fill="none" stroke="#777777"/>',
-        f'<line x1="{left}" x2="{left + WIDTH}" y1="{level:.1f}" y2="{level:.1f}" '
-        'stroke="#333333" stroke-dasharray="6 4"/>',
-        f'<text x="{left - 5}" y="{level + 4:.1f}" text-anchor="end">{published:.3f}</text>',
-        f'<line x1="{middle:.1f}" x2="{middle:.1f}" y1="{top}" y2="{top + HEIGHT}" '
-        'stroke="#333333" stroke-dasharray="2 3"/>',
-        f'<text x="{middle:.1f}" y="{top + HEIGHT + 16}" text-anchor="middle">'
-        f"{recipe.steps:,} steps</text>",
-    ]
-    for line, colour in zip(values, COLOURS, strict=False):
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in line))
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-    return parts
+def svg(trace: Trace) -> str:
+    """Draw the figure for the page."""
+    label = f"Standard deviations of the weights over the steps of a fit, {trace.title}"
+    return style.svg(figure(trace), label, "white")

@@ -153,10 +153,11 @@ def build(
     }
     folder.mkdir(parents=True)
     written = _Writer(folder, environment, shared)
+    measured = traces.read()
     values = _front(archive, boards) | _tables(archive, boards) | _verdicts(checked)
     for name in PLAIN:
         written.page(f"{name}.html", f"{name}.html", **values)
-    for name, (title, text) in _texts(archive, boards).items():
+    for name, (title, text) in _texts(archive, boards, measured).items():
         written.page(f"{name}.html", "text.html", title=title, text=prose.html(text))
     for page in methods:
         own = [verdict for verdict in checked if verdict.row.method == page.title]
@@ -169,7 +170,7 @@ def build(
     written.page("api/example.html", "text.html", title="An example", text=notebook.html())
     for module in api.modules():
         written.page(f"api/{module.name}.html", "module.html", it=module)
-    for name, drawing in rebuilt.figures(traces.read()).items():
+    for name, drawing in rebuilt.figures(measured).items():
         (folder / name).write_text(drawing, encoding="utf-8")
     (folder / "symmetry.svg").write_text(symmetry.svg(), encoding="utf-8")
     records = [entry.record for entry in archive.current]
@@ -234,14 +235,16 @@ def _tables(archive: Archive, boards: Sequence[Board]) -> dict[str, Any]:
     }
 
 
-def _texts(archive: Archive, boards: Sequence[Board]) -> dict[str, tuple[str, str]]:
+def _texts(
+    archive: Archive, boards: Sequence[Board], measured: Sequence[traces.Trace]
+) -> dict[str, tuple[str, str]]:
     """The committed pages that the site has as they are: title and Markdown, by name."""
     return {
         "statistics": ("Statistics", pages.method()),
         "simulations": ("Simulations", pages.simulation_page()),
         "symmetry": ("Symmetry", pages.symmetry_page(archive)),
         "claims": ("Papers' claims", pages.claims_page(boards)),
-        "rebuilt": ("Rebuilt networks", rebuilt.page(traces.read())),
+        "rebuilt": ("Rebuilt networks", rebuilt.page(measured)),
     }
 
 

@@ -26,14 +26,14 @@ SETTINGS = {
 }
 
 
-def figure(width: float, height: float, panels: int = 1) -> tuple[Any, list[Any]]:
-    """Make a figure of so many inches, and its axes, one panel beside the other."""
+def figure(width: float, height: float, panels: int = 1, rows: int = 1) -> tuple[Any, list[Any]]:
+    """Make a figure of so many inches, and the axes of its panels, row by row."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context(SETTINGS):
         made = Figure(figsize=(width, height), layout="constrained")
-        axes = list(made.subplots(1, panels, squeeze=False)[0])
+        axes = list(made.subplots(rows, panels // rows, squeeze=False).flat)
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
     return made, axes
