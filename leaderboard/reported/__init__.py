@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from benchmark.record.schema import NAME, RecordError
+from benchmark.record.schema import NAME
+from leaderboard.reported import rows
 
 PATH = Path(__file__).resolve().parent / "reported.csv"
 
@@ -81,16 +81,4 @@ class Reported(BaseModel):
 
 def read(path: Path = PATH) -> list[Reported]:
     """Read every row. Raises RecordError that names the malformed row and column."""
-    rows = []
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for line, row in enumerate(csv.DictReader(file, strict=True), start=2):
-                try:
-                    rows.append(Reported.model_validate(row))
-                except ValidationError as error:
-                    first = error.errors()[0]
-                    column = ".".join(map(str, first["loc"]))
-                    raise RecordError(f"{path}, row {line}: {column}: {first['msg']}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RecordError(f"{path}: cannot be read as a table ({error})") from None
-    return rows
+    return rows.read(path, Reported)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from benchmark.errors import UserError
 from benchmark.record.cell import Entrant
-from benchmark.record.schema import NAME, RecordError
+from benchmark.record.schema import NAME
+from leaderboard.reported import rows
 
 PATH = Path(__file__).resolve().parent / "claims.csv"
 
@@ -41,18 +41,4 @@ class Claim(BaseModel):
 
 def read(path: Path = PATH) -> list[Claim]:
     """Read every claim. Raises RecordError that names the malformed row and column."""
-    claims = []
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for line, row in enumerate(
-                csv.DictReader(file, restkey="one cell too many", strict=True), start=2
-            ):
-                try:
-                    claims.append(Claim.model_validate(row))
-                except ValidationError as error:
-                    first = error.errors()[0]
-                    column = ".".join(map(str, first["loc"]))
-                    raise RecordError(f"{path}, row {line}: {column}: {first['msg']}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RecordError(f"{path}: cannot be read as a table ({error})") from None
-    return claims
+    return rows.read(path, Claim)
