@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+FIRST_STAGE = "of the first stage "
 
-def between(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Name each field whose value is another, as "channels was 16, is 32"."""
+
+def between(was: Mapping[str, Any], now: Mapping[str, Any], part: str = "") -> list[str]:
+    """Name each field whose value is another, as "channels was 16, is 32".
+
+    Args:
+        part: What the fields are of, `FIRST_STAGE` or nothing.
+    """
     return [
-        f"{name} {_words(was, name, 'was')}, {_words(now, name, 'is')}"
+        f"{part}{name} {_words(was, name, 'was')}, {_words(now, name, 'is')}"
         for name in dict.fromkeys((*was, *now))
         if name not in was or name not in now or was[name] != now[name]
     ]

@@ -37,8 +37,7 @@ def changes(run: Run, record: Record) -> list[str]:
     found += differences.between(record.protocol, run.protocol.model_dump())
     if record.encoder is not None:
         encoder = run.encoder_protocol.model_dump() if run.encoder_protocol else {}
-        changed = differences.between(record.encoder.protocol, encoder)
-        found += [f"of the first stage {change}" for change in changed]
+        found += differences.between(record.encoder.protocol, encoder, differences.FIRST_STAGE)
     found += differences.between(record.environment.versions, versions(run.row.method.libraries))
     if run.code is None:
         found.append("its code is outside the project, where nothing is known of it")

@@ -77,6 +77,6 @@ def changed_settings(record: Record) -> list[str]:
     changes = differences.between(recorded, chosen)
     changes += differences.between(record.protocol, protocol.model_dump())
     if record.encoder and encoder_protocol:
-        changed = differences.between(record.encoder.protocol, encoder_protocol.model_dump())
-        changes += [f"of the first stage {change}" for change in changed]
+        present = encoder_protocol.model_dump()
+        changes += differences.between(record.encoder.protocol, present, differences.FIRST_STAGE)
     return changes

@@ -299,7 +299,7 @@ def history(archive: Archive) -> list[list[str]]:
     """
     changes: dict[tuple[str, ...], list[tuple[Entry, Entry]]] = {}
     for before, after in archive.superseded:
-        cell = str(after.record.cell.column).rpartition("/")[0]
+        cell = after.record.cell.row
         key = (cell, after.record.finished_at[:10], after.why or "")
         changes.setdefault(key, []).append((before, after))
     lines = []

@@ -20,6 +20,7 @@ from leaderboard.archive import pools
 from leaderboard.archive.pools import Pool
 from leaderboard.archive.tables import Board, Row
 from leaderboard.publish import words
+from leaderboard.publish.front import PROJECT
 from leaderboard.publish.symmetry import CEILING, CHANCE, ONE, OWN, TASK
 from leaderboard.reported import judgements, verdicts
 from leaderboard.statistics import ranks
@@ -29,7 +30,6 @@ OWN_ALIKE = "mnist-inr-own-starts-100-steps-mini"
 """Networks that differ from `ONE` in their starts alone."""
 
 CANONICAL, AUGMENTED, SCATTERED = "+canonical=True", "+augmentation=scattering", "@scattered"
-PROJECT = "nft"
 SIMPLE = ("deepsets", "extra-trees", "boosted-trees", "statnn")
 """Readers that were not designed for the weights of networks."""
 

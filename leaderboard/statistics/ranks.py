@@ -209,27 +209,27 @@ class Column:
         return _studentized_range(len(self.spreads), max(2.0, float(steps)))
 
 
-def across(first: Column, second: Column, *names: str) -> Difference | None:
-    """Compute the difference of two means that are on different networks.
+def across(first: Column, second: Column, name: str) -> Difference | None:
+    """Compute the difference of a method's means on different networks.
 
     Args:
         first: The column of the first mean.
         second: That of the second.
-        names: The method of the first; that of the second, where it is another.
+        name: The method.
 
     Returns:
         None where one of them has too few seeds.
     """
-    ends = ((first, names[0]), (second, names[-1]))
-    if not all(name in column.spreads for column, name in ends):
+    ends = (first, second)
+    if not all(name in column.spreads for column in ends):
         return None
     variances = []
-    for column, name in ends:
+    for column in ends:
         sample, (spread, _) = column.samples[name], column.spreads[name]
         networks = float(sample.networks.var(ddof=1)) / len(sample.networks)
         variances.append(spread / sample.seeds + networks)
-    size = first.samples[names[0]].mean - second.samples[names[-1]].mean
-    freedom = min(column.spreads[name][1] for column, name in ends)
+    size = first.samples[name].mean - second.samples[name].mean
+    freedom = min(column.spreads[name][1] for column in ends)
     return Difference(size, float(np.sqrt(sum(variances))), freedom)
 
 
