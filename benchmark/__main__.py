@@ -439,6 +439,22 @@ def canary(
             typer.echo(f"noted: {path}")
 
 
+@app.command()
+def describe(
+    names: Annotated[list[str] | None, typer.Argument(help="Methods; all by default.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail where a file would change.")
+    ] = False,
+) -> None:
+    """Write what the code says of methods, with what they cost: records are held against it."""
+    from benchmark.checks import descriptions
+
+    texts = descriptions.describe(names)
+    for path in descriptions.stale(texts) if check else descriptions.write(texts):
+        typer.echo(f"{path} differs from what the code says" if check else path)
+    raise typer.Exit(bool(check and descriptions.stale(texts)))
+
+
 @app.command("new-method")
 def new_method(
     name: Annotated[str, typer.Argument(help="Its name: small letters, digits, hyphens.")],

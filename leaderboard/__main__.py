@@ -123,13 +123,18 @@ def figures(
 
 
 @app.command()
-def verify() -> None:
+def verify(
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="COMMIT", help="A commit whose records must all be there still."),
+    ] = None,
+) -> None:
     """Print every verdict, and check the records.
 
     Fails where a committed record fails its checks.
     """
     from leaderboard import reported
-    from leaderboard.archive import entries, lints
+    from leaderboard.archive import checks, entries, lints
     from leaderboard.publish import pages
     from leaderboard.reported import check
 
@@ -144,7 +149,7 @@ def verify() -> None:
     typer.echo("\n" + ", ".join(f"{counts[kind]} {kind}" for kind in check.KINDS))
     for line in lints.warnings(archive.current):
         typer.echo(f"warning: {visible(line)}", err=True)
-    failures = lints.failures(archive.current)
+    failures = checks.failures(archive, base)
     for line in failures:
         _error(line)
     typer.echo(
