@@ -440,6 +440,27 @@ def canary(
 
 
 @app.command()
+def hidden(
+    cell: Annotated[str, typer.Argument(metavar="SUITE/TASK/DATASET/NAME/SEED", help="A cell.")],
+    draw: Annotated[
+        str | None,
+        typer.Option(help="What seed and networks' order are drawn from.", show_default="a secret"),
+    ] = None,
+) -> None:
+    """Run a cell in a sandbox, under conditions that are drawn now; prints the result as JSON."""
+    import json
+    from dataclasses import asdict
+
+    import torch
+
+    from benchmark.checks import hidden as conditions
+    from benchmark.record.cell import Cell
+
+    torch.set_num_threads(1)
+    typer.echo(json.dumps(asdict(conditions.rerun(Cell.parse(cell), draw))))
+
+
+@app.command()
 def describe(
     names: Annotated[list[str] | None, typer.Argument(help="Methods; all by default.")] = None,
     check: Annotated[

@@ -1,4 +1,4 @@
-"""Whether a record's times and seconds can be: in the past, in order, and not faster than machines."""
+"""Whether a record's times can be: past, in order, and no shorter than a machine needs."""
 
 from __future__ import annotations
 
@@ -88,7 +88,8 @@ def _seconds(entry: Entry, usual: dict[Cell, float]) -> Iterator[str]:
     fastest = FASTEST["cuda" if record.environment.cuda else "cpu"]
     flops = cost.flops_per_network or 0
     if flops * cost.networks_per_second > fastest:
-        yield f"no device evaluates {cost.networks_per_second:.3g} networks a second of {flops} FLOPs"
+        rate = f"{cost.networks_per_second:.3g} networks a second"
+        yield f"no device evaluates {rate} of {flops} FLOPs each"
     # The test split is a part of what was evaluated.
     if entry.has_predictions and record.predictions is not None:
         least = entry.networks / cost.networks_per_second
@@ -104,7 +105,8 @@ def _seconds(entry: Entry, usual: dict[Cell, float]) -> Iterator[str]:
     if record.encoder is None:
         least = max(least, 3 * flops * batch * steps / fastest)
     if cost.training_seconds < least:
-        yield f"no device trains it in {cost.training_seconds:.3g} s; that takes {least:.3g} at least"
-    ratio = cost.training_seconds / max(usual[record.cell.column], 1e-9)
+        yield f"no device trains it in {cost.training_seconds:.3g} s, but in {least:.3g} at least"
+    seeds = usual[record.cell.column]
+    ratio = cost.training_seconds / max(seeds, 1e-9)
     if abs(math.log(max(ratio, 1e-9))) > math.log(LARGEST_RATIO):
-        yield f"it trained {cost.training_seconds:.3g} s, its seeds {usual[record.cell.column]:.3g} s"
+        yield f"it trained {cost.training_seconds:.3g} s, its seeds {seeds:.3g} s"

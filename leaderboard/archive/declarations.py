@@ -19,8 +19,6 @@ from leaderboard.archive.entries import Entry
 
 TOLD = ("title", "paper", "base", "reads_functions", "source")
 """What a record repeats of its method's code, beside hyper-parameters and costs."""
-OWN_TARGETS = "random-targets"
-"""The arm whose training and validation targets are not the dataset's."""
 
 
 def troubles(entry: Entry) -> Iterator[str]:
@@ -42,7 +40,7 @@ def _of_suite(record: Record) -> Iterator[str]:
     if name not in settings.datasets or name not in listing.catalog_data().datasets:
         yield f"suite {record.suite!r} has no dataset {name!r} for {record.task}"
         return
-    if arm not in sources.arms():
+    if arm not in _arms():
         yield f"there is no arm {arm!r}"
     elif not _is_run(record):
         yield f"suite {record.suite!r} does not run {record.cell.entrant} on {name}"
@@ -53,6 +51,11 @@ def _of_suite(record: Record) -> Iterator[str]:
         yield f"its command is not that of {record.cell}"
     if record.setting != suite.note:
         yield f"its setting is not what suite {record.suite!r} says of itself"
+
+
+@cache
+def _arms() -> frozenset[str]:
+    return frozenset(sources.arms())
 
 
 def _is_run(record: Record) -> bool:
@@ -87,7 +90,8 @@ def _unlike(record: Record, told: Description) -> Iterator[str]:
         yield f"its metric is {record.metric}, but {record.task} has {told.metric}"
     for name in TOLD:
         if getattr(part, name) != getattr(told, name):
-            yield f"its {name} is {getattr(part, name)!r}, but its code says {getattr(told, name)!r}"
+            claim, fact = getattr(part, name), getattr(told, name)
+            yield f"its {name} is {claim!r}, but its code says {fact!r}"
     if changes := differences.between(part.hyperparameters, told.hyperparameters):
         yield f"its hyper-parameters are not those of its code: {changes[0]}"
     if record.status != "finished" or told.parameters is None:
