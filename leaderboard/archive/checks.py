@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leaderboard.archive import clocks, copies, declarations, growth, lints
+from leaderboard.archive import clocks, copies, declarations, growth, lints, reruns
 from leaderboard.archive.entries import Archive
 
 
@@ -23,7 +23,12 @@ def failures(archive: Archive, base: str | None = None) -> list[str]:
     ]
     lines += _unexplained(archive)
     lines += clocks.failures(current)
-    lines += copies.failures(current).values()
+    suspicious, places = copies.failures(current), {entry.place: entry for entry in current}
+    lines += [
+        f"{line}; where it is true, a rerun shows it: python -m leaderboard rerun"
+        for place, line in suspicious.items()
+        if not reruns.covers(places[place].record)
+    ]
     return lines + (growth.failures(base, archive) if base else [])
 
 

@@ -14,13 +14,14 @@ import numpy as np
 from benchmark.record import metrics
 from benchmark.record.schema import Record, RecordError
 from leaderboard.archive.entries import Entry
+from leaderboard.archive.lints import RANDOM_TARGETS
 
 ALIKE = 0.9
 """The share of mistakes, or of errors, that no two methods have in common."""
 ALIKE_SEEDS = 0.97
 """The same of two seeds of one method."""
 COLLAPSED = 0.8
-"""A share of networks with one prediction: the share of such that are alike tells nothing."""
+"""A share of networks with one prediction: that two such runs of a method agree tells nothing."""
 CLOSE = 1e-3  # standard deviations, of two numbers that count as the same
 LEAP = 20
 """How many times smaller than the best other method's error no method's is."""
@@ -88,17 +89,25 @@ def _alike(group: Sequence[Entry]) -> Iterator[tuple[Entry, Entry, float]]:
         for offset in np.flatnonzero(shares >= ALIKE):
             other = place + 1 + int(offset)
             share = float(shares[offset])
-            if share >= _limit(group[place].record, group[other].record) and not (
-                collapsed[place] and collapsed[other]
-            ):
+            both = bool(collapsed[place] and collapsed[other])
+            if share >= _limit(group[place].record, group[other].record, both):
                 yield group[place], group[other], share
 
 
-def _limit(one: Record, other: Record) -> float:
+def _limit(one: Record, other: Record, collapsed: bool) -> float:
     """The share from which two runs are suspicious; above 1 where none is."""
     if one.method.base != other.method.base:
         return ALIKE
+    if collapsed:
+        return 2.0
+    if _is_blind(one) != _is_blind(other):
+        return ALIKE
     return ALIKE_SEEDS if one.seed != other.seed else 2.0
+
+
+def _is_blind(record: Record) -> bool:
+    """Whether a run learned from other networks' targets."""
+    return record.dataset.arm == RANDOM_TARGETS
 
 
 def _leaps(group: Sequence[Entry]) -> Iterator[tuple[Entry, float, float]]:

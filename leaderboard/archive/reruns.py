@@ -1,7 +1,7 @@
 """What the project itself ran again, under hidden conditions: `reruns/<suite>/<method>.json`.
 
-`python -m leaderboard rerun` writes these files, and nothing else does. A row is marked on the board
-where each of its datasets was run again, of the same code, and came out as its records say.
+`python -m leaderboard rerun` writes these files, and nothing else does. A row is marked on the
+board where each of its datasets was run again, of the same code, and came out as its records say.
 """
 
 from __future__ import annotations
