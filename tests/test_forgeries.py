@@ -188,7 +188,7 @@ FORGERIES: dict[str, tuple[Callable[[list[Entry]], list[Entry]], str]] = {
         "has nearly the predictions of",
     ),
     "its own control's predictions": (
-        predicting(f"{OTHERS}/mlp/0", of(f"{OTHERS}/mlp@random-targets/0")),
+        predicting(f"{OTHERS}/mlp/2", of(f"{OTHERS}/mlp@random-targets/2")),
         "has nearly the predictions of",
     ),
     "another method's predictions": (

@@ -83,6 +83,7 @@ ALLOWED = {
         "benchmark.suites",
         "benchmark.errors",
         "benchmark.datasets.listing",
+        "benchmark.sandbox",
     ),
 }
 COMMAND_LINE = "benchmark/__main__.py"
