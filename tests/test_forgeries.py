@@ -318,12 +318,12 @@ def test_a_rerun_answers_a_suspicion(
     record = the(ones, SINE).record
     one = reruns.Rerun(
         cell=record.cell.row,
-        seed=1234,
-        draw="d",
+        seeds=(1234,),
+        draws=("d",),
         metric="mse",
         code_sha256=record.method.code_sha256,
         submitted=(record.metrics["test"],),
-        value=1e-9,
+        values=(1e-9,),
         verdict="as submitted",
         weakness=None,
         commit=None,
@@ -337,16 +337,27 @@ def test_a_rerun_answers_a_suspicion(
 
 
 @pytest.mark.parametrize(
-    ("value", "verdict"),
-    [(0.60, "as submitted"), (0.605, "as submitted"), (0.30, "worse"), (0.90, "better")],
+    ("values", "verdict"),
+    [
+        ([0.60], "as submitted"),
+        ([0.64], "as submitted"),
+        ([0.30], "worse"),
+        ([0.90], "better"),
+        ([None], "worse"),
+        ([0.54, 0.57, 0.61], "as submitted"),
+        ([0.54, 0.55, 0.545], "worse"),
+    ],
 )
-def test_hidden_results_are_compared_with_the_seeds(value: float, verdict: str) -> None:
-    assert reruns.verdict("accuracy", (0.59, 0.60, 0.61), value) == verdict
+def test_hidden_results_are_compared_with_the_seeds(
+    values: list[float | None], verdict: str
+) -> None:
+    assert reruns.verdict("accuracy", (0.59, 0.60, 0.61), values) == verdict
 
 
 def test_scattered_seeds_make_no_room_for_invention() -> None:
-    assert reruns.verdict("accuracy", (0.3, 0.9, 0.9), 0.3) == "worse"
-    assert reruns.verdict("accuracy", (0.6,), None) == "worse"
+    assert reruns.verdict("accuracy", (0.3, 0.9, 0.9), [0.3]) == "worse"
+    assert reruns.verdict("accuracy", (0.6,), [0.5]) == "worse"
+    assert reruns.verdict("accuracy", (0.6,), [0.5, 0.65, 0.55]) == "as submitted"
 
 
 CHEATS = '''
@@ -441,7 +452,7 @@ def test_a_cheat_finds_nothing_in_the_sandbox(cheats: Path) -> None:
     result = hidden.rerun(Cell.parse("mini/sine-frequency/sine-inr-mini/cheat/0"), root=cheats)
     # Predicting the mean for all has an error of 7.2.
     assert result.value > 5
-    assert reruns.verdict("mse", (1e-9, 2e-9), result.value) == "worse"
+    assert reruns.verdict("mse", (1e-9, 2e-9), [result.value]) == "worse"
 
 
 def test_the_sandbox_has_no_files_network_or_processes(cheats: Path) -> None:

@@ -14,31 +14,33 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from scipy import stats
+
 from benchmark.record import equivalence, metrics
 from benchmark.record.schema import SHA256, Record, RecordError
 from leaderboard.statistics import summaries
 
 FOLDER = Path(__file__).resolve().parent.parent / "reruns"
-Verdict = Literal["as submitted", "better", "worse", "undecided"]
+Verdict = Literal["as submitted", "better", "worse"]
 
 
 class Rerun(BaseModel):
-    """One result under hidden conditions, beside the records of its cell.
+    """Results of one cell under hidden conditions, beside its records.
 
-    cell: Suite, task, dataset and entrant. seed, draw: What seed and networks' order were.
+    cell: Suite, task, dataset and entrant. seeds, draws: What seeds and networks' orders were.
     code_sha256: Of the records' code. submitted: The test metric of the records, by seed.
-    value: The test metric; None where it is undefined.
+    values: The test metric of each run; None where it is undefined.
     weakness: What was missing of the sandbox, if anything.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     cell: str = Field(max_length=300)
-    seed: int
-    draw: str = Field(max_length=64)
+    seeds: tuple[int, ...]
+    draws: tuple[str, ...]
     metric: str
     code_sha256: str = Field(pattern=SHA256)
     submitted: tuple[float, ...]
-    value: float | None
+    values: tuple[float | None, ...]
     verdict: Verdict
     weakness: str | None
     commit: str | None
@@ -47,34 +49,43 @@ class Rerun(BaseModel):
     def __str__(self) -> str:
         metric = metrics.get(self.metric)
         mean = metric.show(sum(self.submitted) / len(self.submitted)) if self.submitted else "none"
-        value = "undefined" if self.value is None else metric.show(self.value)
+        value = ", ".join("undefined" if one is None else metric.show(one) for one in self.values)
         line = f"{self.cell}: {self.verdict} under hidden conditions: {metric.name} {value}"
         weak = f"; {self.weakness}" if self.weakness else ""
         return f"{line}, submitted {mean}{weak}"
 
 
-def verdict(name: str, submitted: Sequence[float], value: float | None) -> Verdict:
-    """Compare a result under hidden conditions with the submitted seeds.
-
-    "as submitted": inside the seeds' 95 % prediction interval, or within the metric's margin of
-    their mean. The interval is at most `WIDEST` margins to each side, so that scattered seeds make
-    no room for invention. "undecided": fewer than two seeds, and outside the margin.
-    """
-    metric = metrics.get(name)
-    if value is None or not submitted:
-        return "as submitted" if value is None and not submitted else "worse"
-    moments = summaries.summary(submitted)
-    low, high = summaries.prediction_interval(submitted)
-    margin = metric.tolerance(moments.mean * metric.scale) / metric.scale
-    low, high = max(low, moments.mean - WIDEST * margin), min(high, moments.mean + WIDEST * margin)
-    if abs(value - moments.mean) <= margin or low <= value <= high:
-        return "as submitted"
-    if moments.deviation is None:
-        return "undecided"
-    return "better" if (value > moments.mean) == (metric.direction == "max") else "worse"
-
-
 WIDEST = 10
+"""Margins from the mean of the submitted seeds that no spread of theirs makes the same."""
+LEVEL = 0.02
+
+
+def verdict(name: str, submitted: Sequence[float], values: Sequence[float | None]) -> Verdict:
+    """Compare results under hidden conditions with the submitted seeds.
+
+    They are "as submitted" where the means are within the metric's margin; or within `WIDEST`
+    margins, and one new result is inside the 95 % prediction interval of the seeds, or several are
+    not told from them by Welch's t-test.
+    """
+    metric, known = metrics.get(name), [value for value in values if value is not None]
+    if not known or not submitted:
+        return "worse" if submitted else "as submitted"
+    here, there = (sum(scores) / len(scores) for scores in (known, submitted))
+    margin = metric.tolerance(there * metric.scale) / metric.scale
+    if abs(here - there) <= margin:
+        return "as submitted"
+    if abs(here - there) <= WIDEST * margin and _are_alike(submitted, known):
+        return "as submitted"
+    return "better" if (here > there) == (metric.direction == "max") else "worse"
+
+
+def _are_alike(submitted: Sequence[float], known: Sequence[float]) -> bool:
+    one, many = sorted((submitted, known), key=len)
+    if len(one) == 1:
+        low, high = summaries.prediction_interval(many)
+        return low <= one[0] <= high
+    return bool(stats.ttest_ind(known, submitted, equal_var=False).pvalue >= LEVEL)
+
 
 _FILE = TypeAdapter(list[Rerun])
 

@@ -122,10 +122,7 @@ def _review(name: str, records: archive.Archive, run: bool) -> MethodReview:
 
 
 def _rerun(seeds: list[archive.Entry]) -> tuple[str, bool]:
-    """Run a cell again: what to say of it, and whether it stands.
-
-    One in forty honest cells is worse by chance, so one that is runs a second time.
-    """
+    """Run a cell again: what to say of it, and whether it stands."""
     record = seeds[0].record
     if objections := provenance.objections(record):
         return f"{record.cell.row}: {'; '.join(objections)}", False
@@ -139,8 +136,6 @@ def _rerun(seeds: list[archive.Entry]) -> tuple[str, bool]:
         )
     try:
         one = hidden.rerun(seeds)
-        if one.verdict != "as submitted":
-            one = hidden.rerun(seeds)
     except RecordError as error:
         return str(error), False
     return str(one), one.verdict in ("as submitted", "better")
