@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmark.datasets.listing import EMBEDDED
 from benchmark.record.sources import ROOT
 
-PACKAGES = ("nft", "baselines", "benchmark")
+PACKAGES = ("nft", "baselines", "benchmark", "leaderboard")
 NAMESPACES = ("--user", "--map-root-user", "--mount", "--net", "--pid", "--ipc", "--fork")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
@@ -116,7 +116,7 @@ def _laid_out(folder: Path) -> Path:
 
 def _copy(root: Path, tree: Path, datasets: bool) -> None:
     """Copy the code; nothing else of a checkout goes along."""
-    hidden = () if datasets else (EMBEDDED.name,)
+    hidden = ("records", "tables") if datasets else ("records", "tables", EMBEDDED.name)
     ignored = shutil.ignore_patterns("__pycache__", *hidden)
     for package in PACKAGES:
         shutil.copytree(root / package, tree / package, ignore=ignored)

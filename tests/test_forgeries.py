@@ -477,6 +477,11 @@ def test_the_sandbox_has_no_files_network_or_processes(cheats: Path) -> None:
     assert json.loads(answer.output) == []
 
 
+def test_the_command_line_works_in_the_sandbox() -> None:
+    answer = sandbox.run("benchmark", ("conform", "--help"))
+    assert answer.status == 0, answer.errors
+
+
 def test_a_run_that_hangs_is_ended(cheats: Path) -> None:
     (cheats / "benchmark/hang.py").write_text("import time\ntime.sleep(600)\n")
     assert sandbox.run("benchmark.hang", root=cheats, timeout=0.5).status != 0

@@ -86,10 +86,8 @@ class Row:
 
     @property
     def label(self) -> str:
-        """Its title in tables of text: with a star it may run the networks, with a ring the project
-        ran it again.
-        """
-        return self.title_with_arm + " *" * self.reads_functions + " °" * self.rerun
+        """Its title in tables of text, with a star where it may run the networks."""
+        return self.title_with_arm + " *" * self.reads_functions
 
 
 @dataclass(frozen=True)

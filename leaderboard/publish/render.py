@@ -354,4 +354,4 @@ def _ranked_cell(board: Board, cell: Cell) -> str:
 def _line(board: Board, row: Row, cell: Callable[[Board, Cell], str]) -> list[str]:
     cells = [cell(board, row.cells[name]) for name in board.datasets]
     costs = [count(row.parameters), millions(row.flops), count(row.seconds), count(row.rate)]
-    return [row.label, *cells, *costs]
+    return [row.label + " °" * row.rerun, *cells, *costs]
