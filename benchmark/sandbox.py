@@ -143,7 +143,9 @@ def _run(command: list[str], given: bytes, timeout: float, folder: Path) -> Answ
     pipe = subprocess.PIPE
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-        "NUMBA_CACHE_DIR": "/tmp/numba",  # noqa: S108 (of the sandbox, and of nobody else)
+        "HOME": str(folder),  # in the sandbox of the same name, and empty
+        "NFT_BENCHMARK_CACHE": str(folder / "cache"),
+        "NUMBA_CACHE_DIR": str(folder / "numba"),
         "LC_ALL": "C.UTF-8",
     }
     process = subprocess.Popen(
