@@ -154,8 +154,8 @@ def finished_run(
     shift = shift or 1 + seed
     predictions = {"test": outcome(right, shift), "validation": outcome(right - 1, shift)}
     protocol = changes.pop("protocol", chosen.tasks[task].protocols(name)[0].model_dump())
-    marks = range(1, protocol["evaluations"] + 1)
-    steps = [protocol["steps"] * mark // protocol["evaluations"] for mark in marks]
+    evaluations = protocol.get("evaluations", 1)
+    steps = [protocol["steps"] * (mark + 1) // evaluations for mark in range(evaluations)]
     data = {
         "seed": seed,
         "seeds": {},

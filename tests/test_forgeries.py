@@ -522,6 +522,15 @@ def test_descriptions_are_what_the_code_says() -> None:
     assert descriptions.read("no-such-method") == {}
 
 
+def test_without_a_sandbox_nothing_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entries, "read", lambda: Archive([]))
+    assert review.review([], run=False).stands
+    monkeypatch.setattr(sandbox, "weakness", lambda: "no namespaces here")
+    report = review.review([])
+    assert not report.stands
+    assert report.failures == ["no namespaces here; review it on Linux with user namespaces"]
+
+
 def test_data_in_a_methods_file_is_told(cheats: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = cheats / "baselines"
     monkeypatch.setattr(review.sources, "METHODS", folder)
