@@ -40,6 +40,8 @@ from nft.network import NetworkSpec
 SHARES = (0.1, 0.25, 0.5, 1.0)
 NETWORKS = 16
 STEPS, BATCH = 200, 32
+SCATTERED = {"permutation": ("permutation",), "scattering": None}
+"""The symmetries by which an augmentation changes networks, None for all."""
 
 Progress = Callable[[str], None]
 
@@ -211,8 +213,8 @@ def _train(method: Method, task: Task, module: nn.Module, train: Tensor, steps: 
     for _ in range(steps):
         rows = torch.randint(len(train), (BATCH,), generator=random)
         flat = train[rows]
-        if method.augmentation != "none":
-            kinds = ("permutation",) if method.augmentation == "permutation" else None
+        if method.augmentation in SCATTERED:
+            kinds = SCATTERED[method.augmentation]
             flat = scattered(task.dataset.spec, flat, activations[rows.numpy()], kinds, random)
         loss = task.loss(module(flat).float(), targets[rows])
         optimizer.zero_grad()
