@@ -498,6 +498,10 @@ def speed(
     output: Annotated[
         Path, typer.Option(callback=entered, help="Folder for speed.json, SPEED.md and a plot.")
     ] = Path("results/speed"),
+    dwsnets: Annotated[
+        Path | None,
+        typer.Option(help="A clone of AvivNavon/DWSNets, whose layer is timed beside ours, too."),
+    ] = None,
 ) -> None:
     """Time our layers beside those published with the papers; let nothing else run meanwhile."""
     from benchmark.runs.environment import resolve_device
@@ -506,9 +510,13 @@ def speed(
 
     where = resolve_device(device)
     names = [name.strip() for name in cases.split(";")] if cases else None
-    if strange := set(names or ()) - set(known.cases(where)):
-        raise unknown("comparison", min(strange), known.cases(where))
-    measured = report.measure(where, names, lambda name: typer.echo(f"timing: {name}", err=True))
+    if strange := set(names or ()) - set(known.cases(where, dwsnets)):
+        raise unknown("comparison", min(strange), known.cases(where, dwsnets))
+
+    def tell(name: str) -> None:
+        typer.echo(f"timing: {name}", err=True)
+
+    measured = report.measure(where, names, tell, dwsnets=dwsnets)
     report.write(measured, output)
     typer.echo(report.compared_table(measured, "simple"))
     if measured["growth"]:

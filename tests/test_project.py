@@ -69,6 +69,7 @@ ALLOWED = {
         "nft",
         "baselines",
         "benchmark.methods",
+        "benchmark.matching",
         "benchmark.fields",
         "benchmark.datasets.listing",
         "benchmark.plugins",
