@@ -9,8 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from benchmark.errors import UserError
 from benchmark.record import sources
 from benchmark.record.cell import Cell
 from benchmark.record.git import GitError, git
@@ -129,6 +130,14 @@ def _review(name: str, records: archive.Archive, run: bool) -> MethodReview:
         standings=[str(one)[:500] for one in places][:20],
         stands=stands,
     )
+
+
+def read(path: Path) -> Review:
+    """Read a review. Raises UserError for a file that holds something else."""
+    try:
+        return Review.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise UserError(f"{path}: not a review ({str(error).splitlines()[0]})") from None
 
 
 def comment(review: Review) -> str:
