@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import datasets  # noqa: F401, slow to import, and large: before any process is forked
 import hypothesis
 import pyarrow as pa
 import torch
@@ -86,9 +87,9 @@ def _done(action: Callable[[], object], limited: bool) -> tuple[str, str]:
     os.dup2(null, 1)
     os.dup2(null, 2)
     if limited:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        most = pages * resource.getpagesize() + BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
+        most = pages * resource.getpagesize() + BYTES  # data, without address space that is unused
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     try:
         action()
     except UserError as error:

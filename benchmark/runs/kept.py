@@ -16,7 +16,7 @@ import baselines
 from benchmark.errors import UserError
 from benchmark.methods import Method, Problem
 from benchmark.record import equivalence, schema, sources
-from benchmark.record.paths import absolute
+from benchmark.record.paths import absolute, regular
 from benchmark.record.schema import Record, write_atomically
 from benchmark.runs.fit import Fitted
 from nft.network import NetworkSpec
@@ -85,18 +85,19 @@ def load(path: Path | str, method: type[Method] | None = None) -> nn.Module:
         method = baselines.get(record.method.name).method
         _warn_of_changes(record, path)
     try:
-        with safe_open(file, "pt") as opened:
-            metadata, names = opened.metadata(), list(opened.keys())
+        with safe_open(regular(file), "pt") as opened:
+            metadata, names = opened.metadata() or {}, list(opened.keys())
             tensors = {name: opened.get_tensor(name) for name in names}
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{file}: cannot be read ({error}); run it again with --rerun") from None
-    if metadata["predictions"] != record.predictions:
+    if metadata.get("predictions") != record.predictions:
         raise UserError(f"{file}: holds the weights of another run; run it again with --rerun")
     try:
         return _module(record, method, metadata, tensors)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(
-            f"{file}: does not fit {method.__name__} as it is now ({str(error).splitlines()[0]}); "
+            f"{file}: does not fit {method.__name__} as it is now ({reason}); "
             f"check out {record.environment.commit or 'the code that made it'}"
         ) from None
 

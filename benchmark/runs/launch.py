@@ -11,7 +11,7 @@ import os
 import queue
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -25,11 +25,12 @@ from filelock import FileLock, Timeout
 from benchmark.errors import UserError
 from benchmark.record import schema as records
 from benchmark.record.schema import Record
-from benchmark.runs import kept
+from benchmark.runs import checkpoints, kept
 from benchmark.runs.curves import Curves
 from benchmark.runs.display import Display
 from benchmark.runs.environment import keep_freed_memory, usable_cores
 from benchmark.runs.execute import changes, execute, is_current
+from benchmark.runs.fit import checkpoint_path
 from benchmark.runs.plan import Run
 from benchmark.runs.training import Monitor, Stopped
 
@@ -92,6 +93,12 @@ def standing(
         if record is not None and not (rerun or lacks) and record.status != "failed":
             folder.stale[run] = changes(run, record)
     return folder
+
+
+def tidy(done: Iterable[Run], results: Path) -> None:
+    """Remove the checkpoints of runs that stand, which a kill after their records left."""
+    for run in done:
+        checkpoints.remove(checkpoint_path(run, results))
 
 
 def default_workers(device: torch.device) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmark.record import metrics, schema
 from benchmark.record.cell import Cell
+from benchmark.record.paths import regular
 from benchmark.record.predictions import Kept, Predictions
 from benchmark.record.predictions import write as write_predictions
 from benchmark.record.schema import Record, RecordError
@@ -97,7 +98,7 @@ def read_file(path: Path) -> list[Entry]:
         RecordError: names the line that is malformed, a duplicate, or of another file.
     """
     try:
-        lines = path.read_bytes().splitlines()
+        lines = regular(path).read_bytes().splitlines()
     except OSError as error:
         raise RecordError(f"{path}: {error.strerror}") from None
     store = Kept(path.with_suffix(".npz"))

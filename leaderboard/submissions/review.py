@@ -15,6 +15,7 @@ from benchmark.errors import UserError
 from benchmark.record import sources
 from benchmark.record.cell import Cell
 from benchmark.record.git import GitError, git
+from benchmark.record.paths import regular
 from benchmark.record.schema import RecordError
 from leaderboard.archive import entries as archive
 from leaderboard.archive import lints, provenance
@@ -135,7 +136,7 @@ def _review(name: str, records: archive.Archive, run: bool) -> MethodReview:
 def read(path: Path) -> Review:
     """Read a review. Raises UserError for a file that holds something else."""
     try:
-        return Review.model_validate_json(path.read_bytes())
+        return Review.model_validate_json(regular(path).read_bytes())
     except (OSError, ValidationError) as error:
         raise UserError(f"{path}: not a review ({str(error).splitlines()[0]})") from None
 
