@@ -152,7 +152,6 @@ def run(
     Every run leaves a record under the results folder. What has a record is not run again, and a
     run that was killed goes on from its last checkpoint: to go on, give the same command.
     """
-    from benchmark.record.schema import write_atomically
     from benchmark.runs import event_files, launch, trials
     from benchmark.runs.display import Display
     from benchmark.runs.environment import resolve_device
@@ -175,7 +174,6 @@ def run(
     with launch.claim(results):
         folder = launch.standing(runs, results, rerun, keep)
         todo, done = folder.todo, folder.done
-        launch.tidy(done, results)
         wanted = launch.default_workers(where) if workers is None else workers
         count = min(wanted, max(1, len(todo)))
         _announce(folder, results, count, where, trial)
@@ -191,7 +189,7 @@ def run(
         if trial is None:
             boards = tables.boards(entries.of_results(results))
             page = "\n".join(render.board_markdown(board) for board in boards)
-            write_atomically(results / "LEADERBOARD.md", f"# Results\n\n{page}".encode())
+            (results / "LEADERBOARD.md").write_text(f"# Results\n\n{page}", encoding="utf-8")
     if trial is None:
         _show_results(entries.of_results(results, [*done.values(), *records]))
         typer.echo(f"\nrecords and table: {results / 'LEADERBOARD.md'}", err=True)

@@ -167,7 +167,7 @@ def take_another(draw: Draw, path: Path) -> None:
 def add(draw: Draw, path: Path) -> None:
     """Put another file beside it, whose name may be no text."""
     name = draw(st.sampled_from([b"x\xff" + os.fsencode(path.suffix), b"net00.pth", b"-", b"a\nb"]))
-    shutil.copy(path, os.path.join(os.fsencode(path.parent), name))
+    shutil.copy(path, path.with_name(os.fsdecode(name)))
 
 
 # Of what JSON, TOML and CSV hold.
@@ -394,15 +394,11 @@ TENSORS = [
     lambda old: torch.empty(old.shape, device="meta"),
     lambda old: torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]),
     lambda old: torch.quantize_per_tensor(old, 0.1, 0, torch.qint8),
-    lambda old: nn_parameter(old),
+    torch.nn.Parameter,
     lambda old: 3.0,
     lambda old: None,
     lambda old: [old],
 ]
-
-
-def nn_parameter(old: torch.Tensor) -> torch.nn.Parameter:
-    return torch.nn.Parameter(old)
 
 
 def change_tensors(draw: Draw, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every reader of files that come from elsewhere: a small good sample, and how the project reads it.
+"""Every reader of files that come from elsewhere: a small good sample, and how it is read.
 
 What reads a file goes on to use what it read as the command line does, so that what is read wrong
 shows. `make` runs where nothing was harmed, `read` where something may be.

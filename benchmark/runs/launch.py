@@ -11,7 +11,7 @@ import os
 import queue
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -79,7 +79,8 @@ def standing(
 ) -> Standing:
     """What is still to make, and what stands already.
 
-    With `rerun` everything is made again, with `keep` what trained weights that are not there.
+    With `rerun` everything is made again, with `keep` what trained weights that are not there. The
+    checkpoint of a run that stands, which a kill just after its record left, is removed.
     """
     folder = Standing([], {}, {})
     for run in runs:
@@ -88,17 +89,12 @@ def standing(
         lacks = keep and record is not None and kept.is_missing(record, results)
         if record is not None and not (rerun or lacks) and is_current(run, record):
             folder.done[run] = record
+            checkpoints.remove(checkpoint_path(run, results))
             continue
         folder.todo.append(run)
         if record is not None and not (rerun or lacks) and record.status != "failed":
             folder.stale[run] = changes(run, record)
     return folder
-
-
-def tidy(done: Iterable[Run], results: Path) -> None:
-    """Remove the checkpoints of runs that stand, which a kill after their records left."""
-    for run in done:
-        checkpoints.remove(checkpoint_path(run, results))
 
 
 def default_workers(device: torch.device) -> int:
