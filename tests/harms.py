@@ -286,8 +286,12 @@ ARRAYS = [
 def change_npz(draw: Draw, path: Path) -> None:
     with np.load(path) as opened:
         arrays = {name: opened[name] for name in opened.files}
-    for name in draw(st.lists(st.sampled_from(sorted(arrays)), min_size=1, max_size=4)):
-        arrays[name] = draw(st.sampled_from(ARRAYS))(arrays[name])
+    names = draw(st.lists(st.sampled_from(sorted(arrays)), min_size=1, max_size=4))
+    if draw(st.booleans()):  # a split's predictions and targets alike
+        change, stem = draw(st.sampled_from(ARRAYS)), names[0].rpartition(".")[0]
+        arrays |= {name: change(arrays[name]) for name in arrays if name.startswith(stem)}
+    else:
+        arrays |= {name: draw(st.sampled_from(ARRAYS))(arrays[name]) for name in names}
     with path.open("wb") as file:
         np.savez(file, **arrays)
 

@@ -24,6 +24,8 @@ from benchmark.record.schema import Record, RecordError
 
 FOLDER = Path(__file__).resolve().parent.parent / "records"
 WHY_LIMIT = 300
+ERRORS = "mse"
+"""The metric whose predictions are the networks' errors, and need no targets."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,13 @@ class Entry:
         """Its predictions. Raises RecordError where they are missing or were changed."""
         if self.record.predictions is None:
             raise RecordError(f"{self.place}: this record has no predictions")
-        return self.store.get(self.record.predictions)
+        found = self.store.get(self.record.predictions)
+        lacking = [split for split, outcome in found.items() if not len(outcome.targets)]
+        if lacking and self.record.metric != ERRORS:
+            raise RecordError(
+                f"{self.place}: the predictions of {lacking[0]} have no targets; run it again"
+            )
+        return found
 
 
 @dataclass(frozen=True)
