@@ -231,7 +231,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Kill commands at random, fill their disk, jump their clock, for ten minutes: `-- --seed 1`."""
+    """Kill commands at random, fill their disk, jump their clock: `-- --seed 1`; ten minutes."""
     session.env["PYTHONPATH"] = str(ROOT)
     run_python(session, "torch", "-W", "ignore", "tests/faults.py", *session.posargs)
 
