@@ -101,7 +101,7 @@ def test_nothing_is_read_that_has_no_end(
         path.mkdir()
     else:
         path.symlink_to(place)
-    with pytest.raises(UserError, match="pipe or a device|a folder|cannot be read as tensors"):
+    with pytest.raises(UserError, match=r"pipe or a device|a folder|cannot be read as tensors"):
         read(path)
 
 

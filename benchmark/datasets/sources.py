@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.datasets import hub
 from benchmark.datasets.storage import UNREADABLE
@@ -22,13 +22,14 @@ class ImageSource(BaseModel):
 
     Its files are `<repository>/<config>/<split>-00000-of-00001.parquet`.
 
+    revision: the commit there that is read, never a branch, which moves.
     jpeg: whether its images are JPEG; the pixels of a dataset without loss are others.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     repository: str
     config: str
-    revision: str
+    revision: str = Field(pattern="^[0-9a-f]{40}$")
     licence: str
     citation: str
     image_column: str = "image"

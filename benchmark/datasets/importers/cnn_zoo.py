@@ -52,7 +52,7 @@ class CnnZoo(Layout):
                 f"metrics.csv.gz, {len(order)} in {self.order}: they are not of the same zoo"
             )
         spec, places = _spec(source / "layout.csv", layout, weights.shape[1])
-        names = metrics["config.activation"].astype(str).str.removeprefix("tf.nn.").to_numpy()
+        names = [str(name).removeprefix("tf.nn.") for name in metrics["config.activation"]]
         if strangers := sorted(set(names) - set(ACTIVATIONS)):
             raise UserError(f"{source / 'metrics.csv.gz'}: unknown activation {strangers[0]!r}")
         activations = np.array([ACTIVATIONS.index(name) for name in names])
