@@ -74,8 +74,10 @@ PASSING = {
     "networks_per_second",
     "peak_memory_mib",
     "from_cache",
+    "commit",
+    "clean",
 }
-"""Fields of records that say when and how fast."""
+"""Fields of records that say when, how fast and from which commit, which may be made meanwhile."""
 
 
 @dataclass(frozen=True)
