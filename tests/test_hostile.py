@@ -15,6 +15,7 @@ import pytest
 import torch
 from fuzz import CORPUS, GOOD, TALLY
 from helpers import CPU, ROOT, finished_run, run_of
+from readers import READERS
 from scripts import run_script
 
 from benchmark.datasets import commands, own_tables, state_files, storage
@@ -204,6 +205,18 @@ def test_a_full_disk_is_no_failure_of_the_method(
     with pytest.raises(OSError, match=os.strerror(number)):
         execute.execute(run_of(CELL), tmp_path, CPU, 1, Monitor())
     assert not list(tmp_path.rglob("seed-0.*"))
+
+
+def test_weights_that_are_kept_have_the_same_bytes_again(tmp_path: Path) -> None:
+    """A run that is killed and goes on must end with the files of one that is not."""
+    files = set()
+    for _ in range(4):
+        READERS["kept"].make(tmp_path)
+        (path,) = tmp_path.rglob("*.safetensors")
+        files.add(path.read_bytes())
+        torch.manual_seed(0)
+    assert len(files) == 1
+    READERS["kept"].read(tmp_path)
 
 
 def test_what_stands_has_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

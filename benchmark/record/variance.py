@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import variance
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from tabulate import tabulate
 
 from benchmark.record import metrics
@@ -34,7 +34,7 @@ class Spread(BaseModel):
     dataset: str
     metric: str
     source: Source
-    scores: tuple[float, ...]
+    scores: tuple[float, ...] = Field(min_length=2)
     code_sha256: str | None
     versions: dict[str, str]
 

@@ -56,7 +56,15 @@ def write(record: Record, fitted: Fitted, results: Path) -> None:
     }
     # Clones, because tensors that share memory cannot be written.
     whole = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-    write_atomically(results / record.path.with_suffix(SUFFIX), save(whole, metadata))
+    write_atomically(results / record.path.with_suffix(SUFFIX), _ordered(save(whole, metadata)))
+
+
+def _ordered(data: bytes) -> bytes:
+    """The same file with its header in order: safetensors writes metadata in a random one."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[start:]
 
 
 def is_missing(record: Record, results: Path) -> bool:
