@@ -12,7 +12,7 @@ import typer
 from tabulate import tabulate
 
 from benchmark.datasets import commands
-from benchmark.errors import UserError, unknown
+from benchmark.errors import UserError, unknown, visible
 from benchmark.record.options import App
 from benchmark.record.paths import absolute, entered
 from benchmark.record.sources import ROOT
@@ -655,7 +655,7 @@ def main() -> None:
         try:
             app()
         except (WorkerDied, OSError) as error:  # a killed worker, a full disk: the machine's doing
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {visible(str(error))}", file=sys.stderr)
             sys.exit(1)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -273,16 +273,10 @@ def comment(
     output: Annotated[Path, typer.Option(callback=entered, help="File for the comment.")],
 ) -> None:
     """Render a review as a comment, in Markdown."""
-    from pydantic import ValidationError
-
     from leaderboard.submissions import review as reviews
 
     _require_writable(output)
-    try:
-        report = reviews.Review.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise UserError(f"{path}: not a review ({str(error).splitlines()[0]})") from None
-    _write(output, reviews.comment(report))
+    _write(output, reviews.comment(reviews.read(path)))
     typer.echo(output)
 
 

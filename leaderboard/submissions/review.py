@@ -9,12 +9,14 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark import sandbox
 from benchmark.datasets import listing
+from benchmark.errors import UserError
 from benchmark.record import sources
 from benchmark.record.git import GitError, git
+from benchmark.record.paths import regular
 from benchmark.record.schema import RecordError
 from leaderboard.archive import checks, provenance, reruns
 from leaderboard.archive import entries as archive
@@ -159,6 +161,14 @@ def _large(name: str) -> str | None:
                     f"{path.name} holds {size} values in line {node.lineno}: a method has no data"
                 )
     return None
+
+
+def read(path: Path) -> Review:
+    """Read a review. Raises UserError for a file that holds something else."""
+    try:
+        return Review.model_validate_json(regular(path).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise UserError(f"{path}: not a review ({str(error).splitlines()[0]})") from None
 
 
 def comment(review: Review) -> str:
