@@ -157,6 +157,18 @@ def comment(session: nox.Session) -> None:
 
 
 @nox.session
+def describe(session: nox.Session) -> None:
+    """Write what the code says of methods, which records are held against: `-- METHOD`."""
+    run_python(session, "torch", "-m", "benchmark", "describe", *session.posargs)
+
+
+@nox.session
+def rerun(session: nox.Session) -> None:
+    """Run cells again under hidden conditions, and note it for the board: `-- CELL`."""
+    run_python(session, "torch", "-m", "leaderboard", "rerun", *session.posargs)
+
+
+@nox.session
 def review(session: nox.Session) -> None:
     """Review methods that changed since a commit, as CI does: `-- COMMIT --output FILE`."""
     run_python(session, "torch", "-m", "leaderboard", "review", *session.posargs)  # runs methods

@@ -1,18 +1,14 @@
-"""An MLP on networks whose neurons are matched to those of one network, DWSNets' "MLP + alignment".
-
-The matching is weight matching (Ainsworth et al., ICLR 2023, arXiv:2209.04836): of all orders of a
-layer's neurons, the one with the largest inner product of their weights with the reference's.
-"""
+"""An MLP on networks whose neurons are matched to those of one, DWSNets' "MLP + alignment"."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from baselines.mlp import mlp
+from benchmark.matching import matched
 from benchmark.methods import FittedModule, Problem, TwoStageMethod
 from benchmark.tuning.space import Choice, Log
 from nft import siren
@@ -21,10 +17,6 @@ from nft.network import NetworkSpec
 
 class Matching(FittedModule):
     """A map from flat weights to the same networks with their neurons in the reference's order.
-
-    Layer after layer, neurons are matched by what comes in, and those of the last hidden layer by
-    what goes out, too. Further sweeps match every layer by both. No order of the neurons that are
-    read changes the result, unless two are equally good.
 
     Args:
         spec: The networks.
@@ -48,29 +40,7 @@ class Matching(FittedModule):
 
     def encode(self, flat: Tensor) -> Tensor:
         """Match networks `[batch, parameters]`."""
-        hidden = len(self.spec.layers) - 1
-        for sweep in range(1 + self.sweeps):
-            for layer in range(hidden):
-                flat = self._matched(flat, layer, outgoing=sweep > 0 or layer == hidden - 1)
-        return flat
-
-    def _matched(self, flat: Tensor, layer: int, outgoing: bool) -> Tensor:
-        """Match the neurons of one hidden layer, given the order of the others."""
-        wanted = self._neurons(self.reference.unsqueeze(0), layer, outgoing)
-        products = wanted @ self._neurons(flat, layer, outgoing).transpose(1, 2)
-        order = [linear_sum_assignment(one, maximize=True)[1] for one in products.cpu().numpy()]
-        orders = [torch.arange(size) for size in self.spec.neurons[1:-1]]
-        orders[layer] = torch.stack([torch.from_numpy(one) for one in order])
-        return self.spec.permute(flat, orders)
-
-    def _neurons(self, flat: Tensor, layer: int, outgoing: bool) -> Tensor:
-        """Gather the weights that touch each neuron, `[batch, neurons, weights]`."""
-        layers = self.spec.to_layers(flat)
-        weight, bias = layers[layer]
-        parts = [weight, bias.unsqueeze(-1)]
-        if outgoing:
-            parts.append(layers[layer + 1][0].transpose(1, 2))
-        return torch.cat(parts, dim=-1)
+        return matched(self.spec, flat, self.reference.unsqueeze(0), self.sweeps)
 
 
 @dataclass(frozen=True)

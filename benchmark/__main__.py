@@ -439,6 +439,43 @@ def canary(
             typer.echo(f"noted: {path}")
 
 
+@app.command()
+def hidden(
+    cell: Annotated[str, typer.Argument(metavar="SUITE/TASK/DATASET/NAME/SEED", help="A cell.")],
+    draw: Annotated[
+        str | None,
+        typer.Option(help="What seed and networks' order are drawn from.", show_default="a secret"),
+    ] = None,
+) -> None:
+    """Run a cell in a sandbox, under conditions that are drawn now; prints the result as JSON."""
+    import json
+    from dataclasses import asdict
+
+    import torch
+
+    from benchmark.checks import hidden as conditions
+    from benchmark.record.cell import Cell
+
+    torch.set_num_threads(1)
+    typer.echo(json.dumps(asdict(conditions.rerun(Cell.parse(cell), draw))))
+
+
+@app.command()
+def describe(
+    names: Annotated[list[str] | None, typer.Argument(help="Methods; all by default.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail where a file would change.")
+    ] = False,
+) -> None:
+    """Write what the code says of methods, with what they cost: records are held against it."""
+    from benchmark.checks import descriptions
+
+    texts = descriptions.describe(names)
+    for path in descriptions.stale(texts) if check else descriptions.write(texts):
+        typer.echo(f"{path} differs from what the code says" if check else path)
+    raise typer.Exit(bool(check and descriptions.stale(texts)))
+
+
 @app.command("new-method")
 def new_method(
     name: Annotated[str, typer.Argument(help="Its name: small letters, digits, hyphens.")],
@@ -461,6 +498,10 @@ def speed(
     output: Annotated[
         Path, typer.Option(callback=entered, help="Folder for speed.json, SPEED.md and a plot.")
     ] = Path("results/speed"),
+    dwsnets: Annotated[
+        Path | None,
+        typer.Option(help="A clone of AvivNavon/DWSNets, whose layer is timed beside ours, too."),
+    ] = None,
 ) -> None:
     """Time our layers beside those published with the papers; let nothing else run meanwhile."""
     from benchmark.runs.environment import resolve_device
@@ -469,9 +510,13 @@ def speed(
 
     where = resolve_device(device)
     names = [name.strip() for name in cases.split(";")] if cases else None
-    if strange := set(names or ()) - set(known.cases(where)):
-        raise unknown("comparison", min(strange), known.cases(where))
-    measured = report.measure(where, names, lambda name: typer.echo(f"timing: {name}", err=True))
+    if strange := set(names or ()) - set(known.cases(where, dwsnets)):
+        raise unknown("comparison", min(strange), known.cases(where, dwsnets))
+
+    def tell(name: str) -> None:
+        typer.echo(f"timing: {name}", err=True)
+
+    measured = report.measure(where, names, tell, dwsnets=dwsnets)
     report.write(measured, output)
     typer.echo(report.compared_table(measured, "simple"))
     if measured["growth"]:

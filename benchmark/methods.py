@@ -29,7 +29,16 @@ PREDICTIONS = (
 """The tasks that predict a few numbers from a network's weights."""
 
 
-AUGMENTATIONS = ("none", "permutation", "scattering", "image", "image-permutation")
+AUGMENTATIONS = (
+    "none",
+    "permutation",
+    "scattering",
+    "image",
+    "image-permutation",
+    "mixup",
+    "mixup-permuted",
+    "mixup-aligned",
+)
 
 
 @dataclass(frozen=True)
@@ -138,7 +147,9 @@ class Method(ABC):
         augmentation: How a training network is changed each time it is read, one of
             `AUGMENTATIONS`: hidden neurons in another order ("permutation"), or changed by all of
             their symmetries ("scattering"), or the image of an INR moved and its weights disturbed
-            ("image"), or this and then another order ("image-permutation").
+            ("image"), or this and then another order ("image-permutation"), or mixed with another
+            network ("mixup"), whose neurons are in a random order ("mixup-permuted") or matched to
+            its own ("mixup-aligned").
         canonical: Whether networks are read in their canonical form (`nft.symmetry.canonical`).
     """
 

@@ -72,6 +72,7 @@ ALLOWED = {
         "nft",
         "baselines",
         "benchmark.methods",
+        "benchmark.matching",
         "benchmark.fields",
         "benchmark.datasets.listing",
         "benchmark.plugins",
@@ -86,6 +87,7 @@ ALLOWED = {
         "benchmark.suites",
         "benchmark.errors",
         "benchmark.datasets.listing",
+        "benchmark.sandbox",
     ),
 }
 COMMAND_LINE = "benchmark/__main__.py"
@@ -114,6 +116,17 @@ def test_no_module_waits_for_one_that_waits_for_it() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail("a cycle of imports: " + " -> ".join(reversed(error.args[1])))
+
+
+@pytest.mark.parametrize("name", ["benchmark.checks.hidden", "leaderboard.submissions.review"])
+def test_what_judges_loads_no_methods_code(name: str) -> None:
+    waiting, loaded = [name], set()
+    while waiting:
+        if (module := waiting.pop()) in NAMES and module not in loaded:
+            loaded.add(module)
+            waiting += imports(NAMES[module], top=True)
+    assert len(loaded) > 20
+    assert not [module for module in loaded if module.startswith("baselines")]
 
 
 OTHERS = {"leaderboard": ("benchmark", "baselines"), "benchmark": ("leaderboard",)}

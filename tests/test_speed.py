@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.speed import cases, measure, reference, report
+from benchmark.errors import UserError
+from benchmark.speed import cases, clones, measure, reference, report
 from benchmark.speed.measure import Case, time_case
 from nft import siren
 from nft.layers import CrossAttentionPooling, NFTBlock
@@ -56,6 +58,43 @@ def test_fitting_together_is_as_good_as_one_at_a_time() -> None:
     )
     torch.testing.assert_close(siren.psnr(together[1]), siren.psnr(apart[1]), atol=0.05, rtol=0)
     torch.testing.assert_close(together[0], apart[0], atol=1e-3, rtol=1e-2)
+
+
+STUB = """
+from torch import nn
+
+class DWSLayer(nn.Module):
+    def __init__(self, weight_shapes, bias_shapes, inputs, outputs, num_heads):
+        super().__init__()
+        self.shapes = weight_shapes + bias_shapes
+        self.map = nn.Linear(inputs, outputs)
+
+    def forward(self, x):
+        weights, biases = x
+        assert all(part.shape[1:-1] == s for part, s in zip(weights + biases, self.shapes))
+        return tuple(map(self.map, weights)), tuple(map(self.map, biases))
+"""
+
+
+def test_published_layers_are_read_from_a_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match=r"no clone of .*DWSNets: git clone it"):
+        clones.PublishedDWSLayer(tmp_path, cases.spec(), 8, 8)
+    for name in ("nn", "nn.layers", "nn.layers.layers"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    folder = tmp_path / "nn" / "layers"
+    folder.mkdir(parents=True)
+    (folder / "layers.py").write_text(STUB, encoding="utf-8")
+    (folder / "__init__.py").write_text("from nn.layers.layers import DWSLayer", encoding="utf-8")
+    name = "DWSNet layer, 64 channels"
+    assert name not in cases.cases(CPU)
+    case = cases.cases(CPU, tmp_path)[name](CPU)
+    assert list(case.contestants) == ["ours", "DWSNets"]
+    for call in case.contestants.values():
+        call()
+    for name in ("nn", "nn.layers", "nn.layers.layers"):
+        monkeypatch.delitem(sys.modules, name)
 
 
 def test_a_report_tells_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,7 @@ def trainer(
         protocol=PROTOCOL,
         learning_rate=1e-2,
         weight_decay=0.0,
+        mixing=None,
         augmentation=lambda flat, _: SPEC.permute(flat, SPEC.random_permutations(len(flat))),
         checkpoint=folder / "run.checkpoint",
         monitor=Monitor(step=report),

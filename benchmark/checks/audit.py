@@ -40,6 +40,8 @@ from nft.network import NetworkSpec
 SHARES = (0.1, 0.25, 0.5, 1.0)
 NETWORKS = 16
 STEPS, BATCH = 200, 32
+SCATTERED = {"permutation": ("permutation",), "scattering": None}
+"""The symmetries by which an augmentation changes networks, None for all."""
 
 Progress = Callable[[str], None]
 
@@ -83,6 +85,7 @@ def audit(
     stages: Sequence[Stage] = ("initial", "trained"),
     steps: int = STEPS,
     workers: int = 1,
+    shares: Sequence[float] = SHARES,
 ) -> list[Measurement]:
     """Audit methods in suite `mini`.
 
@@ -92,6 +95,7 @@ def audit(
         stages: At initialisation, after training, or both.
         steps: Training steps.
         workers: Methods at a time, each in a process of its own; with one, all in this process.
+        shares: Of the hidden neurons that are changed.
 
     Raises:
         UserError: If a name is unknown, or no audited task has it.
@@ -101,7 +105,7 @@ def audit(
         if not row.is_in_any(suites.MINI):
             raise UserError(f"{row.name} is in no task of suite {suites.MINI}; give it `mini`")
     measurements = []
-    for row, measured in zip(rows, _audited(rows, stages, steps, workers), strict=True):
+    for row, measured in zip(rows, _audited(rows, stages, steps, workers, shares), strict=True):
         progress(row.name)
         measurements += measured
     return measurements
@@ -112,24 +116,30 @@ def _members() -> Iterator[Row]:
 
 
 def _audited(
-    rows: Sequence[Row], stages: Sequence[Stage], steps: int, workers: int
+    rows: Sequence[Row],
+    stages: Sequence[Stage],
+    steps: int,
+    workers: int,
+    shares: Sequence[float],
 ) -> Iterator[list[Measurement]]:
     """Yield the measurements of each row."""
     if workers == 1:
-        yield from (_audit(row.name, stages, steps) for row in rows)
+        yield from (_audit(row.name, stages, steps, shares) for row in rows)
         return
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads can hang
     with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
-        done = [pool.submit(_audit, row.name, stages, steps) for row in rows]
+        done = [pool.submit(_audit, row.name, stages, steps, shares) for row in rows]
         try:
             yield from (one.result() for one in done)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _audit(name: str, stages: Sequence[Stage], steps: int) -> list[Measurement]:
+def _audit(
+    name: str, stages: Sequence[Stage], steps: int, shares: Sequence[float]
+) -> list[Measurement]:
     subjects = _subjects(baselines.get(name))
-    return [one for subject in subjects for one in _measure(subject, stages, steps)]
+    return [one for subject in subjects for one in _measure(subject, stages, steps, shares)]
 
 
 def _subjects(row: Row) -> Iterator[Subject]:
@@ -146,7 +156,9 @@ def _subjects(row: Row) -> Iterator[Subject]:
         yield Subject(row, row.make(suite.name, name, dataset.name), task)
 
 
-def _measure(subject: Subject, stages: Sequence[Stage], steps: int) -> Iterator[Measurement]:
+def _measure(
+    subject: Subject, stages: Sequence[Stage], steps: int, shares: Sequence[float]
+) -> Iterator[Measurement]:
     groups: dict[NetworkSpec, list[Change]] = {}
     for change in CHANGES:
         if subject.spec_for(change) is not None:
@@ -167,7 +179,7 @@ def _measure(subject: Subject, stages: Sequence[Stage], steps: int) -> Iterator[
             elif isinstance(module, FittedModule):
                 continue  # knows nothing before it is fitted
             for change in changes:
-                yield _movement(subject, module.double().eval(), change, stage)
+                yield _movement(subject, module.double().eval(), change, stage, shares)
             module.float()
 
 
@@ -211,8 +223,8 @@ def _train(method: Method, task: Task, module: nn.Module, train: Tensor, steps: 
     for _ in range(steps):
         rows = torch.randint(len(train), (BATCH,), generator=random)
         flat = train[rows]
-        if method.augmentation != "none":
-            kinds = ("permutation",) if method.augmentation == "permutation" else None
+        if method.augmentation in SCATTERED:
+            kinds = SCATTERED[method.augmentation]
             flat = scattered(task.dataset.spec, flat, activations[rows.numpy()], kinds, random)
         loss = task.loss(module(flat).float(), targets[rows])
         optimizer.zero_grad()
@@ -221,16 +233,21 @@ def _train(method: Method, task: Task, module: nn.Module, train: Tensor, steps: 
         optimizer.step()
 
 
-def _movement(subject: Subject, module: nn.Module, change: Change, stage: Stage) -> Measurement:
+def _movement(
+    subject: Subject, module: nn.Module, change: Change, stage: Stage, shares: Sequence[float]
+) -> Measurement:
     own = subject.spec_for(change)
     flat, spec = subject.networks(own.activation), change.spec(own)
     movement, residuals = {}, []
-    for share in SHARES if change.has_shares else (1.0,):
+    networks, before = None, torch.empty(0)
+    for share in shares if change.has_shares else (1.0,):
         random = generator("audit", change.name, str(share))
         pair = change.pair(own, flat, share, random)
         residuals.append(symmetry.residual(spec, *pair))
         with torch.no_grad():
-            before, after = (_outputs(subject, spec, module(part)) for part in pair)
+            if pair[0] is not networks:  # some changes begin with the same networks each time
+                networks, before = pair[0], _outputs(subject, spec, module(pair[0]))
+            after = _outputs(subject, spec, module(pair[1]))
         moved = (after - before).flatten(1).norm(dim=1).mean()
         apart = _distance(before)
         movement[share] = float(moved / apart) if apart > 0 else (None if moved == 0 else 1.0)

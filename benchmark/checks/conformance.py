@@ -28,7 +28,10 @@ from benchmark.runs.training import Monitor
 from benchmark.suites.protocol import Protocol
 
 BATCH = 4
-FEW_STEPS = Protocol(steps=12, batch_size=16, warmup_steps=2, evaluations=2, clip=1.0)
+NETWORKS = 32  # of each split, in short runs
+FEW_STEPS = Protocol(steps=4, batch_size=16, warmup_steps=2, evaluations=1, clip=1.0)
+SHARES = (0.5, 1.0)
+"""Of the hidden neurons that are changed: what holds for all at once need not hold for some."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ def _symmetries(name: str) -> list[Finding]:
             f"moves by {one.largest:.1e} of the distance between networks"
             + ("" if one.claimed else ", none claimed"),
         )
-        for one in audit.audit([name], stages=("initial",))
+        for one in audit.audit([name], stages=("initial",), shares=SHARES)
     ]
 
 
@@ -160,7 +163,7 @@ def _test_targets(
     name: str, method: Method, suite: str, task: str, dataset: WeightDataset
 ) -> Finding:
     """Compare the predictions of two short runs, one of them with reversed test targets."""
-    subset = {name: _first(split, 64) for name, split in dataset.splits.items()}
+    subset = {name: _first(split, NETWORKS) for name, split in dataset.splits.items()}
     test = replace(subset["test"], targets=subset["test"].targets.flip(0))
     predictions = []
     for splits in (subset, subset | {"test": test}):

@@ -67,7 +67,7 @@ def measure(
             source=source,
             scores=tuple(values),
             code_sha256=run.code,
-            versions=versions(run.row.method.libraries),
+            versions=versions(run.libraries),
         )
         for source, values in scores.items()
     ]

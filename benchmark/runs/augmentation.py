@@ -26,7 +26,9 @@ DROPOUT = 0.01
 
 
 def augmentation(run: Run, dataset: WeightDataset) -> Augmentation | None:
-    """Return how a run's method has training networks changed; None for as they are.
+    """Return how a run's method has each training network changed; None for as they are.
+
+    What is made of two networks and their labels is in `mixup`.
 
     Raises:
         UserError: If the networks' images would change where more than their class is learned.
@@ -52,12 +54,11 @@ def augmentation(run: Run, dataset: WeightDataset) -> Augmentation | None:
         return permuted(image(flat, rows), rows)
 
     return {
-        "none": None,
         "permutation": permuted,
         "scattering": scatter,
         "image": image,
         "image-permutation": both,
-    }[method.augmentation]
+    }.get(method.augmentation)
 
 
 def _require_classes(run: Run) -> None:

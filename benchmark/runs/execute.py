@@ -42,7 +42,7 @@ def changes(run: Run, record: Record) -> list[str]:
     if record.encoder is not None:
         encoder = run.encoder_protocol.model_dump() if run.encoder_protocol else {}
         found += differences.between(record.encoder.protocol, encoder, differences.FIRST_STAGE)
-    found += differences.between(record.environment.versions, versions(run.row.method.libraries))
+    found += differences.between(record.environment.versions, versions(run.libraries))
     if run.code is None:
         found.append("its code is outside the project, where nothing is known of it")
     elif not equivalence.equivalent(record.method.name, record.method.code_sha256, run.code):
@@ -113,7 +113,7 @@ def execute(
         status=status,
         reason=reason,
         **_outcome(run, fitted, memory, metric),
-        environment=describe(device, workers, run.row.method.libraries),
+        environment=describe(device, workers, run.libraries),
         command=run.command,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )

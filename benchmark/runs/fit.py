@@ -22,7 +22,7 @@ from benchmark.methods import FittedModule, Problem, Stage
 from benchmark.record import metrics
 from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.predictions import SHIFTED, Predictions
-from benchmark.runs import encoding
+from benchmark.runs import encoding, mixup
 from benchmark.runs.augmentation import augmentation
 from benchmark.runs.environment import versions
 from benchmark.runs.plan import Run
@@ -80,7 +80,7 @@ def fit(
         split: arm.targets(dataset, split, task.targets(split)).to(device) for split in SPLITS
     }
     problem = problem_of(task, dataset, weights["train"])
-    if (reason := run.method.skip(problem)) is not None:
+    if (reason := run.method.skip(problem) or mixup.obstacle(run, dataset)) is not None:
         raise Skipped(reason)
     inputs = {split: rows.to(device) for split, rows in weights.items()}
     *first, head = run.method.stages
@@ -101,6 +101,8 @@ def fit(
     flops += count_flops(module, inputs["test"][:1])
     trainer = _head_trainer(run, head, module, task, results, monitor, encoded is None)
     if isinstance(module, FittedModule):
+        if trainer.mixing is not None:
+            raise Skipped(mixup.FITTED_AT_ONCE)
         targets["train"] = task.responses(targets["train"])
     outcome = trainer.run(*(Data(inputs[split], targets[split]) for split in SPLITS))
     predictions = {
@@ -204,6 +206,7 @@ def _encoder_trainer(
         learning_rate=stage.learning_rate,
         weight_decay=stage.weight_decay,
         augmentation=augmentation(run, dataset),
+        mixing=None,
         checkpoint=results / "cache" / f"{identity}.checkpoint",
         monitor=monitor,
     )
@@ -238,6 +241,7 @@ def _head_trainer(
         learning_rate=stage.learning_rate,
         weight_decay=stage.weight_decay,
         augmentation=augmentation(run, task.dataset) if reads_weights else None,
+        mixing=mixup.mixing(run, task),
         checkpoint=checkpoint_path(run, results),
         monitor=monitor,
     )
@@ -246,5 +250,5 @@ def _head_trainer(
 def _identity(run: Run, dataset: WeightDataset, parts: list[object]) -> str:
     """A digest of what a stage's result depends on: data, arm, seeds, code, versions, `parts`."""
     data = [dataset.name, dataset.manifest.fingerprint, run.cell.entrant.arm, run.seeds]
-    code = [run.code, versions(run.row.method.libraries)]
+    code = [run.code, versions(run.libraries)]
     return hashlib.sha256(json.dumps([data, code, parts], sort_keys=True).encode()).hexdigest()

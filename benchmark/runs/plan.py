@@ -103,6 +103,12 @@ class Run:
         return self.row.make(self.suite, cell.task, cell.dataset, cell.entrant.options)
 
     @property
+    def libraries(self) -> tuple[str, ...]:
+        """Packages besides torch and numpy that compute its numbers, with what matches neurons."""
+        added = ("scipy",) if self.method.augmentation == "mixup-aligned" else ()
+        return tuple(dict.fromkeys((*self.row.method.libraries, *added)))
+
+    @property
     def steps(self) -> int:
         """Of all its stages."""
         return self.protocol.steps + (self.encoder_protocol.steps if self.encoder_protocol else 0)
@@ -145,6 +151,9 @@ TITLES = {
     "augmentation=scattering": "scattering",
     "augmentation=image": "image augmentation",
     "augmentation=image-permutation": "image and permutation augmentation",
+    "augmentation=mixup": "MixUp",
+    "augmentation=mixup-permuted": "permuted MixUp",
+    "augmentation=mixup-aligned": "aligned MixUp",
     "canonical=True": "canonical form",
 }
 """What rows call the options that any method can have."""

@@ -23,6 +23,7 @@ from benchmark.methods import FittedModule
 from benchmark.runs import checkpoints
 from benchmark.runs.augmentation import Augmentation
 from benchmark.runs.environment import can_compile
+from benchmark.runs.mixup import Mixing
 from benchmark.suites.protocol import Protocol
 
 REPORT_EVERY = 20  # steps
@@ -170,6 +171,7 @@ class Trainer:
     score: of a whole split's predictions, maximised; NaN where it is undefined, which is worse than
     any number.
     augmentation: changes a batch's networks anew each time they are read; None for as they are.
+    mixing: mixes a batch's networks, and their targets alike; None for not at all.
     """
 
     identity: str
@@ -181,6 +183,7 @@ class Trainer:
     learning_rate: float
     weight_decay: float
     augmentation: Augmentation | None
+    mixing: Mixing | None
     checkpoint: Path
     monitor: Monitor
 
@@ -246,14 +249,16 @@ class Trainer:
         stopped = None
         while progress.step < until and stopped is None:
             rows = batches.rows(progress.step)
-            weights = data.weights[rows]
+            weights, targets = data.weights[rows], data.targets[rows]
             if self.augmentation is not None:
                 weights = self.augmentation(weights, rows)
+            if self.mixing is not None:
+                weights, targets = self.mixing(weights, targets)
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate * self._schedule(progress.step)
             with self._autocast(device):
                 predictions = forward(weights)
-            loss = self.loss(predictions.float(), data.targets[rows])
+            loss = self.loss(predictions.float(), targets)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self.module.parameters(), self.protocol.clip)

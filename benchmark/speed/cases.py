@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from baselines.equivariant import EquivariantLinear
+from baselines.dws import POOLINGS, DWSLayer, items, split
+from baselines.equivariant import EquivariantLinear, NeuronLayout
 from benchmark.fits import sirens
-from benchmark.speed import reference
+from benchmark.speed import clones, reference
 from benchmark.speed.measure import Case, backward, traffic
 from nft import siren
 from nft.inr2array import HyperNetwork, Inr2Array
@@ -18,6 +20,7 @@ from nft.network import NetworkSpec
 from nft.transformer import NFTEncoder
 
 HEADS = 4
+DWS_HEADS = 8
 IMAGE = (28, 28)
 Make = Callable[[torch.device], Case]
 
@@ -27,8 +30,13 @@ def spec(width: int = 32) -> NetworkSpec:
     return NetworkSpec.mlp(2, width, width, 1, activation="sine", omega=30.0)
 
 
-def cases(device: torch.device) -> dict[str, Make]:
-    """Every comparison, by name, smallest channels first."""
+def cases(device: torch.device, dwsnets: Path | None = None) -> dict[str, Make]:
+    """Every comparison, by name, smallest channels first.
+
+    Args:
+        device: Where they run, which sets their batches.
+        dwsnets: Folder of a clone of `clones.DWSNETS`; without it there is no case of its layer.
+    """
     batch = {64: 16, 256: 4} if device.type == "cpu" else {64: 64, 256: 64}
     makers: dict[str, Make] = {}
     for channels, count in batch.items():
@@ -39,6 +47,8 @@ def cases(device: torch.device) -> dict[str, Make]:
             makers[f"{name} layer, {channels} channels"] = (
                 lambda d, c=channels, n=count, h=hidden_only: linear(c, n, d, h)
             )
+    if dwsnets is not None:
+        makers["DWSNet layer, 64 channels"] = lambda d: dws(dwsnets, 64, batch[64], d)
     makers["cross-attention pooling"] = lambda d: pooling(256, batch[256], d)
     makers["Inr2Array, training step"] = lambda d: inr2array(batch[256], d)
     makers["SIREN rendering"] = lambda d: rendering(64, d)
@@ -63,13 +73,14 @@ def growth(device: torch.device) -> Iterator[tuple[str, list[int], Callable[[int
 
 def _contestants(
     device: torch.device,
-    ours: tuple[nn.Module, Tensor],
+    ours: tuple[nn.Module, object],
     theirs: tuple[nn.Module, object] | None,
     *,
     compiled: bool = True,
+    other: str = "nfn",
 ) -> dict[str, Callable[[], object]]:
     """Forward and backward passes of both, eager and compiled; in bfloat16 autocast on a GPU."""
-    entrants = {"ours": ours} | ({"nfn": theirs} if theirs else {})
+    entrants = {"ours": ours} | ({other: theirs} if theirs else {})
     calls = {}
     for name, (module, x) in entrants.items():
         inputs = [leaf.requires_grad_() for leaf in _leaves(x)]
@@ -87,7 +98,7 @@ def _contestants(
 
 
 def _leaves(x: object) -> list[Tensor]:
-    return [x] if isinstance(x, Tensor) else [part for pair in x for part in pair]
+    return [x] if isinstance(x, Tensor) else [leaf for part in x for leaf in _leaves(part)]
 
 
 def block(
@@ -112,6 +123,21 @@ def linear(channels: int, batch: int, device: torch.device, hidden_only: bool) -
     size = {"batch": batch, "tokens": spec().tokens, "channels": channels}
     contestants = _contestants(device, (ours, x), (theirs, reference.to_reference(spec(), x)))
     return Case("HNP layer" if hidden_only else "NP layer", size, contestants, traffic(ours, x, x))
+
+
+def dws(clone: Path, channels: int, batch: int, device: torch.device) -> Case:
+    """Time the forward and backward passes of a DWSNet layer, with parameters of its own each."""
+    layout = NeuronLayout(spec(), hidden_only=True)
+    parts = items(layout)
+    ours = DWSLayer(parts, channels, channels, POOLINGS["max"], DWS_HEADS).to(device)
+    theirs = clones.PublishedDWSLayer(clone, spec(), channels, DWS_HEADS).to(device)
+    x = torch.randn(batch, spec().tokens, channels, device=device)
+    own, other = split(layout, x), clones.to_published(spec(), x)
+    size = {"batch": batch, "tokens": spec().tokens, "channels": channels}
+    contestants = _contestants(
+        device, (ours, own), (theirs, other), compiled=False, other="DWSNets"
+    )
+    return Case("DWSNet layer", size, contestants, traffic(ours, x, x))
 
 
 def pooling(channels: int, batch: int, device: torch.device) -> Case:

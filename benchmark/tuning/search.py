@@ -88,7 +88,7 @@ def prepare(suite: str, task: str, method: str, dataset: WeightDataset) -> Searc
         protocol=run.protocol.model_dump(),
         encoder_protocol=run.encoder_protocol and run.encoder_protocol.model_dump(),
         code_sha256=run.code or "0" * 64,
-        versions=versions(("optuna", *run.row.method.libraries)),
+        versions=versions(("optuna", *run.libraries)),
         processor=processor(),
     )
     return Search(run, dataset, opening)

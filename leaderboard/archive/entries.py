@@ -55,6 +55,11 @@ class Entry:
         """Whether its predictions are available."""
         return self.record.predictions is not None and self.record.predictions in self.store
 
+    @property
+    def networks(self) -> int:
+        """The number of test networks that it predicted. Raises RecordError as `predictions`."""
+        return len(self.predictions["test"].predictions)
+
     @cached_property
     def predictions(self) -> Predictions:
         """Its predictions. Raises RecordError where they are missing or were changed."""

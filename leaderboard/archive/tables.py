@@ -13,7 +13,7 @@ from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.metrics import Metric
 from benchmark.record.predictions import Outcome
 from benchmark.record.schema import Record, RecordError
-from leaderboard.archive import provenance
+from leaderboard.archive import provenance, reruns
 from leaderboard.archive.entries import Entry
 from leaderboard.archive.lints import RANDOM_TARGETS
 from leaderboard.statistics import ranks as ranking
@@ -43,6 +43,7 @@ class Row:
 
     reads_functions: whether it evaluates the networks that it reads, and stands apart.
     objections: why it is not ranked.
+    rerun: whether the project itself ran all of its cells again, and they came out as they stand.
     parameters, flops, seconds, rate, memory: means over all of its runs; None where unknown.
     """
 
@@ -53,6 +54,7 @@ class Row:
     arm: str
     reads_functions: bool
     objections: tuple[str, ...]
+    rerun: bool
     cells: dict[str, Cell]
     parameters: float | None
     flops: float | None
@@ -296,6 +298,7 @@ def _row(
         arm=last.dataset.arm,
         reads_functions=last.method.reads_functions,
         objections=objections,
+        rerun=all(reruns.covers(entry.record) for entry in entries),
         cells=cells,
         parameters=_mean([entry.record.method.parameters for entry in entries]),
         flops=_mean([cost.flops_per_network for cost in costs]),
