@@ -173,6 +173,7 @@ def _trainer(folder: Path, last: int) -> Trainer:
         learning_rate=1e-2,
         weight_decay=0.0,
         augmentation=None,
+        mixing=None,
         checkpoint=folder / "run.checkpoint",
         monitor=Monitor(evaluated=evaluated),
     )
