@@ -42,6 +42,12 @@ TORCH = "torch==2.13.0"  # of the committed records; another version may give ot
 # own dependencies, too, with those of the benchmark.
 GROUPS = {"torch": "test", "leaderboard": "leaderboard", "lint": "lint", "tools": "tools"}
 
+SCRIPT = """
+import os, sys, sysconfig
+os.execv(os.path.join(sysconfig.get_path("scripts"), sys.argv[1]), sys.argv[1:])
+"""
+"""Runs a program of an environment that is no module of Python."""
+
 READY: set[Path] = set()  # environments that were seen to since nox started
 
 
@@ -151,6 +157,18 @@ def comment(session: nox.Session) -> None:
 
 
 @nox.session
+def describe(session: nox.Session) -> None:
+    """Write what the code says of methods, which records are held against: `-- METHOD`."""
+    run_python(session, "torch", "-m", "benchmark", "describe", *session.posargs)
+
+
+@nox.session
+def rerun(session: nox.Session) -> None:
+    """Run cells again under hidden conditions, and note it for the board: `-- CELL`."""
+    run_python(session, "torch", "-m", "leaderboard", "rerun", *session.posargs)
+
+
+@nox.session
 def review(session: nox.Session) -> None:
     """Review methods that changed since a commit, as CI does: `-- COMMIT --output FILE`."""
     run_python(session, "torch", "-m", "leaderboard", "review", *session.posargs)  # runs methods
@@ -196,6 +214,38 @@ def audit_packages(session: nox.Session) -> None:
     pins.write_text("\n".join(sorted(set(lines))))
     audit = ("-m", "pip_audit", "--strict", "--no-deps", "--disable-pip", "-r", str(pins))
     run_python(session, "tools", *audit, *session.posargs)
+
+
+@nox.session(name="audit-workflows")
+def audit_workflows(session: nox.Session) -> None:
+    """Look for what is insecure in the workflows of continuous integration."""
+    run_python(session, "tools", "-c", SCRIPT, "zizmor", "--offline", ".github", *session.posargs)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Build the package, and the bill of materials of its locks, into build/release."""
+    folder = ROOT / "build" / "release"
+    run_python(session, "tools", "-m", "uv", "build", "--quiet", "--out-dir", str(folder))
+    locked = Path(session.create_tmp()) / "locked.txt"
+    locked.write_text("\n".join(path.read_text() for path in lock_of("torch")))
+    bill = ("-m", "cyclonedx_py", "requirements", "--pyproject", "pyproject.toml")
+    files = ("--output-file", str(folder / "sbom.cdx.json"), str(locked))
+    run_python(session, "tools", *bill, "--output-reproducible", *files, *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Harm files at random, and read them, for ten minutes: `-- --seed 1 --inputs 3000`."""
+    session.env["PYTHONPATH"] = str(ROOT)
+    run_python(session, "torch", "-W", "ignore", "tests/fuzz.py", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Kill commands at random, fill their disk, jump their clock: `-- --seed 1`; ten minutes."""
+    session.env["PYTHONPATH"] = str(ROOT)
+    run_python(session, "torch", "-W", "ignore", "tests/faults.py", *session.posargs)
 
 
 def own_dependencies() -> list[str]:

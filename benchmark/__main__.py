@@ -12,7 +12,7 @@ import typer
 from tabulate import tabulate
 
 from benchmark.datasets import commands
-from benchmark.errors import UserError, unknown
+from benchmark.errors import UserError, unknown, visible
 from benchmark.record.options import App
 from benchmark.record.paths import absolute, entered
 from benchmark.record.sources import ROOT
@@ -439,6 +439,43 @@ def canary(
             typer.echo(f"noted: {path}")
 
 
+@app.command()
+def hidden(
+    cell: Annotated[str, typer.Argument(metavar="SUITE/TASK/DATASET/NAME/SEED", help="A cell.")],
+    draw: Annotated[
+        str | None,
+        typer.Option(help="What seed and networks' order are drawn from.", show_default="a secret"),
+    ] = None,
+) -> None:
+    """Run a cell in a sandbox, under conditions that are drawn now; prints the result as JSON."""
+    import json
+    from dataclasses import asdict
+
+    import torch
+
+    from benchmark.checks import hidden as conditions
+    from benchmark.record.cell import Cell
+
+    torch.set_num_threads(1)
+    typer.echo(json.dumps(asdict(conditions.rerun(Cell.parse(cell), draw))))
+
+
+@app.command()
+def describe(
+    names: Annotated[list[str] | None, typer.Argument(help="Methods; all by default.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail where a file would change.")
+    ] = False,
+) -> None:
+    """Write what the code says of methods, with what they cost: records are held against it."""
+    from benchmark.checks import descriptions
+
+    texts = descriptions.describe(names)
+    for path in descriptions.stale(texts) if check else descriptions.write(texts):
+        typer.echo(f"{path} differs from what the code says" if check else path)
+    raise typer.Exit(bool(check and descriptions.stale(texts)))
+
+
 @app.command("new-method")
 def new_method(
     name: Annotated[str, typer.Argument(help="Its name: small letters, digits, hyphens.")],
@@ -618,7 +655,7 @@ def main() -> None:
         try:
             app()
         except (WorkerDied, OSError) as error:  # a killed worker, a full disk: the machine's doing
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {visible(str(error))}", file=sys.stderr)
             sys.exit(1)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

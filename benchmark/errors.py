@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+LONGEST = 2000
+"""Characters of a message; of a longer one the beginning and the end are kept."""
 
 
 class UserError(Exception):
     """What is wrong, where, and how to mend it.
 
-    The command line prints it as one line and exits with status 2.
+    The command line prints it as one line and exits with status 2. It stays one line whatever it
+    quotes: names of files, words of records, messages of libraries.
     """
+
+    def __init__(self, text: str) -> None:
+        line = visible(text)
+        half = LONGEST // 2
+        super().__init__(line if len(line) <= LONGEST else f"{line[:half]} ... {line[-half:]}")
+
+
+def visible(text: str) -> str:
+    """Put text on one line, with control characters and direction marks as escapes."""
+    return "".join(
+        f"\\u{ord(letter):04x}"
+        if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co", "Cn")
+        else letter
+        for letter in " ".join(text.split())
+    )
 
 
 def unknown(kind: str, name: str, known: Iterable[str], remark: str = "") -> UserError:

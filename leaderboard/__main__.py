@@ -123,13 +123,18 @@ def figures(
 
 
 @app.command()
-def verify() -> None:
+def verify(
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="COMMIT", help="A commit whose records must all be there still."),
+    ] = None,
+) -> None:
     """Print every verdict, and check the records.
 
     Fails where a committed record fails its checks.
     """
     from leaderboard import reported
-    from leaderboard.archive import entries, lints
+    from leaderboard.archive import checks, entries, lints
     from leaderboard.publish import pages
     from leaderboard.reported import check
 
@@ -144,7 +149,7 @@ def verify() -> None:
     typer.echo("\n" + ", ".join(f"{counts[kind]} {kind}" for kind in check.KINDS))
     for line in lints.warnings(archive.current):
         typer.echo(f"warning: {visible(line)}", err=True)
-    failures = lints.failures(archive.current)
+    failures = checks.failures(archive, base)
     for line in failures:
         _error(line)
     typer.echo(
@@ -220,6 +225,29 @@ def reproduce(
 
 
 @app.command()
+def rerun(
+    cells: Annotated[
+        list[str], typer.Argument(metavar="SUITE/TASK/DATASET/NAME...", help="Cells of tables.")
+    ],
+) -> None:
+    """Run cells again under conditions that are drawn now, and note how they came out.
+
+    The board marks the rows of which all cells did as submitted. Fails if one did worse.
+    """
+    from leaderboard.archive import entries, reruns
+    from leaderboard.submissions import hidden, reproduce
+
+    archive, worse = entries.read(), False
+    for cell in cells:
+        for seeds in hidden.by_cell(reproduce.find(archive, cell)).values():
+            one = hidden.rerun(seeds)
+            reruns.write([one])
+            typer.echo(visible(str(one)))
+            worse = worse or one.verdict == "worse"
+    raise typer.Exit(worse)
+
+
+@app.command()
 def review(
     base: Annotated[str, typer.Argument(metavar="COMMIT", help="The commit to compare with.")],
     output: Annotated[Path, typer.Option(callback=entered, help="File for the review, as JSON.")],
@@ -231,7 +259,7 @@ def review(
     from leaderboard.submissions import review as reviews
 
     _require_writable(output)
-    report = reviews.review(reviews.changed_methods(base))
+    report = reviews.review(reviews.changed_methods(base), base)
     _write(output, report.model_dump_json(indent=1) + "\n")
     typer.echo(reviews.comment(report))
     raise typer.Exit(0 if report.stands else 1)
@@ -245,16 +273,10 @@ def comment(
     output: Annotated[Path, typer.Option(callback=entered, help="File for the comment.")],
 ) -> None:
     """Render a review as a comment, in Markdown."""
-    from pydantic import ValidationError
-
     from leaderboard.submissions import review as reviews
 
     _require_writable(output)
-    try:
-        report = reviews.Review.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise UserError(f"{path}: not a review ({str(error).splitlines()[0]})") from None
-    _write(output, reviews.comment(report))
+    _write(output, reviews.comment(reviews.read(path)))
     typer.echo(output)
 
 

@@ -17,6 +17,9 @@ from math import prod
 import torch
 from torch import Tensor
 
+SEARCH = 100_000
+"""Beginnings of orders of layers that are tried: seconds' worth."""
+
 NORM = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
 """What a batch norm has, each optional but the running mean and variance."""
 
@@ -256,7 +259,8 @@ def _order(
         kinds.setdefault(re.sub(r"\d+", "#", name), []).append(name)
     found: list[list[str]] = []
     for exact in (True, False):  # flattened feature maps and groups only where there must be some
-        chains = _chains(modules, list(kinds.values()), None, exact=exact)
+        left = iter(range(SEARCH))
+        chains = _chains(modules, list(kinds.values()), None, exact=exact, left=left)
         if found := list(islice(chains, 2)):
             break
     if len(found) != 1:
@@ -280,14 +284,24 @@ def _chains(
     before: int | None,
     *,
     exact: bool,
+    left: Iterator[int],
 ) -> Iterator[list[str]]:
-    """Yield every order in which each module fits the one before, and each kind keeps its own."""
+    """Yield every order in which each module fits the one before, and each kind keeps its own.
+
+    Raises ValueError where there are more beginnings to try than `left`.
+    """
+    if next(left, None) is None:
+        names = ", ".join(name for kind in kinds for name in kind)
+        raise ValueError(
+            f"the names are sorted, and there are too many orders of {names} to try: give their "
+            "names in the order of computing, as order=[...]"
+        )
     if not any(kinds):
         yield []
     for place, kind in enumerate(kinds):
         if kind and (after := _after(modules[kind[0]], before, exact=exact)) is not None:
             rest = [*kinds[:place], kind[1:], *kinds[place + 1 :]]
-            others = _chains(modules, rest, after, exact=exact)
+            others = _chains(modules, rest, after, exact=exact, left=left)
             yield from ([kind[0], *chain] for chain in others)
 
 

@@ -153,12 +153,16 @@ def finished_run(
     }
     shift = shift or 1 + seed
     predictions = {"test": outcome(right, shift), "validation": outcome(right - 1, shift)}
+    protocol = changes.pop("protocol", chosen.tasks[task].protocols(name)[0].model_dump())
+    evaluations = protocol.get("evaluations", 1)
+    steps = [protocol["steps"] * (mark + 1) // evaluations for mark in range(evaluations)]
     data = {
         "seed": seed,
         "seeds": {},
         "method": method | changes.pop("method", {}),
         "dataset": dataset,
-        "protocol": chosen.tasks[task].protocols(name)[0].model_dump(),
+        "protocol": protocol,
+        "curve": [{"step": s, "loss": 1.0, "validation": (right - 1) / 100} for s in steps],
         "environment": {"commit": "c" * 40, "clean": True} | changes.pop("environment", {}),
         "metrics": {"test": right / 100, "validation": (right - 1) / 100},
         "predictions": digest(predictions),

@@ -11,6 +11,7 @@ import pytest
 from helpers import example, example_record, finished_run, outcome, reported
 
 from benchmark import suites
+from benchmark.datasets import listing
 from benchmark.errors import UserError
 from benchmark.record import schema as records
 from benchmark.record.cell import Entrant
@@ -142,8 +143,11 @@ def test_mix_ups_and_leaks_are_found(tmp_path: Path) -> None:
     assert "has the scores of" in "\n".join(lints.warnings(archive.of_results(tmp_path)))
 
 
-def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have suite mini ask for two seeds on one dataset."""
+def shorten(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Have suite mini ask for two seeds on one dataset, as if it came with the project."""
+    (folder / "small").mkdir()
+    (folder / "small" / "manifest.json").write_text("{}")
+    monkeypatch.setattr(listing, "EMBEDDED", folder)
     mini = suites.get("mini")
     changes = {"datasets": ("small",), "seeds": (0, 1)}
     tasks = {"inr-classification": mini.tasks["inr-classification"].model_copy(update=changes)}
@@ -151,10 +155,26 @@ def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suites, "registry", lambda: known)
 
 
+def test_of_datasets_that_are_not_embedded_the_first_seeds_can_be_submitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mini = suites.get("mini")
+    changes = {"datasets": ("small", "large"), "seeds": (0, 1, 2)}
+    tasks = {"inr-classification": mini.tasks["inr-classification"].model_copy(update=changes)}
+    known = suites.registry() | {"mini": mini.model_copy(update={"tasks": tasks})}
+    monkeypatch.setattr(suites, "registry", lambda: known)
+    results, folder = tmp_path / "results", tmp_path / "records"
+    finished_run(results, seed=1)
+    with pytest.raises(RecordError, match="nft was not run on small with seed 0"):
+        submit.submit("nft", "mini", results, None, folder)
+    finished_run(results, seed=0)
+    assert len(submit.submit("nft", "mini", results, None, folder)) == 2
+
+
 def test_a_submission_is_whole_checked_and_keeps_what_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shorten(monkeypatch)
+    shorten(monkeypatch, tmp_path)
     results, folder = tmp_path / "results", tmp_path / "records"
     with pytest.raises(UserError, match="unknown method 'nf', did you mean nft"):
         submit.submit("nf", "mini", results, None, folder)

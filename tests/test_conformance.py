@@ -154,7 +154,7 @@ def test_a_review_tells_what_stands(tmp_path: Path) -> None:
         name="nft",
         conforms=True,
         conformance="ok  all\n<script>",
-        reproductions=["a: bit-equal"],
+        reruns=["a: bit-equal"],
         standings=["small: Fine: 70.0, #2 of 9; next better: *B* (p = 0.2); next worse: none"],
         stands=True,
     )
@@ -172,7 +172,7 @@ def test_a_review_tells_what_stands(tmp_path: Path) -> None:
             name="nft",
             conforms=True,
             conformance="x" * 5000,
-            reproductions=[],
+            reruns=[],
             standings=[],
             stands=True,
         )

@@ -18,9 +18,12 @@ from pathlib import Path
 
 import pytest
 from helpers import PACKAGES, ROOT
+from pydantic import ValidationError
 
 import baselines
 import nft
+from benchmark.datasets import catalog
+from benchmark.datasets.sources import ImageSource
 from leaderboard.archive import entries, provenance
 
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -84,6 +87,7 @@ ALLOWED = {
         "benchmark.suites",
         "benchmark.errors",
         "benchmark.datasets.listing",
+        "benchmark.sandbox",
     ),
 }
 COMMAND_LINE = "benchmark/__main__.py"
@@ -112,6 +116,17 @@ def test_no_module_waits_for_one_that_waits_for_it() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail("a cycle of imports: " + " -> ".join(reversed(error.args[1])))
+
+
+@pytest.mark.parametrize("name", ["benchmark.checks.hidden", "leaderboard.submissions.review"])
+def test_what_judges_loads_no_methods_code(name: str) -> None:
+    waiting, loaded = [name], set()
+    while waiting:
+        if (module := waiting.pop()) in NAMES and module not in loaded:
+            loaded.add(module)
+            waiting += imports(NAMES[module], top=True)
+    assert len(loaded) > 20
+    assert not [module for module in loaded if module.startswith("baselines")]
 
 
 OTHERS = {"leaderboard": ("benchmark", "baselines"), "benchmark": ("leaderboard",)}
@@ -324,3 +339,31 @@ def test_the_package_holds_its_data() -> None:
         ).stdout.split("\0")
         data = {str(ROOT / name) for name in tracked if name and not name.endswith(".py")}
         assert data <= listed
+
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_name_commits_and_begin_with_few_rights(path: Path) -> None:
+    """A tag of an action can be moved; whoever moves it has what the job may do."""
+    text = path.read_text(encoding="utf-8")
+    actions = re.findall(r"uses: (.*)", text)
+    assert actions
+    for action in actions:
+        assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40} # v[0-9.]+", action), action
+    top = text.split("\njobs:")[0]
+    assert top.endswith(("permissions: {}", "permissions:\n  contents: read", "concurrency: pages"))
+    assert text.count("persist-credentials: false") == text.count("actions/checkout@")
+
+
+def test_source_images_are_of_a_commit() -> None:
+    """And which one is no part of what a dataset is: built ones stay what they are."""
+    entry = catalog.entry("mnist-inr-mini")
+    with pytest.raises(ValidationError, match="revision"):
+        ImageSource.model_validate(entry.images.model_dump() | {"revision": "main"})
+    folder = ROOT / "benchmark/datasets/embedded/mnist-inr-mini"
+    made = json.loads((folder / "manifest.json").read_bytes())
+    assert made["recipe"]["images"]["revision"] != entry.images.revision
+    assert entry.made(made["recipe"])
+    assert not entry.made(made["recipe"] | {"steps": 1})

@@ -35,6 +35,8 @@ from benchmark.record import equivalence, metrics, predictions, sources
 from benchmark.record.cell import Cell
 from benchmark.record.equivalence import Equivalence
 from benchmark.record.git import GitError, git
+from benchmark.record.paths import regular
+from benchmark.record.schema import write_atomically
 from benchmark.runs.environment import processor, versions
 from benchmark.runs.fit import Fitted, Skipped, fit
 from benchmark.runs.plan import Run, plan
@@ -146,7 +148,7 @@ def measure_at(commit: str) -> tuple[str, Canaries]:
 def read(path: Path) -> Canaries:
     """Canaries from a file. Raises UserError for one that holds something else."""
     try:
-        return Canaries.model_validate_json(path.read_bytes())
+        return Canaries.model_validate_json(regular(path).read_bytes())
     except (OSError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: no canaries: {reason}; restore it from git") from None
@@ -154,7 +156,7 @@ def read(path: Path) -> Canaries:
 
 def write(canaries: Canaries, path: Path) -> None:
     """Write canaries to a file."""
-    path.write_text(json.dumps(canaries.model_dump(), indent=1) + "\n", encoding="utf-8")
+    write_atomically(path, (json.dumps(canaries.model_dump(), indent=1) + "\n").encode())
 
 
 def compare(before: Canaries, now: Canaries) -> Comparison:

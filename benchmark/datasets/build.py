@@ -78,7 +78,7 @@ def verify(entry: Entry, folder: Path) -> Manifest:
         raise UserError(f"{error}; to rebuild it, remove {folder}") from None
     if manifest.name != entry.name:
         difference = f"{manifest.name}, not {entry.name} (another name, or another --limit)"
-    elif manifest.recipe != entry.provenance:
+    elif not entry.made(manifest.recipe):
         difference = f"{entry.name} by another recipe"
     else:
         return manifest

@@ -15,6 +15,7 @@ from torch import Tensor
 from benchmark.datasets import storage
 from benchmark.datasets.sources import ImageSource
 from benchmark.datasets.storage import SPLITS, Manifest
+from benchmark.record.schema import write_atomically
 from benchmark.runs.pictures import sheet, to_pixels
 from nft import siren
 
@@ -111,7 +112,7 @@ def write(
     elif source:
         _draw_accuracies(folder)
     card = _head(title, source, manifest) + body + _foot(source, manifest)
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    write_atomically(folder / "README.md", card.encode())
 
 
 def _head(title: str, source: ImageSource | None, manifest: Manifest) -> str:

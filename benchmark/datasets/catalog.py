@@ -57,6 +57,17 @@ class Entry(BaseModel):
         images = self.images.model_dump(mode="json") if self.images else None
         return {"images": images, **self.recipe.model_dump(mode="json", exclude_none=True)}
 
+    def made(self, provenance: Mapping[str, Any]) -> bool:
+        """Whether a manifest's provenance is this one, of whichever revision of the images."""
+        return _without_revision(provenance) == _without_revision(self.provenance)
+
+
+def _without_revision(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    images = provenance.get("images")
+    if not isinstance(images, dict):
+        return dict(provenance)
+    return {**provenance, "images": {**images, "revision": None}}
+
 
 RECIPES = {"inr": InrRecipe, "sines": SineRecipe, "zoo": ZooRecipe}
 """What makes datasets, by the first word of a recipe's name."""

@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from benchmark.errors import UserError
 from benchmark.record.options import App
-from benchmark.record.paths import absolute, entered
+from benchmark.record.paths import absolute, entered, regular
 
 if TYPE_CHECKING:
     from benchmark.datasets.catalog import Entry
@@ -116,7 +116,7 @@ def build(
         }
         entry = entry.model_copy(update=update)
     folder = output or locate.cache_folder() / "datasets" / entry.name
-    if (folder / "manifest.json").exists():
+    if _is_whole(folder):
         manifest = builder.verify(entry, folder)
         typer.echo(f"{folder}: built already, and whole; fingerprint {manifest.fingerprint}")
         _check_fingerprint(entry, manifest)
@@ -171,7 +171,7 @@ def import_published(
             f"{name} is not imported but built: python -m benchmark datasets build {name}"
         )
     folder = output or locate.cache_folder() / "datasets" / name
-    if (folder / "manifest.json").exists():
+    if _is_whole(folder):
         manifest = importers.verify(entry.importer, name, folder)
         typer.echo(f"{folder}: imported already, and whole; fingerprint {manifest.fingerprint}")
         return
@@ -334,7 +334,7 @@ def _listed(names: str | None) -> tuple[str, ...]:
 
 def _text(path: Path | None) -> str:
     try:
-        return path.read_text(encoding="utf-8") if path else ""
+        return regular(path).read_text(encoding="utf-8") if path else ""
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as text ({error})") from None
 
@@ -425,6 +425,11 @@ def push(
     typer.echo(f'fingerprint = "{manifest.fingerprint}"')
     place = f'repository = "{published.repository}", revision = "{published.revision}"'
     typer.echo(f"published = {{ {place} }}")
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a dataset was written to its end, where its card is; a kill before leaves none."""
+    return (folder / "manifest.json").exists() and (folder / "README.md").exists()
 
 
 def _check_folder(folder: Path) -> None:

@@ -131,7 +131,7 @@ def comparisons(entry: Entry, manifest: Manifest, weights: Iterable[Tensor]) -> 
         Nothing where no statistics are published, or the dataset is of another recipe.
     """
     known = statistics.get(entry.statistics)
-    if known is None or (entry.recipe is not None and manifest.recipe != entry.provenance):
+    if known is None or (entry.recipe is not None and not entry.made(manifest.recipe)):
         return []
     return statistics.compare(known, manifest.network, weights)
 

@@ -16,8 +16,9 @@ import pyarrow as pa
 import torch
 
 from benchmark.datasets import storage
-from benchmark.datasets.storage import SPLITS
+from benchmark.datasets.storage import SPLITS, UNREADABLE
 from benchmark.errors import UserError, suggestion
+from benchmark.record.paths import regular
 from benchmark.seeds import generator
 from nft.network import ACTIVATIONS, VARIOUS
 
@@ -56,11 +57,12 @@ class Table:
 def read(path: Path) -> Table:
     """Read a CSV or a parquet file. Raises UserError for what is none, or has no rows."""
     try:
-        rows = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        parquet = regular(path).suffix == ".parquet"
+        rows = pd.read_parquet(path) if parquet else pd.read_csv(path)
     except FileNotFoundError:
         raise UserError(f"{path}: not found") from None
-    except (OSError, ValueError, pd.errors.ParserError, pa.ArrowInvalid) as error:
-        reason = str(error).splitlines()[0]
+    except (*UNREADABLE, pd.errors.ParserError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(f"{path}: cannot be read as a table ({reason})") from None
     if not len(rows):
         raise UserError(f"{path}: has no rows")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from pathlib import Path
 
 import torch
@@ -11,10 +12,24 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from benchmark.errors import UserError
+from benchmark.record.paths import regular
 
 SAFETENSORS = ".safetensors"
 ENDINGS = (".pt", ".pth", ".bin", SAFETENSORS)
-DAMAGED = (OSError, RuntimeError, ValueError, KeyError, EOFError, SafetensorError)
+DAMAGED = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    AssertionError,
+    MemoryError,
+    EOFError,
+    struct.error,
+    SafetensorError,
+)
+"""What reading a damaged file of tensors raises."""
 
 
 def read(path: Path) -> dict[str, Tensor] | Tensor:
@@ -27,14 +42,14 @@ def read(path: Path) -> dict[str, Tensor] | Tensor:
     """
     content = _load(path)
     if isinstance(content, Tensor) or _is_state_dict(content):
-        return content
+        return _plain(path, content)
     inner = (
         [name for name, value in content.items() if _is_state_dict(value)]
         if _named(content)
         else []
     )
     if len(inner) == 1:
-        return content[inner[0]]
+        return _plain(path, content[inner[0]])
     found = f"; it holds several: {', '.join(inner)}" if inner else ""
     raise UserError(
         f"{path}: holds no state_dict of tensors{found}; save one: "
@@ -52,7 +67,7 @@ def state_dict(path: Path) -> dict[str, Tensor]:
 
 def _load(path: Path) -> object:
     try:
-        if path.suffix == SAFETENSORS:
+        if regular(path).suffix == SAFETENSORS:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
@@ -64,6 +79,21 @@ def _load(path: Path) -> object:
         raise UserError(
             f"{path}: cannot be read as tensors ({type(error).__name__}); fetch the file again"
         ) from None
+
+
+def _plain(path: Path, content: dict[str, Tensor] | Tensor) -> dict[str, Tensor] | Tensor:
+    """The same. Raises UserError for tensors without all of their numbers in the file."""
+    tensors = {"the tensor": content} if isinstance(content, Tensor) else content
+    for name, tensor in tensors.items():
+        dense = tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_nested)
+        if not dense or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise UserError(
+                f"{path}: {name[:80]} is sparse, nested, expanded or without numbers; save dense "
+                "tensors: tensor.to_dense().contiguous()"
+            )
+    if isinstance(content, Tensor):
+        return content.detach()
+    return {name: tensor.detach() for name, tensor in content.items()}
 
 
 def _named(content: object) -> bool:

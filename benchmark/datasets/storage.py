@@ -19,6 +19,8 @@ import hashlib
 import json
 import os
 import re
+import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
@@ -35,6 +37,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from torch import Tensor
 
 from benchmark.errors import UserError
+from benchmark.record.paths import regular
+from benchmark.record.schema import write_atomically
 from nft.network import ACTIVATIONS, VARIOUS, NetworkSpec
 
 SPLITS = ("train", "validation", "test")
@@ -45,6 +49,9 @@ FURTHER = {
     pa.float64(): "float64",
 }
 """Types of columns that are kept and not read, as the `datasets` library calls them."""
+
+UNREADABLE = (OSError, ValueError, SyntaxError, struct.error, zlib.error, pa.ArrowException)
+"""What reading a damaged table or picture raises."""
 
 MEND = "restore the file or rebuild the dataset"
 
@@ -416,8 +423,8 @@ def _to_arrow(column: Tensor) -> pa.Array:
 def shard_note(path: Path) -> dict[str, str] | None:
     """The metadata that `write_shard` left in a file; None where no such file can be read."""
     try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowInvalid):
+        metadata = pq.read_schema(regular(path)).metadata or {}
+    except UNREADABLE:
         return None
     return {
         key.decode(errors="replace"): value.decode(errors="replace")
@@ -486,9 +493,8 @@ def seal(
         ),
     )
     unused = {name for name in ("targets",) if not getattr(manifest, name)}
-    (folder / "manifest.json").write_text(
-        manifest.model_dump_json(indent=2, exclude=unused) + "\n", encoding="utf-8"
-    )
+    text = manifest.model_dump_json(indent=2, exclude=unused) + "\n"
+    write_atomically(folder / "manifest.json", text.encode())
     return manifest
 
 
@@ -496,7 +502,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a dataset's folder. Raises UserError where it is absent or malformed."""
     path = folder / "manifest.json"
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        return Manifest.model_validate_json(regular(path).read_bytes())
     except OSError as error:
         raise UserError(f"no dataset in {folder}: {path.name}: {error.strerror}") from None
     except ValidationError as error:
@@ -574,12 +580,12 @@ def read_examples(folder: Path, manifest: Manifest) -> np.ndarray | None:
     path = folder / manifest.examples.path
     shape = (manifest.examples.rows, *manifest.image)
     try:
-        with Image.open(path) as picture:
+        with Image.open(regular(path)) as picture:
             pixels = np.asarray(
                 picture.convert("L" if manifest.network.neurons[-1] == 1 else "RGB")
             )
         return pixels.reshape(*shape, *pixels.shape[2:])
-    except (OSError, Image.DecompressionBombError, ValueError) as error:
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: not the images of the manifest ({error}); {MEND}") from None
 
 
@@ -597,7 +603,7 @@ def _verify(folder: Path, file: StoredFile) -> None:
 def _read_shard(path: Path, file: StoredFile, columns: Columns) -> Split:
     try:
         table = pq.read_table(path)
-    except pa.ArrowInvalid as error:
+    except UNREADABLE as error:
         raise UserError(f"{path}: not a parquet file ({error}); {MEND}") from None
     for column, column_type in columns.types.items():
         if column not in table.column_names:
@@ -704,5 +710,5 @@ def _is_stamped(unpacked: Path, folder: Path, manifest: Manifest) -> bool:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from benchmark.errors import UserError
+from benchmark.record.schema import write_atomically
 
 FOLDER = Path(__file__).resolve().parent / "equivalent"
 SHA256 = "^[0-9a-f]{64}$"
@@ -46,7 +47,7 @@ def write(method: str, equivalences: list[Equivalence], folder: Path | None = No
     path = (folder or FOLDER) / f"{method}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [row.model_dump() for row in sorted(equivalences, key=_order)]
-    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    write_atomically(path, (json.dumps(rows, indent=1) + "\n").encode())
     representative.cache_clear()
     return path
 

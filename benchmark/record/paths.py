@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import stat
 from pathlib import Path
 
 from benchmark.errors import UserError
@@ -18,6 +20,19 @@ def absolute(path: Path | str) -> Path:
         raise UserError(
             f"{path}: nobody knows what ~ stands for here; write the path out"
         ) from None
+
+
+def regular(path: Path) -> Path:
+    """The path of a file that can be read to an end, or a link to one.
+
+    Raises OSError for a folder, a pipe or a device, from which a reader might wait for ever.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "is no file, but a pipe or a device", str(path))
+    return path
 
 
 def entered(path: Path | None) -> Path | None:

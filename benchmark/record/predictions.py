@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from benchmark.record.paths import regular
 from benchmark.record.schema import RecordError, write_atomically
 
 SPLITS = ("validation", "test")
@@ -19,6 +24,24 @@ SHIFTED = "shifted"
 LARGEST = (
     2**26
 )  # bytes of one array: far more than any split's predictions, far less than what fills a memory
+
+
+DAMAGED = (
+    OSError,
+    MemoryError,  # of a header that promises more than there can be
+    RuntimeError,  # encrypted, or of a method that Python does not know
+    LookupError,
+    ValueError,
+    TypeError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""What reading a damaged archive of arrays raises."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +112,9 @@ class Kept:
         self.names: set[str] = set()
         if path.exists():
             try:
-                with zipfile.ZipFile(path) as archive:
+                with zipfile.ZipFile(regular(path)) as archive:
                     self.names = set(archive.namelist())
-            except (OSError, zipfile.BadZipFile) as error:
+            except DAMAGED as error:
                 raise RecordError(
                     f"{path}: cannot be read ({error}); restore it, or run again"
                 ) from None
@@ -116,15 +139,26 @@ class Kept:
                     )
                     for split in (*SPLITS, *([SHIFTED] if shifted else []))
                 }
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except DAMAGED as error:
             raise RecordError(
                 f"{self.path}: predictions {key[:12]} cannot be read ({error}); run again"
             ) from None
+        _check_lengths(f"{self.path}: predictions {key[:12]}", predictions)
         if digest(predictions) != key:
             raise RecordError(
                 f"{self.path}: predictions {key[:12]} were changed; restore the file, or run again"
             )
         return predictions
+
+
+def _check_lengths(where: str, predictions: Predictions) -> None:
+    """Raise RecordError for a split without predictions, or with targets of other networks."""
+    for split, outcome in predictions.items():
+        networks, targets = len(outcome.predictions), len(outcome.targets)
+        if not networks or targets not in (0, networks):
+            raise RecordError(
+                f"{where}: {networks} predictions and {targets} targets of {split}; run again"
+            )
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:

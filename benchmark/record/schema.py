@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from benchmark.errors import UserError
 from benchmark.record.cell import Cell, Entrant
+from benchmark.record.paths import regular
 
 NAME = "^[a-z0-9][a-z0-9-]*$"
 SHA256 = "^[0-9a-f]{64}$"
@@ -209,7 +210,7 @@ def parse(text: bytes, where: str, mend: str = "delete the file to run it again"
 def read(path: Path) -> Record:
     """Read one record. Raises RecordError naming the file and the field that is wrong."""
     try:
-        return parse(path.read_bytes(), str(path))
+        return parse(regular(path).read_bytes(), str(path))
     except OSError as error:
         raise RecordError(f"{path}: {error.strerror}") from None
 

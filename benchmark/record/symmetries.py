@@ -12,7 +12,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from benchmark.record.schema import RecordError
+from benchmark.record.paths import regular
+from benchmark.record.schema import RecordError, write_atomically
 
 FOLDER = Path(__file__).resolve().parent / "audits"
 LARGEST_RESIDUAL = 1e-9  # of an output's spread, in float64
@@ -70,7 +71,7 @@ def read(folder: Path = FOLDER) -> list[Measurement]:
     measurements: list[Measurement] = []
     for path in sorted(folder.glob("*.json")):
         try:
-            measurements += MEASUREMENTS.validate_json(path.read_bytes())
+            measurements += MEASUREMENTS.validate_json(regular(path).read_bytes())
         except (OSError, ValidationError) as error:
             raise RecordError(f"{path}: {str(error).splitlines()[0]}; restore the file") from None
     return measurements
@@ -116,4 +117,4 @@ def write(measurements: Iterable[Measurement], folder: Path = FOLDER) -> None:
         ordered = sorted(ones, key=lambda one: (one.task, one.stage))
         data = MEASUREMENTS.dump_python(ordered, mode="json")
         text = json.dumps(data, indent=1) + "\n"
-        (folder / f"{method}.json").write_text(text, encoding="utf-8")
+        write_atomically(folder / f"{method}.json", text.encode())

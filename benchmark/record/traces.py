@@ -9,7 +9,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tabulate import tabulate
 
-from benchmark.record.schema import RecordError
+from benchmark.record.paths import regular
+from benchmark.record.schema import RecordError, write_atomically
 
 FOLDER = Path(__file__).resolve().parent / "traces"
 
@@ -98,7 +99,7 @@ def read(folder: Path = FOLDER) -> list[Trace]:
     traces = []
     for path in sorted(folder.glob("*.json")):
         try:
-            traces.append(Trace.model_validate_json(path.read_bytes()))
+            traces.append(Trace.model_validate_json(regular(path).read_bytes()))
         except (OSError, ValidationError) as error:
             line = str(error).splitlines()[0]
             raise RecordError(f"{path}: {line}; restore the file") from None
@@ -109,7 +110,7 @@ def write(trace: Trace, folder: Path = FOLDER) -> Path:
     """Write one dataset's trace in the place of an older one."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{trace.dataset}.json"
-    path.write_text(trace.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_atomically(path, (trace.model_dump_json(indent=1) + "\n").encode())
     return path
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from statistics import variance
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from tabulate import tabulate
 
 from benchmark.record import metrics
-from benchmark.record.schema import RecordError
+from benchmark.record.paths import regular
+from benchmark.record.schema import RecordError, write_atomically
 
 PATH = Path(__file__).resolve().parent / "variance.json"
 
@@ -33,7 +34,7 @@ class Spread(BaseModel):
     dataset: str
     metric: str
     source: Source
-    scores: tuple[float, ...]
+    scores: tuple[float, ...] = Field(min_length=2)
     code_sha256: str | None
     versions: dict[str, str]
 
@@ -61,7 +62,7 @@ def read(path: Path = PATH) -> list[Spread]:
     if not path.exists():
         return []
     try:
-        return SPREADS.validate_json(path.read_bytes())
+        return SPREADS.validate_json(regular(path).read_bytes())
     except (OSError, ValidationError) as error:
         raise RecordError(f"{path}: {str(error).splitlines()[0]}; restore the file") from None
 
@@ -72,7 +73,7 @@ def write(spreads: Iterable[Spread], path: Path = PATH) -> None:
     methods = {one.method for one in fresh}
     every = [*(one for one in read(path) if one.method not in methods), *fresh]
     every.sort(key=lambda one: (one.method, get_args(Source).index(one.source)))
-    path.write_bytes(SPREADS.dump_json(every, indent=1) + b"\n")
+    write_atomically(path, SPREADS.dump_json(every, indent=1) + b"\n")
 
 
 def table(spreads: Iterable[Spread]) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from benchmark.record.paths import regular
 from benchmark.record.schema import write_atomically
 
 LARGEST = 16 * 2**20  # bytes of one file
 HEAD = b"parts of a checkpoint, by their SHA-256:\n"
+WHOLE = b"a checkpoint, after its SHA-256:\n"
+DIGITS = 64
 
 
 def write(path: Path, data: bytes) -> None:
@@ -20,7 +23,7 @@ def write(path: Path, data: bytes) -> None:
     before = _parts(path)
     parts: list[Path] = []
     if len(data) <= LARGEST:
-        write_atomically(path, data)
+        write_atomically(path, WHOLE + hashlib.sha256(data).hexdigest().encode() + data)
     else:
         for start in range(0, len(data), LARGEST):
             part = data[start : start + LARGEST]
@@ -35,14 +38,18 @@ def write(path: Path, data: bytes) -> None:
 def read(path: Path) -> bytes:
     """Read a checkpoint's bytes.
 
-    Raises OSError where a file is missing, ValueError where a part was changed.
+    Raises OSError where a file is missing, ValueError where one was changed: torch reads a file
+    with flipped bits without a word.
     """
-    data = path.read_bytes()
+    data = regular(path).read_bytes()
     if not data.startswith(HEAD):
-        return data
+        digest, content = data[len(WHOLE) :][:DIGITS], data[len(WHOLE) + DIGITS :]
+        if not data.startswith(WHOLE) or hashlib.sha256(content).hexdigest().encode() != digest:
+            raise ValueError(f"{path} was changed")
+        return content
     whole = []
     for part in _parts(path):
-        content = part.read_bytes()
+        content = regular(part).read_bytes()
         if hashlib.sha256(content).hexdigest() != part.suffix[1:]:
             raise ValueError(f"{part} was changed")
         whole.append(content)
@@ -61,7 +68,7 @@ def _part(path: Path, digest: str) -> Path:
 
 def _parts(path: Path) -> list[Path]:
     try:
-        data = path.read_bytes() if path.stat().st_size <= LARGEST else b""
+        data = regular(path).read_bytes() if path.stat().st_size <= LARGEST else b""
     except OSError:
         return []
     if not data.startswith(HEAD):

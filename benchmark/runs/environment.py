@@ -25,16 +25,17 @@ def resolve_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    # By its name: torch knows kinds of devices whose modules are not installed.
+    if name.partition(":")[0] not in ("cpu", "cuda"):
+        raise UserError(f"runs are made on cpu or cuda, or auto, not on {name[:80]!r}")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
         raise UserError(
-            f"device {name!r} is not available on this machine; "
+            f"device {name[:80]!r} is not available on this machine; "
             "use cpu, cuda (an NVIDIA GPU) or auto"
         ) from None
-    if device.type not in ("cpu", "cuda"):
-        raise UserError(f"runs are made on cpu or cuda, not on {name!r}")
     return device
 
 

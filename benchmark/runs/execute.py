@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from bdb import BdbQuit
 from datetime import UTC, datetime
@@ -23,6 +24,9 @@ from benchmark.runs.fit import Fitted, Skipped, checkpoint_path, fit
 from benchmark.runs.pictures import sheet, to_pixels
 from benchmark.runs.plan import Run
 from benchmark.runs.training import Diverged, Monitor
+
+MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""A disk that is full, at its quota, read-only or broken: nothing that a method does wrong."""
 
 
 def changes(run: Run, record: Record) -> list[str]:
@@ -67,7 +71,8 @@ def execute(
     With `keep` the selected weights lie beside it. `told` is called with the curves as they grow.
 
     What goes wrong inside the method is part of the record: "skipped" with its reason, "diverged"
-    with the step, "failed" with the error, whose traceback is left beside the record.
+    with the step, "failed" with the error, whose traceback is left beside the record. What is wrong
+    with the machine's disk is no part of any: OSError is raised.
     """
     dataset, origin = locate.load(run.dataset)
     memory, metric = PeakMemory(device), metrics.get(tasks.registry()[run.cell.task].metric)
@@ -84,6 +89,8 @@ def execute(
     except BdbQuit:  # somebody left the debugger
         raise KeyboardInterrupt from None
     except Exception as error:  # whatever a method does wrong, the other runs go on
+        if isinstance(error, OSError) and error.errno in MACHINE:
+            raise
         status, reason = "failed", f"{type(error).__name__}: {error}".splitlines()[0][:500]
         log.write_text(traceback.format_exc(), encoding="utf-8")
         monitor.note(_advice(run, dataset, log))

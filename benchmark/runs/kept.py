@@ -16,7 +16,7 @@ import baselines
 from benchmark.errors import UserError
 from benchmark.methods import Method, Problem
 from benchmark.record import equivalence, schema, sources
-from benchmark.record.paths import absolute
+from benchmark.record.paths import absolute, regular
 from benchmark.record.schema import Record, write_atomically
 from benchmark.runs.fit import Fitted
 from nft.network import NetworkSpec
@@ -56,7 +56,15 @@ def write(record: Record, fitted: Fitted, results: Path) -> None:
     }
     # Clones, because tensors that share memory cannot be written.
     whole = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-    write_atomically(results / record.path.with_suffix(SUFFIX), save(whole, metadata))
+    write_atomically(results / record.path.with_suffix(SUFFIX), _ordered(save(whole, metadata)))
+
+
+def _ordered(data: bytes) -> bytes:
+    """The same file with its header in order: safetensors writes metadata in a random one."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[start:]
 
 
 def is_missing(record: Record, results: Path) -> bool:
@@ -85,18 +93,19 @@ def load(path: Path | str, method: type[Method] | None = None) -> nn.Module:
         method = baselines.get(record.method.name).method
         _warn_of_changes(record, path)
     try:
-        with safe_open(file, "pt") as opened:
-            metadata, names = opened.metadata(), list(opened.keys())
+        with safe_open(regular(file), "pt") as opened:
+            metadata, names = opened.metadata() or {}, list(opened.keys())
             tensors = {name: opened.get_tensor(name) for name in names}
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{file}: cannot be read ({error}); run it again with --rerun") from None
-    if metadata["predictions"] != record.predictions:
+    if metadata.get("predictions") != record.predictions:
         raise UserError(f"{file}: holds the weights of another run; run it again with --rerun")
     try:
         return _module(record, method, metadata, tensors)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(
-            f"{file}: does not fit {method.__name__} as it is now ({str(error).splitlines()[0]}); "
+            f"{file}: does not fit {method.__name__} as it is now ({reason}); "
             f"check out {record.environment.commit or 'the code that made it'}"
         ) from None
 

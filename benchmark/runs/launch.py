@@ -25,11 +25,12 @@ from filelock import FileLock, Timeout
 from benchmark.errors import UserError
 from benchmark.record import schema as records
 from benchmark.record.schema import Record
-from benchmark.runs import kept
+from benchmark.runs import checkpoints, kept
 from benchmark.runs.curves import Curves
 from benchmark.runs.display import Display
 from benchmark.runs.environment import keep_freed_memory, usable_cores
 from benchmark.runs.execute import changes, execute, is_current
+from benchmark.runs.fit import checkpoint_path
 from benchmark.runs.plan import Run
 from benchmark.runs.training import Monitor, Stopped
 
@@ -78,7 +79,8 @@ def standing(
 ) -> Standing:
     """What is still to make, and what stands already.
 
-    With `rerun` everything is made again, with `keep` what trained weights that are not there.
+    With `rerun` everything is made again, with `keep` what trained weights that are not there. The
+    checkpoint of a run that stands, which a kill just after its record left, is removed.
     """
     folder = Standing([], {}, {})
     for run in runs:
@@ -87,6 +89,7 @@ def standing(
         lacks = keep and record is not None and kept.is_missing(record, results)
         if record is not None and not (rerun or lacks) and is_current(run, record):
             folder.done[run] = record
+            checkpoints.remove(checkpoint_path(run, results))
             continue
         folder.todo.append(run)
         if record is not None and not (rerun or lacks) and record.status != "failed":

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.errors import UserError
 from benchmark.record import toml
+from benchmark.record.schema import write_atomically
 from benchmark.suites import tables
 
 FOLDER = Path(__file__).resolve().parent / "settings"
@@ -89,6 +90,6 @@ def write(suite: str, method: str, table: str, values: Values, logs: Mapping[str
     for name, content in (("logs", logs), (table, values)):
         text = tables.changed(text, name, {key: json.dumps(new) for key, new in content.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_atomically(path, text.encode())
     read.cache_clear()
     return path

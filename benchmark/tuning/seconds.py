@@ -21,6 +21,7 @@ import torch
 from benchmark import suites
 from benchmark.datasets.storage import WeightDataset
 from benchmark.errors import UserError
+from benchmark.record.schema import write_atomically
 from benchmark.runs.fit import fit
 from benchmark.runs.plan import Run, plan
 from benchmark.runs.training import Monitor
@@ -107,7 +108,7 @@ def write(suite: str, task: str, measured: Mapping[str, Pace]) -> Path:
         for name, pace in sorted(measured.items())
     }
     text = path.read_text(encoding="utf-8")
-    path.write_text(tables.changed(text, f"tasks.{task}.steps", lines), encoding="utf-8")
+    write_atomically(path, tables.changed(text, f"tasks.{task}.steps", lines).encode())
     suites.registry.cache_clear()
     return path
 

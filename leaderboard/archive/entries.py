@@ -17,12 +17,15 @@ from pathlib import Path
 
 from benchmark.record import metrics, schema
 from benchmark.record.cell import Cell
+from benchmark.record.paths import regular
 from benchmark.record.predictions import Kept, Predictions
 from benchmark.record.predictions import write as write_predictions
 from benchmark.record.schema import Record, RecordError
 
 FOLDER = Path(__file__).resolve().parent.parent / "records"
 WHY_LIMIT = 300
+ERRORS = "mse"
+"""The metric whose predictions are the networks' errors, and need no targets."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,23 @@ class Entry:
         """Whether its predictions are available."""
         return self.record.predictions is not None and self.record.predictions in self.store
 
+    @property
+    def networks(self) -> int:
+        """The number of test networks that it predicted. Raises RecordError as `predictions`."""
+        return len(self.predictions["test"].predictions)
+
     @cached_property
     def predictions(self) -> Predictions:
         """Its predictions. Raises RecordError where they are missing or were changed."""
         if self.record.predictions is None:
             raise RecordError(f"{self.place}: this record has no predictions")
-        return self.store.get(self.record.predictions)
+        found = self.store.get(self.record.predictions)
+        lacking = [split for split, outcome in found.items() if not len(outcome.targets)]
+        if lacking and self.record.metric != ERRORS:
+            raise RecordError(
+                f"{self.place}: the predictions of {lacking[0]} have no targets; run it again"
+            )
+        return found
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,7 @@ def read_file(path: Path) -> list[Entry]:
         RecordError: names the line that is malformed, a duplicate, or of another file.
     """
     try:
-        lines = path.read_bytes().splitlines()
+        lines = regular(path).read_bytes().splitlines()
     except OSError as error:
         raise RecordError(f"{path}: {error.strerror}") from None
     store = Kept(path.with_suffix(".npz"))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
 
 from benchmark.record import metrics
 from benchmark.record.metrics import Metric
-from benchmark.record.predictions import Predictions
-from benchmark.record.schema import Record, RecordError
+from benchmark.record.predictions import SHIFTED, Outcome, Predictions
+from benchmark.record.schema import CurvePoint, Record, RecordError, Settings
 from leaderboard.archive import provenance
 from leaderboard.archive.entries import Entry
 
@@ -66,6 +68,7 @@ def _troubles(entry: Entry) -> Iterator[str]:
             yield f"{split} {record.metric} of {value:g} lies beyond {low:g} to {high:g}"
     if record.metrics["test"] is None and record.metrics["validation"] is not None:
         yield "the test metric is undefined, but that on validation is not"
+    yield from _curves(record, metric)
     if record.predictions is None:
         if record.method.source is not None:  # the first schema had none
             yield "it has no predictions; run it again"
@@ -86,6 +89,9 @@ def _contradictions(record: Record, metric: Metric, predictions: Predictions) ->
             claim is not None and not math.isclose(value, claim, abs_tol=TOLERANCE, rel_tol=1e-5)
         ):
             yield f"{split} {record.metric} is {claim}, but its predictions make {value:.6g}"
+    if "shifted" in record.metrics and SHIFTED not in predictions:
+        yield "it has a shifted metric without predictions"
+    yield from _further(record, predictions["test"])
     test, validation = predictions["test"].predictions, predictions["validation"].predictions
     if (
         test.shape == validation.shape
@@ -103,6 +109,63 @@ def _contradictions(record: Record, metric: Metric, predictions: Predictions) ->
                 f"trained on other networks' labels, it reaches {accuracy:.3f}, "
                 f"above {limit:.3f}: test labels leak"
             )
+
+
+def _curves(record: Record, metric: Metric) -> Iterator[str]:
+    """List in what a record's curves disagree with its protocols and its metrics."""
+    if not record.curve:
+        if record.method.parameters:
+            yield f"it trained {record.method.parameters} parameters without a curve"
+        return
+    yield from _marks(record.curve, record.protocol, "curve")
+    if record.encoder and record.encoder.curve:
+        yield from _marks(record.encoder.curve, record.encoder.protocol, "first stage's curve")
+    if record.dataset.arm == RANDOM_TARGETS:
+        return  # it selects on targets that are not the dataset's
+    scores = [point.validation for point in record.curve if point.validation is not None]
+    best = (max if metric.direction == "max" else min)(scores, default=None)
+    claim = record.metrics["validation"]
+    same = best == claim or (
+        None not in (best, claim) and math.isclose(best, claim, abs_tol=TOLERANCE, rel_tol=1e-5)
+    )
+    if not same:
+        yield f"validation {record.metric} is {claim}, but the best point of its curve is {best}"
+
+
+def _marks(curve: Sequence[CurvePoint], protocol: Settings, what: str) -> Iterator[str]:
+    """Tell of a curve that has not the steps at which its protocol scores validation."""
+    steps, evaluations = protocol.get("steps"), protocol.get("evaluations")
+    if not isinstance(steps, int) or not isinstance(evaluations, int):
+        yield f"the protocol of its {what} says no steps or evaluations"
+        return
+    marks = sorted({max(1, steps * (place + 1) // evaluations) for place in range(evaluations)})
+    if [point.step for point in curve] != marks:
+        yield f"its {what} has not the {len(marks)} points of its protocol, up to step {steps}"
+
+
+FURTHER: dict[str, Callable[[Outcome], float]] = {
+    "test_r2": metrics.get("r2").whole,
+    "test_kendall_tau": metrics.get("kendall_tau").whole,
+    "test_mean_psnr": lambda outcome: float(np.mean(10 * np.log10(4 / outcome.predictions))),
+}
+"""The metrics beside a task's own that its test predictions make; of values that span 2."""
+KNOWN = {"test", "validation", "shifted", "test_low", "test_high", "test_fit", "test_ceiling"}
+
+
+def _further(record: Record, test: Outcome) -> Iterator[str]:
+    """List further metrics that nothing computes, or that the predictions contradict."""
+    for name in sorted(set(record.metrics) - KNOWN - set(FURTHER)):
+        yield f"nothing computes a metric {name!r}"
+    for name in sorted(set(record.metrics) & set(FURTHER)):
+        value, claim = FURTHER[name](test), record.metrics[name]
+        if (claim is None) != math.isnan(value) or (
+            claim is not None and not math.isclose(value, claim, abs_tol=1e-5, rel_tol=1e-4)
+        ):
+            yield f"{name} is {claim}, but its predictions make {value:.6g}"
+    low, high = record.metrics.get("test_low"), record.metrics.get("test_high")
+    claim = record.metrics["test"]
+    if None not in (low, high, claim) and not low <= claim <= high:
+        yield f"its interval of {low:g} to {high:g} does not hold its test {record.metric}"
 
 
 def _short(part: str) -> str:

@@ -11,6 +11,9 @@ from benchmark.record import differences, equivalence, sources
 from benchmark.record.schema import Record
 from benchmark.suites import settings
 
+CHANGED = ("of code that has changed since", "of settings that have changed since")
+"""The objections to records of what is not the present code and settings."""
+
 
 def objections(record: Record) -> list[str]:
     """List why a record is not ranked; nothing for one that is."""
@@ -25,9 +28,9 @@ def objections(record: Record) -> list[str]:
     elif pinned not in (None, record.dataset.fingerprint):
         reasons.append("on networks that are not the catalogue's")
     if not _is_present_code(record):
-        reasons.append("of code that has changed since")
+        reasons.append(CHANGED[0])
     elif changed_settings(record):
-        reasons.append("of settings that have changed since")
+        reasons.append(CHANGED[1])
     return reasons
 
 

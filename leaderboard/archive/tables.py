@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,8 +12,8 @@ from benchmark.record import metrics
 from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.metrics import Metric
 from benchmark.record.predictions import Outcome
-from benchmark.record.schema import Record
-from leaderboard.archive import provenance
+from benchmark.record.schema import Record, RecordError
+from leaderboard.archive import provenance, reruns
 from leaderboard.archive.entries import Entry
 from leaderboard.archive.lints import RANDOM_TARGETS
 from leaderboard.statistics import ranks as ranking
@@ -43,6 +43,7 @@ class Row:
 
     reads_functions: whether it evaluates the networks that it reads, and stands apart.
     objections: why it is not ranked.
+    rerun: whether the project itself ran all of its cells again, and they came out as they stand.
     parameters, flops, seconds, rate, memory: means over all of its runs; None where unknown.
     """
 
@@ -53,6 +54,7 @@ class Row:
     arm: str
     reads_functions: bool
     objections: tuple[str, ...]
+    rerun: bool
     cells: dict[str, Cell]
     parameters: float | None
     flops: float | None
@@ -243,11 +245,24 @@ def _samples(
             record = entry.record
             if entry.has_predictions and record.metrics.get("test") is not None:
                 by_seed = runs.setdefault(record.dataset.name, {})
-                by_seed[record.seed] = entry.predictions["test"]
+                by_seed[record.seed] = _like(by_seed.values(), entry)
         if not objections:
             for dataset, outcomes in runs.items():
                 samples[dataset][entrant] = ranking.sample(metric, outcomes)
     return samples
+
+
+def _like(others: Iterable[Outcome], entry: Entry) -> Outcome:
+    """An entry's predictions. Raises RecordError where other seeds have those of more networks."""
+    outcome = entry.predictions["test"]
+    networks = len(outcome.predictions)
+    for other in others:
+        if len(other.predictions) != networks:
+            raise RecordError(
+                f"{entry.place}: predictions of {networks} test networks, where another seed has "
+                f"{len(other.predictions)}; run it again"
+            )
+    return outcome
 
 
 def column(samples: Mapping[str, Sample]) -> Column:
@@ -283,6 +298,7 @@ def _row(
         arm=last.dataset.arm,
         reads_functions=last.method.reads_functions,
         objections=objections,
+        rerun=all(reruns.covers(entry.record) for entry in entries),
         cells=cells,
         parameters=_mean([entry.record.method.parameters for entry in entries]),
         flops=_mean([cost.flops_per_network for cost in costs]),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.errors import UserError
+from benchmark.record.schema import write_atomically
 from leaderboard.archive import entries, tables
 from leaderboard.publish import render
 
@@ -41,7 +42,7 @@ def build(folder: Path) -> list[Path]:
     try:
         for path, text in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text.encode())
+            write_atomically(path, text.encode())
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
     return list(files)

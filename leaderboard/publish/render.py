@@ -17,6 +17,7 @@ from leaderboard.publish import citation, notes, symmetry, words
 from leaderboard.publish.text import latex, markdown, spreadsheet
 
 BIBLIOGRAPHY = Path(__file__).resolve().parent.parent / "references.bib"
+RING = "° run again by the project, under conditions that were drawn then, with this result"
 STAR = "* may also run the networks that it reads; not ranked with the others"
 
 
@@ -31,6 +32,8 @@ def text(boards: Sequence[Board]) -> str:
         parts.append(table_text(board))
         if any(row.reads_functions for row in board.rows):
             parts.append(f"\n{STAR}")
+        if any(row.rerun for row in board.rows):
+            parts.append(f"\n{RING}")
         parts += [f"* {note}" for note in notes.results(board.records)]
         reasons = sorted({objection for row in board.rows for objection in row.objections})
         parts += [f"* the leaderboard would not rank results {reason}" for reason in reasons]
@@ -100,6 +103,7 @@ def board_markdown(board: Board, told: Collection[str] = ()) -> str:
     parts.append(table_markdown(board) + "\n")
     lines = [
         *(["With a star: " + STAR[2:]] if any(row.reads_functions for row in board.rows) else []),
+        *(["With a ring: " + RING[2:]] if any(row.rerun for row in board.rows) else []),
         *notes.resolutions(board.metric, board.columns),
         *notes.results(board.records),
         *notes.provenance(board.records),
@@ -350,4 +354,4 @@ def _ranked_cell(board: Board, cell: Cell) -> str:
 def _line(board: Board, row: Row, cell: Callable[[Board, Cell], str]) -> list[str]:
     cells = [cell(board, row.cells[name]) for name in board.datasets]
     costs = [count(row.parameters), millions(row.flops), count(row.seconds), count(row.rate)]
-    return [row.label, *cells, *costs]
+    return [row.label + " °" * row.rerun, *cells, *costs]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
+from benchmark.errors import visible
 
 _MARKDOWN = (
     ("&", "&amp;"),
@@ -31,17 +31,6 @@ _LATEX = {
     "±": r"\(\pm\)",
     "×": r"\(\times\)",
 }
-
-
-def visible(text: str) -> str:
-    """Put text on one line, with control characters and direction marks as escapes."""
-    spaced = " ".join(text.split())
-    return "".join(
-        f"\\u{ord(letter):04x}"
-        if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co", "Cn")
-        else letter
-        for letter in spaced
-    )
 
 
 def markdown(text: str) -> str:

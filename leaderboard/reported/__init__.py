@@ -41,7 +41,7 @@ class Reported(BaseModel):
     @classmethod
     def _has_digits(cls, row: dict[str, str]) -> dict[str, str | float]:
         """Half a unit of the last printed digit is what rounding can hide."""
-        _, _, decimals = row.get("value", "").partition(".")
+        _, _, decimals = (row.get("value") or "").partition(".")
         return row | {"rounding": 0.5 * 10.0 ** -len(decimals)}
 
     @field_validator("spread", "spread_kind", "runs", mode="before")

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from benchmark.record.paths import regular
 from benchmark.record.schema import RecordError
 
 Row = TypeVar("Row", bound=BaseModel)
@@ -17,7 +18,7 @@ def read(path: Path, model: type[Row]) -> list[Row]:
     """Read every row. Raises RecordError that names the malformed row and column."""
     rows = []
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with regular(path).open(encoding="utf-8", newline="") as file:
             table = csv.DictReader(file, restkey="one cell too many", strict=True)
             for line, row in enumerate(table, start=2):
                 try:

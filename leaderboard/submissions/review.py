@@ -1,24 +1,27 @@
 """The review of a submitted method in a pull request.
 
-A job without rights writes it, and one with rights turns it into a comment.
+A job without rights writes it, and one with rights turns it into a comment. The code that judges is
+the base's, and whatever runs submitted code is in a sandbox.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import ast
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from benchmark import sandbox
+from benchmark.datasets import listing
+from benchmark.errors import UserError
 from benchmark.record import sources
-from benchmark.record.cell import Cell
 from benchmark.record.git import GitError, git
+from benchmark.record.paths import regular
 from benchmark.record.schema import RecordError
+from leaderboard.archive import checks, provenance, reruns
 from leaderboard.archive import entries as archive
-from leaderboard.archive import lints, provenance
 from leaderboard.publish.text import markdown
-from leaderboard.submissions import reproduce, standing
+from leaderboard.submissions import hidden, standing
 
 LIMIT = 4000
 
@@ -27,7 +30,7 @@ class MethodReview(BaseModel):
     """The review of one method.
 
     conformance: the output of `python -m benchmark conform`.
-    reproductions: a line for each cell that ran again.
+    reruns: a line for each cell that ran again, under hidden conditions.
     standings: a line for each column, with its place among the methods of others.
     """
 
@@ -35,7 +38,7 @@ class MethodReview(BaseModel):
     name: str = Field(pattern="^[a-z0-9][a-z0-9-]*$", max_length=60)
     conforms: bool
     conformance: str = Field(max_length=LIMIT)
-    reproductions: list[str] = Field(max_length=20)
+    reruns: list[str] = Field(max_length=40)
     standings: list[str] = Field(max_length=20)
     stands: bool
 
@@ -62,7 +65,7 @@ def changed_methods(base: str) -> list[str]:
         RecordError: git cannot compare with the commit.
     """
     try:
-        listing = git(sources.ROOT, "diff", "--name-only", f"{base}...HEAD")
+        listing = git(sources.ROOT, "diff", "--name-only", "--merge-base", base)
     except GitError as error:
         raise RecordError(f"git cannot tell what changed since {base!r}: {error}") from None
     names: list[str] = []
@@ -78,57 +81,94 @@ def changed_methods(base: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def review(names: list[str], run: bool = True) -> Review:
+def review(names: list[str], base: str | None = None, run: bool = True) -> Review:
     """Check the archive and the conformance of each method.
 
     Args:
         names: The methods.
-        run: Whether to reproduce one seed of each of a method's cells in suite mini, the cheapest.
+        base: The commit whose records must all be there still.
+        run: Whether to run each of a method's cells again, under hidden conditions.
     """
     try:
         records = archive.read()
-        failures = lints.failures(records.current)
+        failures = checks.failures(records, base)
     except RecordError as error:
         return Review(methods=[], failures=[str(error)[:LIMIT]])
+    if run and (weakness := sandbox.weakness()):
+        failures.insert(0, f"{weakness}; review it on Linux with user namespaces")
     methods = [_review(name, records, run) for name in names]
     return Review(methods=methods, failures=[line[:LIMIT] for line in failures][:50])
 
 
 def _review(name: str, records: archive.Archive, run: bool) -> MethodReview:
-    command = [sys.executable, "-m", "benchmark", "conform", name]
-    process = subprocess.run(command, cwd=sources.ROOT, capture_output=True, text=True, check=False)
-    entries = [
-        entry
-        for entry in records.current
-        if (entry.record.method.name, entry.record.suite, entry.record.status)
-        == (name, "mini", "finished")
-    ]
-    first: dict[Cell, archive.Entry] = {}
-    for entry in entries:
-        first.setdefault(entry.record.cell.column, entry)
-    lines, stands = [], True
-    for entry in first.values() if run else ():
-        if objections := provenance.objections(entry.record):
-            lines.append(f"{entry.record.cell}: {'; '.join(objections)}")
-            stands = False
-            continue
-        try:
-            reproduction = reproduce.reproduce(entry, records)
-            lines.append(str(reproduction))
-            stands = stands and reproduction.verdict != "different"
-        except RecordError as error:
-            lines.append(str(error))
-            stands = False
+    answer = sandbox.run("benchmark", ("conform", name), datasets=True)
+    entries = [entry for entry in records.current if entry.record.method.name == name]
+    lines = [_large(name)] if _large(name) else []
+    stands = not lines
+    for seeds in hidden.by_cell(entries).values() if run else ():
+        line, fine = _rerun(seeds)
+        lines.append(line)
+        stands = stands and fine
     others = [one for one in records.entries if one.record.method.name != name]
-    places = standing.standings(entries, archive.Archive(others))
+    places = standing.standings(
+        [entry for entry in entries if entry.record.suite == "mini"], archive.Archive(others)
+    )
     return MethodReview(
         name=name,
-        conforms=process.returncode == 0,
-        conformance=(process.stdout + process.stderr)[-LIMIT:],
-        reproductions=[line[:500] for line in lines][:20],
+        conforms=answer.status == 0,
+        conformance=(answer.output.decode(errors="replace") + answer.errors)[-LIMIT:],
+        reruns=[line[:500] for line in lines][:40],
         standings=[str(one)[:500] for one in places][:20],
         stands=stands,
     )
+
+
+def _rerun(seeds: list[archive.Entry]) -> tuple[str, bool]:
+    """Run a cell again: what to say of it, and whether it stands."""
+    record = seeds[0].record
+    if objections := provenance.objections(record):
+        return f"{record.cell.row}: {'; '.join(objections)}", False
+    if reruns.covers(record):
+        return f"{record.cell.row}: the project ran it again before", True
+    if listing.get(record.dataset.name).manifest is None:
+        return (
+            f"{record.cell.row}: its dataset does not come with the project; a maintainer runs it: "
+            f"python -m leaderboard rerun {record.cell.row}",
+            False,
+        )
+    try:
+        one = hidden.rerun(seeds)
+    except RecordError as error:
+        return str(error), False
+    return str(one), one.verdict in ("as submitted", "better")
+
+
+LONGEST = 2000
+"""Characters of one text, or numbers of one list, in a method's file: more could hold labels."""
+
+
+def _large(name: str) -> str | None:
+    """Tell of a method's file that carries data."""
+    for path in sources.METHODS.glob("*.py"):
+        if name not in sources.methods_in(path):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            size = len(getattr(node, "elts", None) or getattr(node, "keys", None) or ())
+            if isinstance(node, ast.Constant):
+                size = len(str(node.value))
+            if size > LONGEST:
+                return (
+                    f"{path.name} holds {size} values in line {node.lineno}: a method has no data"
+                )
+    return None
+
+
+def read(path: Path) -> Review:
+    """Read a review. Raises UserError for a file that holds something else."""
+    try:
+        return Review.model_validate_json(regular(path).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise UserError(f"{path}: not a review ({str(error).splitlines()[0]})") from None
 
 
 def comment(review: Review) -> str:
@@ -143,8 +183,8 @@ def comment(review: Review) -> str:
         parts.append(f"\n### {markdown(method.name)}: {verb} to the contract\n")
         parts += [f"    {line}" for line in method.conformance.replace("\r", "").splitlines()]
         parts.append("")
-        parts += [f"- {markdown(line)}" for line in method.reproductions] or [
-            "- no record of suite mini to compare with"
+        parts += [f"- {markdown(line)}" for line in method.reruns] or [
+            "- no record to compare with"
         ]
         parts += [f"- {markdown(line)}" for line in method.standings]
     return "\n".join(parts) + "\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import random
+import tokenize
 from pathlib import Path
 from typing import Literal
 
@@ -12,9 +13,13 @@ import pandas as pd
 import torch
 
 from benchmark.datasets.importers.contract import Layout, Original
-from benchmark.datasets.storage import Columns, Split
+from benchmark.datasets.storage import UNREADABLE, Columns, Split
 from benchmark.errors import UserError
+from benchmark.record.paths import regular
 from nft.network import ACTIVATIONS, VARIOUS, LayerSpec, NetworkSpec
+
+HEADER = (TypeError, EOFError, OverflowError, MemoryError, tokenize.TokenError)
+"""What reading a damaged header of an array raises."""
 
 
 class CnnZoo(Layout):
@@ -40,19 +45,23 @@ class CnnZoo(Layout):
         )
         layout = self._table(source / "layout.csv", ["varname", "start_idx", "end_idx", "shape"])
         order = self._table(source / self.order, [0], header=None)[0].to_numpy()
-        if len(metrics) != len(weights) or sorted(order) != list(range(len(weights))):
+        whole = order.dtype.kind == "i" and np.array_equal(np.sort(order), np.arange(len(weights)))
+        if len(metrics) != len(weights) or not whole:
             raise UserError(
                 f"{source}: {len(weights)} networks in weights.npy, {len(metrics)} rows in "
                 f"metrics.csv.gz, {len(order)} in {self.order}: they are not of the same zoo"
             )
         spec, places = _spec(source / "layout.csv", layout, weights.shape[1])
-        names = metrics["config.activation"].astype(str).str.removeprefix("tf.nn.").to_numpy()
+        names = [str(name).removeprefix("tf.nn.") for name in metrics["config.activation"]]
         if strangers := sorted(set(names) - set(ACTIVATIONS)):
             raise UserError(f"{source / 'metrics.csv.gz'}: unknown activation {strangers[0]!r}")
         activations = np.array([ACTIVATIONS.index(name) for name in names])
-        targets, quality = (
-            metrics[name].to_numpy(np.float32) for name in ("test_accuracy", "train_accuracy")
-        )
+        try:
+            targets, quality = (
+                metrics[name].to_numpy(np.float32) for name in ("test_accuracy", "train_accuracy")
+            )
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{source / 'metrics.csv.gz'}: an accuracy is none ({error})") from None
 
         def read(rows: np.ndarray) -> Split:
             flat = torch.from_numpy(np.ascontiguousarray(weights[rows][:, places], np.float32))
@@ -78,13 +87,13 @@ class CnnZoo(Layout):
         self, path: Path, columns: list[str] | list[int], header: int | None = 0
     ) -> pd.DataFrame:
         try:
-            table = pd.read_csv(path, header=header)
+            table = pd.read_csv(regular(path), header=header)
         except FileNotFoundError:
             origin = ", from experiments/predict_gen_data_splits of NFN's repository"
             raise UserError(
                 f"{path}: not found; put it there{origin if path.name == self.order else ''}"
             ) from None
-        except (OSError, ValueError, pd.errors.ParserError) as error:
+        except (*UNREADABLE, EOFError, pd.errors.ParserError) as error:
             raise UserError(f"{path}: cannot be read as a table ({error})") from None
         if absent := [str(name) for name in columns if name not in table.columns]:
             raise UserError(f"{path}: no column {', '.join(absent)}")
@@ -93,8 +102,8 @@ class CnnZoo(Layout):
 
 def _weights(path: Path) -> np.ndarray:
     try:
-        weights = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+        weights = np.load(regular(path), mmap_mode="r", allow_pickle=False)
+    except (*UNREADABLE, *HEADER) as error:
         raise UserError(f"{path}: cannot be read as an array ({error})") from None
     if weights.ndim != 2 or weights.dtype.kind != "f":
         raise UserError(
@@ -127,8 +136,10 @@ def _spec(path: Path, layout: pd.DataFrame, parameters: int) -> tuple[NetworkSpe
     try:
         for row in layout.itertuples():
             shape = ast.literal_eval(row.shape)
+            if not 0 <= row.start_idx < row.end_idx <= parameters:
+                raise ValueError(f"{row.varname} lies beyond the {parameters} parameters")
             places = np.arange(row.start_idx, row.end_idx).reshape(shape)
-            (kernels if "kernel" in row.varname else biases).append(places)
+            (kernels if "kernel" in str(row.varname) else biases).append(places)
         layers, flat = [], []
         for kernel, bias in zip(kernels, biases, strict=True):
             # From [*kernel, inputs, outputs].
@@ -137,9 +148,9 @@ def _spec(path: Path, layout: pd.DataFrame, parameters: int) -> tuple[NetworkSpe
             layers.append(LayerSpec(outputs, inputs, tuple(sides)))
             flat += [outputs_first.reshape(-1), bias.reshape(-1)]
         spec, order = NetworkSpec(tuple(layers), activation=VARIOUS), np.concatenate(flat)
-    except (ValueError, TypeError, SyntaxError) as error:
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
         raise UserError(f"{path}: no layout of convolutions and dense layers ({error})") from None
-    if sorted(order) != list(range(parameters)):
+    if len(order) != parameters or not np.array_equal(np.sort(order), np.arange(parameters)):
         raise UserError(
             f"{path}: describes {len(order)} parameters, but weights.npy has {parameters}"
         )
