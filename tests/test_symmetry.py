@@ -277,7 +277,7 @@ def test_the_page_says_what_each_method_loses(tmp_path: Path) -> None:
         for (suite, dataset, options, arm), right in conditions.items()
         for seed in range(3)
     ]
-    scores = page.Scores.of(records)
+    scores = page.Scores.of(records, page.INRS)
     line = next(line for line in scores.table().splitlines() if line.startswith("| NFT"))
     numbers = [cell.strip().split(" ±")[0] for cell in line.strip("|").split("|")]
     assert numbers == ["NFT", "80.0", "60.0", "20.0", "30.0", "50.0", "not run"]
@@ -285,7 +285,7 @@ def test_the_page_says_what_each_method_loses(tmp_path: Path) -> None:
     assert "costs NFT 20 points, the most of all, although not one function changes." in sentences
     assert "lose 60 points or more on scattered ones." in sentences
     assert "worth 20 points on average, and up to 20 (NFT)" in sentences
-    assert "too few runs" in page.Scores.of(records[:3]).meaning()
+    assert "too few runs" in page.Scores.of(records[:3], page.INRS).meaning()
 
 
 def test_the_axis_of_starts_is_tabulated_and_drawn(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from leaderboard.statistics import summaries
 
 SUITES = ("mini-symmetry", "mini")
 TASK = "inr-classification"
-ONE, OWN = "mnist-inr-mini", "mnist-inr-own-mini"
+ONE, OWN, ZOO = "mnist-inr-mini", "mnist-inr-own-mini", "mnist-gs-mini"
+EDITED = "mnist-dilate-mini"
 
 PAGE = """\
 # Symmetries of networks
@@ -75,6 +76,20 @@ One start: all networks were fitted from the same initialisation, so that most n
 apart by it; `permuted` shuffles them, `scattered` changes signs and phases too, and `shifted` are
 methods that were trained on permuted networks and are tested on scattered ones. Own starts: every
 network has an initialisation of its own, as networks that people train do.
+
+## CNNs and edits
+
+The CNNs of the zoo have tanh or ReLU: a neuron's sign or its scale is free. Here methods predict
+the CNNs' test accuracies, and the table gives Kendall's τ. `scaled` multiplies each ReLU neuron by
+a factor between 1/4 and 4, `scattered` changes order, sign and scale by each network's own
+activation.
+
+{zoo}
+
+Editors read networks with an initialisation each, and are compared by the error of the dilated
+image that the edited network draws; less is better.
+
+{edits}
 
 ## Effect of initialisation and fit
 
@@ -135,13 +150,60 @@ class Condition:
     split: str = "test"
 
 
-CONDITIONS = (
-    Condition("one start, permuted", ONE),
-    Condition("one start, scattered", ONE, "@scattered"),
-    Condition("one start, shifted", ONE, split=SHIFTED),
-    Condition("own starts", OWN),
-    Condition("own starts, canonical form", OWN, "+canonical=True"),
-    Condition("own starts, trained with scattering", OWN, "+augmentation=scattering"),
+@dataclass(frozen=True)
+class Comparison:
+    """A table of methods by condition.
+
+    Attributes:
+        unit: Of its numbers.
+        conditions: Its columns.
+        order: Title of the column that sorts the rows.
+        digits: Decimals.
+        largest_first: Whether more is better.
+    """
+
+    unit: str
+    conditions: tuple[Condition, ...]
+    order: str
+    digits: int = 1
+    largest_first: bool = True
+
+
+PERMUTED, SCATTERED, SHIFT = ("one start, " + arm for arm in ("permuted", "scattered", "shifted"))
+OWN_STARTS, CANONICAL = "own starts", "own starts, canonical form"
+INRS = Comparison(
+    "test accuracy in percent",
+    (
+        Condition(PERMUTED, ONE),
+        Condition(SCATTERED, ONE, "@scattered"),
+        Condition(SHIFT, ONE, split=SHIFTED),
+        Condition(OWN_STARTS, OWN),
+        Condition(CANONICAL, OWN, "+canonical=True"),
+        Condition("own starts, trained with scattering", OWN, "+augmentation=scattering"),
+    ),
+    order=CANONICAL,
+)
+CNNS = Comparison(
+    "Kendall's τ",
+    (
+        Condition("as trained, permuted", ZOO),
+        Condition("scaled", ZOO, "@scaled"),
+        Condition("scattered", ZOO, "@scattered"),
+        Condition("trained on permuted, tested on scattered", ZOO, split=SHIFTED),
+        Condition("canonical form", ZOO, "+canonical=True"),
+    ),
+    order="as trained, permuted",
+    digits=3,
+)
+EDITS = Comparison(
+    "mean squared error",
+    (
+        Condition("as fitted, permuted", EDITED),
+        Condition("canonical form", EDITED, "+canonical=True"),
+    ),
+    order="as fitted, permuted",
+    digits=3,
+    largest_first=False,
 )
 
 
@@ -152,10 +214,12 @@ def page(records: Sequence[Record], measurements: Sequence[Measurement]) -> str:
         records: The current records.
         measurements: Of the audit.
     """
-    scores = Scores.of(records)
+    scores = Scores.of(records, INRS)
     return PAGE.format(
         losses=scores.table(),
         meaning=scores.meaning(),
+        zoo=Scores.of(records, CNNS).table(),
+        edits=Scores.of(records, EDITS).table(),
         starts=starts.table(records),
         recovered=scores.recovered(),
         audit=audit_table(measurements),
@@ -165,17 +229,18 @@ def page(records: Sequence[Record], measurements: Sequence[Measurement]) -> str:
 
 @dataclass(frozen=True)
 class Scores:
-    """Results over seeds by method and condition, in percent, of records that may be ranked."""
+    """Results over seeds by method and condition, as tables show them, of records to be ranked."""
 
+    comparison: Comparison
     titles: dict[str, str]
     values: dict[tuple[str, str], list[float]]
 
     @classmethod
-    def of(cls, records: Sequence[Record]) -> Scores:
+    def of(cls, records: Sequence[Record], comparison: Comparison) -> Scores:
         titles: dict[str, str] = {}
         values: dict[tuple[str, str], list[float]] = {}
         for record in records:
-            for condition in _conditions(record):
+            for condition in _conditions(record, comparison):
                 score = record.metrics.get(condition.split)
                 if score is not None:
                     name = record.method.name
@@ -183,8 +248,9 @@ class Scores:
                         titles[name] = record.method.title
                     scale = metrics.get(record.metric).scale
                     values.setdefault((name, condition.title), []).append(scale * score)
-        compared = {name for name, title in values if title != OWN_STARTS}
-        return cls({name: titles.get(name, name) for name in sorted(compared)}, values)
+        beside = {one.title for one in comparison.conditions if one.condition or one.dataset == ONE}
+        compared = {name for name, title in values if title in beside}
+        return cls(comparison, {name: titles.get(name, name) for name in sorted(compared)}, values)
 
     def mean(self, method: str, condition: str) -> float | None:
         """The mean over seeds; None where there is none."""
@@ -198,12 +264,12 @@ class Scores:
         lines = [
             [
                 markdown(self.titles[name]),
-                *(self._cell(name, one.title) for one in CONDITIONS),
+                *(self._cell(name, one.title) for one in self.comparison.conditions),
             ]
             for name in self._order()
         ]
-        headers = ["test accuracy in percent", *(one.title for one in CONDITIONS)]
-        layout = ["left"] + ["right"] * len(CONDITIONS)
+        headers = [self.comparison.unit, *(one.title for one in self.comparison.conditions)]
+        layout = ["left"] + ["right"] * len(self.comparison.conditions)
         return tabulate(lines, headers, tablefmt="pipe", disable_numparse=True, colalign=layout)
 
     def _cell(self, method: str, condition: str) -> str:
@@ -211,22 +277,23 @@ class Scores:
         if not scores:
             return "not run"
         moments = summaries.summary(scores)
-        spread = "" if moments.deviation is None else f" ± {moments.deviation:.1f}"
-        return f"{moments.mean:.1f}{spread}"
+        digits = self.comparison.digits
+        spread = "" if moments.deviation is None else f" ± {moments.deviation:.{digits}f}"
+        return f"{moments.mean:.{digits}f}{spread}"
 
     def recovered(self) -> str:
         """Tabulate the shares of the perception gap that methods recover."""
         lines = []
         for name in self._order():
-            shares = [self._share(name, one.title) for one in CONDITIONS]
+            shares = [self._share(name, one.title) for one in self.comparison.conditions]
             if name != CEILING and any(shares):
                 lines.append(
                     [markdown(self.titles[name]), *(share or "not run" for share in shares)]
                 )
         if not lines:
             return "No runs yet."
-        headers = ["recovered", *(one.title for one in CONDITIONS)]
-        layout = ["left"] + ["right"] * len(CONDITIONS)
+        headers = ["recovered", *(one.title for one in self.comparison.conditions)]
+        layout = ["left"] + ["right"] * len(self.comparison.conditions)
         return tabulate(lines, headers, tablefmt="pipe", disable_numparse=True, colalign=layout)
 
     def _share(self, method: str, condition: str) -> str | None:
@@ -246,7 +313,9 @@ class Scores:
         return f"{100 * share:.0f} ± {100 * reach:.0f}"
 
     def _order(self) -> list[str]:
-        return sorted(self.titles, key=lambda name: -(self.mean(name, CANONICAL) or 0.0))
+        sign = -1 if self.comparison.largest_first else 1
+        order = self.comparison.order
+        return sorted(self.titles, key=lambda name: sign * (self.mean(name, order) or 0.0))
 
     def meaning(self) -> str:
         """Say in three sentences what the table shows."""
@@ -283,21 +352,20 @@ class Scores:
         return pairs
 
 
-PERMUTED, SCATTERED, SHIFT, OWN_STARTS, CANONICAL, _ = (one.title for one in CONDITIONS)
 CEILING = "rendered-cnn"
 UNCHANGED = 1.0  # points: the loss of a method that ignores signs and phases
 FLOOR = 10.0  # percent: ten classes, equally frequent
 CHANCE = 15.0  # in percent: what is not clearly above a tenth has nothing to lose
 
 
-def _conditions(record: Record) -> Iterator[Condition]:
+def _conditions(record: Record, comparison: Comparison) -> Iterator[Condition]:
     """Yield the columns to which a record contributes."""
     ready = record.status == "finished" and not provenance.objections(record)
-    if not ready or record.task != TASK or record.suite not in SUITES:
+    if not ready or record.suite not in SUITES:
         return
     entrant, name = record.cell.entrant, record.method.name
     own = str(entrant).removeprefix(name)
-    for one in CONDITIONS:
+    for one in comparison.conditions:
         if one.dataset == record.dataset.name and one.condition == own:
             yield one
 
