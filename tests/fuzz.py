@@ -33,6 +33,7 @@ import datasets  # noqa: F401, slow to import, and large: before any process is 
 import hypothesis
 import pyarrow as pa
 import torch
+import torch._dynamo  # which optimizers load
 from harms import Draw, harm
 from hypothesis import strategies as st
 from readers import READERS, Reader

@@ -411,7 +411,7 @@ REVIEW = {
             "name": "nft",
             "conforms": True,
             "conformance": "ok",
-            "reproductions": ["bit-equal"],
+            "reruns": ["bit-equal"],
             "standings": ["first"],
             "stands": True,
         }
