@@ -500,7 +500,10 @@ def speed(
     ] = Path("results/speed"),
     dwsnets: Annotated[
         Path | None,
-        typer.Option(help="A clone of AvivNavon/DWSNets, whose layer is timed beside ours, too."),
+        typer.Option(
+            callback=entered,
+            help="A clone of AvivNavon/DWSNets, whose layer is timed beside ours, too.",
+        ),
     ] = None,
 ) -> None:
     """Time our layers beside those published with the papers; let nothing else run meanwhile."""
