@@ -471,9 +471,10 @@ def describe(
     from benchmark.checks import descriptions
 
     texts = descriptions.describe(names)
-    for path in descriptions.stale(texts) if check else descriptions.write(texts):
+    paths = descriptions.stale(texts) if check else descriptions.write(texts)
+    for path in paths:
         typer.echo(f"{path} differs from what the code says" if check else path)
-    raise typer.Exit(bool(check and descriptions.stale(texts)))
+    raise typer.Exit(bool(check and paths))
 
 
 @app.command("new-method")

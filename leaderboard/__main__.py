@@ -243,7 +243,7 @@ def rerun(
             one = hidden.rerun(seeds)
             reruns.write([one])
             typer.echo(visible(str(one)))
-            worse = worse or one.verdict == "worse"
+            worse = worse or not one.stands
     raise typer.Exit(worse)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from scripts import HANGS
 
@@ -323,3 +324,30 @@ def git(folder: Path, *arguments: str) -> str:
         env=inherited | names,
     )
     return process.stdout.strip()
+
+
+def make_zoo(folder: Path) -> None:
+    """Write forty rows: twenty runs, each at step 0 and at step 86, in TensorFlow's layout."""
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers, start, rows = np.random.default_rng(0), 0, []
+    shapes = {
+        "conv/kernel:0": (3, 3, 1, 4),
+        "conv/bias:0": (4,),
+        "dense/kernel:0": (4, 2),
+        "dense/bias:0": (2,),
+    }
+    for name, shape in shapes.items():
+        rows.append((name, start, start + int(np.prod(shape)), str(shape)))
+        start = rows[-1][2]
+    header = ["varname", "start_idx", "end_idx", "shape"]
+    pd.DataFrame(rows, columns=header).to_csv(folder / "layout.csv", index=False)
+    np.save(folder / "weights.npy", numbers.normal(size=(40, start)).astype(np.float32))
+    metrics = {
+        "step": [0, 86] * 20,
+        "test_accuracy": numbers.uniform(size=40),
+        "train_accuracy": numbers.uniform(size=40),
+        "config.activation": ["relu", "relu", "tanh", "tanh"] * 10,
+    }
+    pd.DataFrame(metrics).to_csv(folder / "metrics.csv.gz", index=False)
+    order = pd.Series(numbers.permutation(40))
+    order.to_csv(folder / "order.csv", index=False, header=False)

@@ -18,12 +18,11 @@ from unittest import mock
 
 import numpy as np
 import own_networks
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 import yaml
-from helpers import finished_run
+from helpers import finished_run, make_zoo
 from PIL import Image
 from torch import nn
 
@@ -272,32 +271,6 @@ def _make_dws(folder: Path) -> None:
         _save_network(folder / name / "checkpoints/model_final.pth")
 
 
-def _make_zoo(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    numbers, start, rows = np.random.default_rng(0), 0, []
-    shapes = {
-        "conv/kernel:0": (3, 3, 1, 4),
-        "conv/bias:0": (4,),
-        "dense/kernel:0": (4, 2),
-        "dense/bias:0": (2,),
-    }
-    for name, shape in shapes.items():
-        rows.append((name, start, start + int(np.prod(shape)), str(shape)))
-        start = rows[-1][2]
-    header = ["varname", "start_idx", "end_idx", "shape"]
-    pd.DataFrame(rows, columns=header).to_csv(folder / "layout.csv", index=False)
-    np.save(folder / "weights.npy", numbers.normal(size=(40, start)).astype(np.float32))
-    metrics = {
-        "step": [0, 86] * 20,
-        "test_accuracy": numbers.uniform(size=40),
-        "train_accuracy": numbers.uniform(size=40),
-        "config.activation": ["relu", "relu", "tanh", "tanh"] * 10,
-    }
-    pd.DataFrame(metrics).to_csv(folder / "metrics.csv.gz", index=False)
-    order = pd.Series(numbers.permutation(40))
-    order.to_csv(folder / "order.csv", index=False, header=False)
-
-
 def _import(layout: Importer) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
         output = folder.with_name("imported")
@@ -451,7 +424,7 @@ READERS = {
     "dataset": Reader(_make_dataset, _read_dataset, _seal_dataset),
     "nfn": Reader(_make_nfn, _import(NFN)),
     "dws": Reader(_make_dws, _import(DWS)),
-    "zoo": Reader(_make_zoo, _import(ZOO)),
+    "zoo": Reader(make_zoo, _import(ZOO)),
     "own": Reader(_make_own, _read_own),
     "images": Reader(_make_images, _read_images),
     "suite": Reader(_make_suite, _read_suite),

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers import make_zoo
 from torch import nn
 
 from benchmark.datasets import catalog, importers, storage
@@ -146,31 +147,8 @@ ZOO = CnnZoo(format="cnn-zoo", order="order.csv")
 
 @pytest.fixture
 def zoo(tmp_path: Path) -> Path:
-    """Forty rows: twenty runs, each at step 0 and at step 86, in TensorFlow's layout."""
-    source, numbers = tmp_path / "zoo", np.random.default_rng(0)
-    source.mkdir()
-    shapes = [
-        ("conv/kernel:0", (3, 3, 1, 4)),
-        ("conv/bias:0", (4,)),
-        ("dense/kernel:0", (4, 2)),
-        ("dense/bias:0", (2,)),
-    ]
-    rows, start = [], 0
-    for name, shape in shapes:
-        rows.append((name, start, start + int(np.prod(shape)), str(shape)))
-        start = rows[-1][2]
-    pd.DataFrame(rows, columns=["varname", "start_idx", "end_idx", "shape"]).to_csv(
-        source / "layout.csv", index=False
-    )
-    np.save(source / "weights.npy", numbers.normal(size=(40, start)).astype(np.float32))
-    metrics = {
-        "step": [0, 86] * 20,
-        "test_accuracy": numbers.uniform(size=40),
-        "train_accuracy": numbers.uniform(size=40),
-        "config.activation": ["relu", "relu", "tanh", "tanh"] * 10,
-    }
-    pd.DataFrame(metrics).to_csv(source / "metrics.csv.gz", index=False)
-    pd.Series(numbers.permutation(40)).to_csv(source / "order.csv", index=False, header=False)
+    source = tmp_path / "zoo"
+    make_zoo(source)
     return source
 
 

@@ -20,6 +20,7 @@ from benchmark.errors import UserError
 from benchmark.methods import Problem
 from benchmark.record import descriptions
 from benchmark.record.descriptions import Description
+from benchmark.record.schema import write_atomically
 from benchmark.runs import plan
 from benchmark.runs.encoding import count_parameters
 from benchmark.runs.fit import count_flops
@@ -63,7 +64,7 @@ def write(texts: dict[str, str], folder: Path = descriptions.FOLDER) -> list[Pat
     changed = stale(texts, folder)
     folder.mkdir(exist_ok=True)
     for path in changed:
-        path.write_text(texts[path.stem], encoding="utf-8")
+        write_atomically(path, texts[path.stem].encode())
     descriptions.read.cache_clear()
     return changed
 

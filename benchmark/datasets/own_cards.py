@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.datasets.cards import SIZES
 from benchmark.datasets.storage import SPLITS, Manifest
+from benchmark.record.schema import write_atomically
 
 if TYPE_CHECKING:
     from benchmark.datasets.own import Options
@@ -59,7 +60,8 @@ def write(folder: Path, manifest: Manifest, options: Options) -> None:
         task="classification" if names else "regression",
         target=shlex.quote(first),
     )
-    (folder / "README.md").write_text(_head(title, manifest, options) + body, encoding="utf-8")
+    card = _head(title, manifest, options) + body
+    write_atomically(folder / "README.md", card.encode())
 
 
 def _head(title: str, manifest: Manifest, options: Options) -> str:

@@ -36,12 +36,8 @@ def _unexplained(archive: Archive) -> list[str]:
     """Tell of records that replace another without a reason, or give one and replace none."""
     lines, later = [], {new.place for _, new in archive.superseded}
     for entry in archive.entries:
-        if (entry.place in later) != (entry.why is not None):
-            trouble = "replaces" if entry.place in later else "says why it replaces"
-            what = (
-                "an older record and does not say why"
-                if entry.place in later
-                else "one, but none is older"
-            )
-            lines.append(f"{entry.place}: it {trouble} {what}")
+        if entry.place in later and entry.why is None:
+            lines.append(f"{entry.place}: it replaces an older record and does not say why")
+        elif entry.place not in later and entry.why is not None:
+            lines.append(f"{entry.place}: it says why it replaces one, but none is older")
     return lines

@@ -10,7 +10,7 @@ import numpy as np
 from benchmark.record import metrics
 from benchmark.record.metrics import Metric
 from benchmark.record.predictions import SHIFTED, Outcome, Predictions
-from benchmark.record.schema import CurvePoint, Record, RecordError, Settings
+from benchmark.record.schema import CurvePoint, Record, RecordError, Settings, defined
 from leaderboard.archive import provenance
 from leaderboard.archive.entries import Entry
 
@@ -85,9 +85,7 @@ def _contradictions(record: Record, metric: Metric, predictions: Predictions) ->
     """List in what a record disagrees with its predictions, or they with each other."""
     for split, outcome in predictions.items():
         value, claim = metric.whole(outcome), record.metrics.get(split)
-        if (claim is None) != math.isnan(value) or (
-            claim is not None and not math.isclose(value, claim, abs_tol=TOLERANCE, rel_tol=1e-5)
-        ):
+        if not _is_same(claim, defined(value)):
             yield f"{split} {record.metric} is {claim}, but its predictions make {value:.6g}"
     if "shifted" in record.metrics and SHIFTED not in predictions:
         yield "it has a shifted metric without predictions"
@@ -125,10 +123,7 @@ def _curves(record: Record, metric: Metric) -> Iterator[str]:
     scores = [point.validation for point in record.curve if point.validation is not None]
     best = (max if metric.direction == "max" else min)(scores, default=None)
     claim = record.metrics["validation"]
-    same = best == claim or (
-        None not in (best, claim) and math.isclose(best, claim, abs_tol=TOLERANCE, rel_tol=1e-5)
-    )
-    if not same:
+    if not _is_same(claim, best):
         yield f"validation {record.metric} is {claim}, but the best point of its curve is {best}"
 
 
@@ -158,14 +153,21 @@ def _further(record: Record, test: Outcome) -> Iterator[str]:
         yield f"nothing computes a metric {name!r}"
     for name in sorted(set(record.metrics) & set(FURTHER)):
         value, claim = FURTHER[name](test), record.metrics[name]
-        if (claim is None) != math.isnan(value) or (
-            claim is not None and not math.isclose(value, claim, abs_tol=1e-5, rel_tol=1e-4)
-        ):
+        if not _is_same(claim, defined(value), absolute=1e-5, relative=1e-4):
             yield f"{name} is {claim}, but its predictions make {value:.6g}"
     low, high = record.metrics.get("test_low"), record.metrics.get("test_high")
     claim = record.metrics["test"]
     if None not in (low, high, claim) and not low <= claim <= high:
         yield f"its interval of {low:g} to {high:g} does not hold its test {record.metric}"
+
+
+def _is_same(
+    claim: float | None, value: float | None, absolute: float = TOLERANCE, relative: float = 1e-5
+) -> bool:
+    """Whether a metric is what was computed, but for rounding; None is an undefined one."""
+    if claim is None or value is None:
+        return claim is value
+    return math.isclose(value, claim, abs_tol=absolute, rel_tol=relative)
 
 
 def _short(part: str) -> str:

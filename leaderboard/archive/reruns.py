@@ -16,7 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from scipy import stats
 
 from benchmark.record import equivalence, metrics
-from benchmark.record.schema import SHA256, Record, RecordError
+from benchmark.record.cell import Entrant
+from benchmark.record.paths import regular
+from benchmark.record.schema import SHA256, Record, RecordError, write_atomically
 from leaderboard.statistics import summaries
 
 FOLDER = Path(__file__).resolve().parent.parent / "reruns"
@@ -44,6 +46,11 @@ class Rerun(BaseModel):
     weakness: str | None
     commit: str | None
     finished_at: str
+
+    @property
+    def stands(self) -> bool:
+        """Whether it came out as the records say, or better."""
+        return self.verdict != "worse"
 
     def __str__(self) -> str:
         metric = metrics.get(self.metric)
@@ -95,7 +102,7 @@ def read(folder: Path = FOLDER) -> dict[str, Rerun]:
     found: dict[str, Rerun] = {}
     for path in sorted(folder.glob("*/*.json")):
         try:
-            found |= {one.cell: one for one in _FILE.validate_json(path.read_bytes())}
+            found |= {one.cell: one for one in _FILE.validate_json(regular(path).read_bytes())}
         except (OSError, ValidationError) as error:
             raise RecordError(f"{path}: {str(error).splitlines()[0]}; restore the file") from None
     return found
@@ -106,14 +113,14 @@ def write(reruns: Iterable[Rerun], folder: Path = FOLDER) -> list[Path]:
     files: dict[Path, list[Rerun]] = {}
     for one in reruns:
         suite, _, _, entrant = one.cell.split("/")
-        method = entrant.partition("@")[0].partition("+")[0]
+        method = Entrant.parse(entrant).method
         files.setdefault(folder / suite / f"{method}.json", []).append(one)
     for path, ones in files.items():
         before = _FILE.validate_json(path.read_bytes()) if path.is_file() else []
         merged = {one.cell: one for one in (*before, *ones)}
         rows = [merged[cell].model_dump(mode="json") for cell in sorted(merged)]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        write_atomically(path, (json.dumps(rows, indent=1) + "\n").encode())
     read.cache_clear()
     return list(files)
 
@@ -123,7 +130,7 @@ def covers(record: Record, folder: Path = FOLDER) -> bool:
     one = read(folder).get(record.cell.row)
     return (
         one is not None
-        and one.verdict in ("as submitted", "better")
+        and one.stands
         and one.weakness is None
         and record.metrics.get("test") in one.submitted
         and equivalence.equivalent(record.method.name, one.code_sha256, record.method.code_sha256)

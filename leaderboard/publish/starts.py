@@ -95,11 +95,7 @@ def table(records: Sequence[Record]) -> str:
 
 def _cell(values: Scores, name: str, point: Point) -> str:
     found = values.get((name, point))
-    if not found:
-        return "not run"
-    moments = summaries.summary(found)
-    spread = "" if moments.deviation is None else f" ± {moments.deviation:.1f}"
-    return f"{moments.mean:.1f}{spread}"
+    return summaries.summary(found).show(1) if found else "not run"
 
 
 def figure(records: Sequence[Record]) -> Any:

@@ -19,7 +19,8 @@ from leaderboard.publish import starts, style
 from leaderboard.publish.text import markdown
 from leaderboard.statistics import summaries
 
-SUITES = ("mini-symmetry", "mini")
+SUITE = "mini-symmetry"
+SUITES = (SUITE, "mini")
 TASK = "inr-classification"
 ONE, OWN, ZOO = "mnist-inr-mini", "mnist-inr-own-mini", "mnist-gs-mini"
 EDITED = "mnist-dilate-mini"
@@ -239,17 +240,18 @@ class Scores:
     def of(cls, records: Sequence[Record], comparison: Comparison) -> Scores:
         titles: dict[str, str] = {}
         values: dict[tuple[str, str], list[float]] = {}
+        compared: set[str] = set()  # suite mini ranks every method
         for record in records:
             for condition in _conditions(record, comparison):
                 score = record.metrics.get(condition.split)
                 if score is not None:
                     name = record.method.name
+                    if record.suite == SUITE:
+                        compared.add(name)
                     if not record.method.options:
                         titles[name] = record.method.title
                     scale = metrics.get(record.metric).scale
                     values.setdefault((name, condition.title), []).append(scale * score)
-        beside = {one.title for one in comparison.conditions if one.condition or one.dataset == ONE}
-        compared = {name for name, title in values if title in beside}
         return cls(comparison, {name: titles.get(name, name) for name in sorted(compared)}, values)
 
     def mean(self, method: str, condition: str) -> float | None:
@@ -268,18 +270,11 @@ class Scores:
             ]
             for name in self._order()
         ]
-        headers = [self.comparison.unit, *(one.title for one in self.comparison.conditions)]
-        layout = ["left"] + ["right"] * len(self.comparison.conditions)
-        return tabulate(lines, headers, tablefmt="pipe", disable_numparse=True, colalign=layout)
+        return self._tabulated(self.comparison.unit, lines)
 
     def _cell(self, method: str, condition: str) -> str:
         scores = self.values.get((method, condition))
-        if not scores:
-            return "not run"
-        moments = summaries.summary(scores)
-        digits = self.comparison.digits
-        spread = "" if moments.deviation is None else f" ± {moments.deviation:.{digits}f}"
-        return f"{moments.mean:.{digits}f}{spread}"
+        return summaries.summary(scores).show(self.comparison.digits) if scores else "not run"
 
     def recovered(self) -> str:
         """Tabulate the shares of the perception gap that methods recover."""
@@ -292,7 +287,11 @@ class Scores:
                 )
         if not lines:
             return "No runs yet."
-        headers = ["recovered", *(one.title for one in self.comparison.conditions)]
+        return self._tabulated("recovered", lines)
+
+    def _tabulated(self, unit: str, lines: Sequence[Sequence[str]]) -> str:
+        """Render lines of a method and a cell for each condition."""
+        headers = [unit, *(one.title for one in self.comparison.conditions)]
         layout = ["left"] + ["right"] * len(self.comparison.conditions)
         return tabulate(lines, headers, tablefmt="pipe", disable_numparse=True, colalign=layout)
 
@@ -360,14 +359,16 @@ CHANCE = 15.0  # in percent: what is not clearly above a tenth has nothing to lo
 
 def _conditions(record: Record, comparison: Comparison) -> Iterator[Condition]:
     """Yield the columns to which a record contributes."""
-    ready = record.status == "finished" and not provenance.objections(record)
-    if not ready or record.suite not in SUITES:
+    if record.status != "finished" or record.suite not in SUITES:
         return
-    entrant, name = record.cell.entrant, record.method.name
-    own = str(entrant).removeprefix(name)
-    for one in comparison.conditions:
-        if one.dataset == record.dataset.name and one.condition == own:
-            yield one
+    own = str(record.cell.entrant).removeprefix(record.method.name)
+    columns = [
+        one
+        for one in comparison.conditions
+        if one.dataset == record.dataset.name and one.condition == own
+    ]
+    if columns and not provenance.objections(record):
+        yield from columns
 
 
 def audit_table(measurements: Sequence[Measurement]) -> str:

@@ -24,6 +24,11 @@ class Summary:
     high: float | None
     seeds: int
 
+    def show(self, digits: int) -> str:
+        """The mean and the deviation, as "1.5 ± 0.2" with one digit."""
+        spread = "" if self.deviation is None else f" ± {self.deviation:.{digits}f}"
+        return f"{self.mean:.{digits}f}{spread}"
+
 
 def summary(scores: Sequence[float]) -> Summary:
     """Compute mean, standard deviation and Student's 95 % interval of the mean."""
