@@ -12,7 +12,7 @@ import typer
 from tabulate import tabulate
 
 from benchmark.datasets import commands
-from benchmark.errors import UserError, unknown, visible
+from benchmark.errors import UserError, WorkerDied, unknown, visible
 from benchmark.record.options import App
 from benchmark.record.paths import absolute, entered
 from benchmark.record.sources import ROOT
@@ -654,13 +654,10 @@ def main() -> None:
     """
     try:
         _refuse_other_packages()
-        from benchmark.runs.launch import WorkerDied  # which loads those packages
-
-        try:
-            app()
-        except (WorkerDied, OSError) as error:  # a killed worker, a full disk: the machine's doing
-            print(f"error: {visible(str(error))}", file=sys.stderr)
-            sys.exit(1)
+        app()
+    except (WorkerDied, OSError) as error:  # a killed worker, a full disk: the machine's doing
+        print(f"error: {visible(str(error))}", file=sys.stderr)
+        sys.exit(1)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""Errors that are a person's to mend: shown as one line, without a traceback."""
+"""Errors that are shown as one line, without a traceback: a person's to mend, or the machine's."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ class UserError(Exception):
         line = visible(text)
         half = LONGEST // 2
         super().__init__(line if len(line) <= LONGEST else f"{line[:half]} ... {line[-half:]}")
+
+
+class WorkerDied(Exception):
+    """A worker process was killed from outside, most often for want of memory."""
 
 
 def visible(text: str) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 
 import pytest
 import torch
-from helpers import SPECS, end_commands
+from helpers import SPECS, Command, end_commands
 
+from benchmark.__main__ import main
 from nft.network import NetworkSpec
 
 # A shell starts background jobs deaf to Ctrl-C, and so would be the commands that tests start.
@@ -47,3 +49,16 @@ def _seeded() -> None:
 def _no_leftovers() -> Iterator[None]:
     yield
     end_commands()
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """The command line in this process, which has loaded what a new one would have to load."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["benchmark", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return caught.value.code or 0, *capfd.readouterr()
+
+    return call

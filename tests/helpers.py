@@ -220,6 +220,9 @@ def run_of(cell: str, protocol: Protocol = FEW) -> Run:
 
 # Commands.
 
+Command = Callable[..., tuple[int, str, str]]
+"""A command's arguments to its exit status, its standard output and its standard error."""
+
 
 def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     """Start `python -m benchmark` in a session of its own, so that it can be sent signals alone."""

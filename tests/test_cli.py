@@ -8,17 +8,14 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from filelock import FileLock
-from helpers import CPU, benchmark, hold_after, run_of, start, wait_for
+from helpers import CPU, Command, benchmark, hold_after, run_of, start, wait_for
 from scripts import HANGS
 
-from benchmark.__main__ import main
 from benchmark.errors import UserError
 from benchmark.record import schema as records
 from benchmark.runs import checkpoints, launch
@@ -28,25 +25,11 @@ from benchmark.runs.plan import Run, plan
 from benchmark.suites.protocol import Protocol
 
 ONE = ("sine-frequency", "--methods", "mlp-augmented", "--seeds", "0")
+HERE = ("--workers", "0")
+"""In the process of the command, where what a worker would do is not the point."""
 LONG = Protocol(steps=10**6, batch_size=8, warmup_steps=2, evaluations=10**4, clip=1.0)
 """More than anybody waits for: only what stops it ends it."""
 RECORD = Path("mini/sine-frequency/sine-inr-mini/mlp-augmented/seed-0.json")
-
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    """The command line in this process, which has loaded what a new one would have to load."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["benchmark", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        return caught.value.code or 0, *capfd.readouterr()
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +91,7 @@ def test_a_trial_shows_validation_and_leaves_the_suites_results_alone(
     results = shutil.copytree(finished[0], tmp_path / "results")
     before = contents(results)
     trial = (*ONE, "--set", "hidden=8", "--set", "dropout=0.5", "--steps", "16")
-    arguments = ("run", *trial, "--results", str(results))
+    arguments = ("run", *trial, "--results", str(results), *HERE)
     status, output, errors = command(*arguments)
     assert status == 0, errors
     assert "trials are not ranked" in errors and "on validation, " in errors
@@ -120,13 +103,13 @@ def test_a_trial_shows_validation_and_leaves_the_suites_results_alone(
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
-    finished: tuple[Path, str, str], tmp_path: Path
+    finished: tuple[Path, str, str], tmp_path: Path, command: Command
 ) -> None:
     process, results = start_held(tmp_path), tmp_path / "results"
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (results / RECORD).exists()
-    status, _, errors = benchmark("run", *ONE, "--results", str(results))
+    status, _, errors = command("run", *ONE, "--results", str(results), *HERE)
     assert status == 0, errors
     assert "starting anew" not in errors
     whole, resumed = records.read(finished[0] / RECORD), records.read(results / RECORD)
@@ -147,7 +130,7 @@ def test_an_interrupt_stops_and_says_how_to_go_on(tmp_path: Path) -> None:
 def test_no_minutes_end_a_run_that_goes_on_to_the_same_bits(
     finished: tuple[Path, str, str], tmp_path: Path, command: Command
 ) -> None:
-    arguments = ("run", *ONE, "--results", str(tmp_path))
+    arguments = ("run", *ONE, "--results", str(tmp_path), *HERE)
     status, _, errors = command(*arguments, "--minutes", "0")
     assert status == 3, errors
     assert "1 runs are not done; the same command goes on from here" in errors
@@ -337,7 +320,7 @@ def test_what_has_changed_since_a_record_is_named(
     data["environment"]["versions"]["torch"] = "1.0"
     (results / RECORD).write_text(json.dumps(data))
     (now,) = plan("mini", "sine-frequency", None, ["mlp-augmented"], [0])
-    status, _, errors = command("run", *ONE, "--results", str(results), "--minutes", "0")
+    status, _, errors = command("run", *ONE, "--results", str(results), *HERE, "--minutes", "0")
     assert status == 3, errors
     steps = now.protocol.steps
     assert (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from helpers import CPU, hold_after, start, wait_for
+from helpers import CPU, Command, hold_after, start, wait_for
 from PIL import Image
 from scripts import HANGS
 
@@ -281,19 +280,18 @@ def many_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_build_that_was_stopped_twice_ends_with_the_same_fingerprint(
-    many_images: Path, tmp_path: Path
+    many_images: Path, tmp_path: Path, command: Command
 ) -> None:
     """Killed after its first shard, and interrupted after its second."""
 
-    def begin(name: str, **environment: str) -> subprocess.Popen[str]:
-        command = ["datasets", "build", "fashion-inr-mini", "--limit", "1100"]
+    def build_of(name: str) -> list[str]:
         places = ["--output", str(tmp_path / name), "--hub-mirror", str(many_images)]
-        return start(*command, *places, **environment)
+        return ["datasets", "build", "fashion-inr-mini", "--limit", "1100", *places]
 
     held = hold_after(tmp_path / "held", "benchmark.datasets.storage", "write_shard")
     shards = [tmp_path / "stopped" / storage.shard_path("train", number, 2) for number in (0, 1)]
     for shard, how in zip(shards, (signal.SIGKILL, signal.SIGINT), strict=True):
-        stopped = begin("stopped", **held)
+        stopped = start(*build_of("stopped"), **held)
         wait_for(shard.exists, stopped)
         os.killpg(stopped.pid, how)
         _, errors = stopped.communicate(timeout=HANGS)
@@ -304,9 +302,8 @@ def test_a_build_that_was_stopped_twice_ends_with_the_same_fingerprint(
     before = [shard.stat().st_mtime_ns for shard in shards]
     prints = []
     for name in ("stopped", "whole"):
-        process = begin(name)
-        output, errors = process.communicate(timeout=HANGS)
-        assert process.returncode == 0, errors
+        status, output, errors = command(*build_of(name))
+        assert status == 0, errors
         prints.append(output.split()[-1])
     assert prints[0] == prints[1]
     assert [shard.stat().st_mtime_ns for shard in shards] == before

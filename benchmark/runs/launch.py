@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, WorkerDied
 from benchmark.record import schema as records
 from benchmark.record.schema import Record
 from benchmark.runs import checkpoints, kept
@@ -33,10 +33,6 @@ from benchmark.runs.execute import changes, execute, is_current
 from benchmark.runs.fit import checkpoint_path
 from benchmark.runs.plan import Run
 from benchmark.runs.training import Monitor, Stopped
-
-
-class WorkerDied(Exception):
-    """A worker process was killed from outside, most often for want of memory."""
 
 
 @contextmanager
