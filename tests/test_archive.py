@@ -143,6 +143,17 @@ def test_mix_ups_and_leaks_are_found(tmp_path: Path) -> None:
     assert "has the scores of" in "\n".join(lints.warnings(archive.of_results(tmp_path)))
 
 
+def test_what_two_suites_run_alike_may_predict_the_same(tmp_path: Path) -> None:
+    """And only that: of other settings, the very predictions are another run's."""
+    settings = {"protocol": example()["protocol"], "method": {"hyperparameters": {"channels": 8}}}
+    finished_run(tmp_path, suite="mini", **settings)
+    finished_run(tmp_path, suite="mini-ablations", **settings)
+    assert "very predictions" not in "\n".join(lints.failures(archive.of_results(tmp_path)))
+    settings["method"] = {"hyperparameters": {"channels": 9}}
+    finished_run(tmp_path, suite="mini-ablations", **settings)
+    assert "very predictions" in "\n".join(lints.failures(archive.of_results(tmp_path)))
+
+
 def shorten(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Have suite mini ask for two seeds on one dataset, as if it came with the project."""
     (folder / "small").mkdir()

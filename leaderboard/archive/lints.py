@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -186,8 +187,24 @@ def _duplicates(entries: Sequence[Entry]) -> Iterator[str]:
             or record.method.parameters == 0
         ):
             continue  # a method without parameters predicts the same with every seed
-        if (other := first.setdefault((record.task, record.predictions), entry)) is not entry:
+        other = first.setdefault((record.task, record.predictions), entry)
+        if other is not entry and not _is_one_run(record, other.record):
             yield (
                 f"{entry.place}: {record.cell} has the very predictions of {other.record.cell}; "
                 "run it again with its own seed"
             )
+
+
+def _is_one_run(one: Record, other: Record) -> bool:
+    """Whether two suites run the same thing, which then predicts the same."""
+    if one.suite == other.suite or replace(one.cell, suite=other.suite) != other.cell:
+        return False
+    return all(
+        before == now
+        for before, now in (
+            (one.method.hyperparameters, other.method.hyperparameters),
+            (one.dataset.fingerprint, other.dataset.fingerprint),
+            (one.protocol, other.protocol),
+            (one.encoder and one.encoder.protocol, other.encoder and other.encoder.protocol),
+        )
+    )
