@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from helpers import FEW, finished_run, small
+from helpers import FEW, Command, finished_run, small
 from torch import Tensor, nn
 
 import baselines
 from benchmark import suites
-from benchmark.__main__ import main
 from benchmark.datasets import locate
 from benchmark.datasets.storage import WeightDataset
 from benchmark.errors import UserError
@@ -186,7 +185,7 @@ def test_the_command_goes_on_and_says_what_came_out(
     dataset: WeightDataset,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    command: Command,
 ) -> None:
     monkeypatch.setattr(locate, "load", lambda name: (dataset, "embedded"))
     fits, fit = [], trial.fit
@@ -199,12 +198,7 @@ def test_the_command_goes_on_and_says_what_came_out(
 
     monkeypatch.setattr(trial, "fit", counted)
 
-    def tune() -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["benchmark", "tune", "linear-fixed", DATASET])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        return caught.value.code or 0, *capfd.readouterr()
-
+    tune = partial(command, "tune", "linear-fixed", DATASET)
     status, output, errors = tune()
     assert (status, output) == (130, "")
     assert "[1/6] learning_rate 0.001: accuracy" in errors

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -197,14 +196,12 @@ def _duplicates(entries: Sequence[Entry]) -> Iterator[str]:
 
 def _is_one_run(one: Record, other: Record) -> bool:
     """Whether two suites run the same thing, which then predicts the same."""
-    if one.suite == other.suite or replace(one.cell, suite=other.suite) != other.cell:
-        return False
-    return all(
-        before == now
-        for before, now in (
-            (one.method.hyperparameters, other.method.hyperparameters),
-            (one.dataset.fingerprint, other.dataset.fingerprint),
-            (one.protocol, other.protocol),
-            (one.encoder and one.encoder.protocol, other.encoder and other.encoder.protocol),
-        )
-    )
+    return one.suite != other.suite and _run(one) == _run(other)
+
+
+def _run(record: Record) -> tuple[object, ...]:
+    """What a run is made of, whatever suite it belongs to."""
+    dataset, settings = record.dataset, record.method.hyperparameters
+    stages = record.protocol, record.encoder and record.encoder.protocol
+    entrant = record.cell.entrant
+    return record.task, dataset.name, dataset.fingerprint, entrant, record.seed, settings, stages
