@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
+from helpers import ROOT
 from torch import Tensor
 
 from benchmark.datasets import catalog
@@ -54,6 +59,30 @@ def test_the_kernels_fits_are_torchs(
     assert (fitted - exact).square().mean().sqrt() < ROUNDING[dtype]
     torch.testing.assert_close(errors.double(), exact_errors, rtol=10 * ROUNDING[dtype], atol=0)
     assert (fitted - start).square().mean().sqrt() > 1e-2
+
+
+OTHER_PROCESSOR = """
+import torch
+from benchmark.fits import sirens, vectors
+from nft import siren
+from test_fits import ROUNDING, problem
+
+vectors.BYTES = 96 - vectors.BYTES
+spec, start, targets, points = problem(2, 32, 32, 1, side=28)
+exact, _ = siren.fit(spec, start, targets, points, 100, 1e-3)
+fitted, _ = sirens.fit(spec, start.float(), targets.float(), points.float(), 100, 1e-3)
+assert sirens.kernel().vectors.BYTES == vectors.BYTES
+assert (fitted - exact).square().mean().sqrt() < ROUNDING[torch.float32]
+"""
+
+
+def test_processors_with_longer_or_shorter_vectors_fit_alike() -> None:
+    command = [sys.executable, "-c", OTHER_PROCESSOR]
+    paths = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    done = subprocess.run(
+        command, env=os.environ | paths, capture_output=True, text=True, check=False
+    )
+    assert not done.returncode, done.stderr
 
 
 def test_a_fit_ends_where_it_is_good_enough() -> None:

@@ -34,8 +34,9 @@ from benchmark.fits.vectors import (
     total,
 )
 
-TILE = 112
-"""Points of a tile: a multiple of two vectors, and 32 neurons' values and slopes are 28 kB."""
+TILE = 96
+"""Points of a tile: a multiple of two of the longest vectors, of 16 float32; 32 neurons' values
+and slopes are 24 kB."""
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 """Of Adam, as `torch.optim.Adam` has them."""
@@ -420,7 +421,7 @@ def _compile(version: int) -> Callable[..., float]:
     """Compile the fit, or find it compiled.
 
     numba looks at this file alone to see whether what it kept is out of date. The version, which
-    the function closes over, makes it look at the vectors too.
+    the function closes over, makes it look at the vectors and their size too.
     """
 
     @njit(nogil=True, cache=True, error_model="numpy")
@@ -443,4 +444,4 @@ def _compile(version: int) -> Callable[..., float]:
     return fit
 
 
-_fit = _compile(crc32(Path(vectors.__file__).read_bytes()))
+_fit = _compile(crc32(Path(vectors.__file__).read_bytes(), vectors.BYTES))
