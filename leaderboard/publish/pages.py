@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from benchmark.record import metrics, schema, sources, symmetries, traces, variance
 from leaderboard import reported
+from leaderboard.archive import tallies
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
 from leaderboard.publish import (
@@ -179,6 +180,11 @@ ranked. Both say
 - **within noise**: the result lies inside the 95 % prediction interval of the committed seeds, or
   differs from the committed one by no more than the metric's margin;
 - **different**: neither.
+
+With `--all` it runs one seed of every ranked row of a suite again. So many came out as committed
+elsewhere, where one in twenty may fall outside its interval by chance:
+
+{tallies}
 
 ## What is checked in every record
 
@@ -368,6 +374,7 @@ def method() -> str:
         lone=wrong[True],
         fewest_seeds=ranks.FEWEST_SEEDS,
         variance=variance.table(variance.read()),
+        tallies=tallies.table(tallies.read()),
     )
 
 
