@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from baselines.mlp import mlp
+from benchmark.fields import LATER
 from benchmark.matching import matched
 from benchmark.methods import FittedModule, Problem, TwoStageMethod
 from benchmark.tuning.space import Choice, Log
@@ -64,6 +65,7 @@ class MatchedMLP(TwoStageMethod):
 
     sweeps: int = 3
     normalize: bool = False
+    batch_norm: bool = field(default=False, metadata=LATER)
     layers: int = 3
     hidden: int = 1000
     dropout: float = 0.0
@@ -79,6 +81,7 @@ class MatchedMLP(TwoStageMethod):
             layers=self.layers,
             dropout=self.dropout,
             normalize=self.normalize,
+            batch_norm=self.batch_norm,
         )
 
     def skip(self, problem: Problem) -> str | None:

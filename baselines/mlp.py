@@ -5,22 +5,36 @@ With `normalize`, a batch norm without trainable parameters standardises each we
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
 from baselines.editing import Editor
+from benchmark.fields import LATER
 from benchmark.methods import Method, Problem, Variant
 from benchmark.tuning.space import Choice, Log
 
 
 def mlp(
-    inputs: int, hidden: int, outputs: int, *, layers: int, dropout: float, normalize: bool
+    inputs: int,
+    hidden: int,
+    outputs: int,
+    *,
+    layers: int,
+    dropout: float,
+    normalize: bool,
+    batch_norm: bool = False,
 ) -> nn.Sequential:
-    """Make an MLP of linear layers, with ReLU and dropout between them."""
+    """Make an MLP of linear layers, with ReLU and dropout between them.
+
+    With `batch_norm` one comes before every ReLU but the first, as in DWSNets' public code.
+    """
     modules: list[nn.Module] = [nn.BatchNorm1d(inputs, affine=False)] if normalize else []
-    for size in [inputs, *[hidden] * (layers - 2)]:
-        modules += [nn.Linear(size, hidden), nn.ReLU(), nn.Dropout(dropout)]
+    modules += [nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(dropout)]
+    for _ in range(layers - 2):
+        modules.append(nn.Linear(hidden, hidden))
+        modules += [nn.BatchNorm1d(hidden)] if batch_norm else []
+        modules += [nn.ReLU(), nn.Dropout(dropout)]
     return nn.Sequential(*modules, nn.Linear(hidden, outputs))
 
 
@@ -49,6 +63,7 @@ class MLP(Method):
     )
 
     normalize: bool = False
+    batch_norm: bool = field(default=False, metadata=LATER)
     layers: int = 3
     hidden: int = 1000
     dropout: float = 0.0
@@ -61,6 +76,7 @@ class MLP(Method):
             layers=self.layers,
             dropout=self.dropout,
             normalize=self.normalize,
+            batch_norm=self.batch_norm,
         )
 
 

@@ -17,6 +17,8 @@ EXPECTED = {
     str: "a string",
 }
 
+LATER = {"later": True}
+
 
 @cache
 def types(method: type) -> Mapping[str, Any]:
@@ -33,6 +35,19 @@ def types(method: type) -> Mapping[str, Any]:
             f"at run time: {error}; import it outside of TYPE_CHECKING"
         ) from None
     return {field.name: hints[field.name] for field in fields(method)}
+
+
+def recorded(method: Any) -> dict[str, Any]:
+    """Return the values of a method's fields, by name, as records have them.
+
+    A field that a method got when it had records already is marked, `field(default=...,
+    metadata=LATER)`. Its default is left out, since those records were made by what it stands for.
+    """
+    return {
+        one.name: getattr(method, one.name)
+        for one in fields(method)
+        if not ("later" in one.metadata and getattr(method, one.name) == one.default)
+    }
 
 
 def parsed(text: str, kind: Any) -> Any:

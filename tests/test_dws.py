@@ -6,11 +6,12 @@ from itertools import permutations, product
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 
 from baselines.dws import DWS, POOLINGS, DWSLayer, items, split
 from baselines.equivariant import NeuronLayout
+from baselines.mlp import mlp
 from benchmark.errors import UserError
 from benchmark.methods import Problem
 from nft.network import NetworkSpec
@@ -87,3 +88,11 @@ def test_what_cannot_be_is_refused() -> None:
         DWS(channels=12)
     with pytest.raises(UserError, match="pooling is one of max, mean"):
         DWS(pooling="sum")
+
+
+def test_the_mlp_of_the_table_has_the_published_batch_norms() -> None:
+    """One before each ReLU but the first (AvivNavon/DWSNets, `MLPModelForClassification`)."""
+    module = mlp(6, 4, 10, layers=4, dropout=0.0, normalize=False, batch_norm=True)
+    kinds = [type(part) for part in module if not isinstance(part, nn.Dropout)]
+    hidden = [nn.Linear, nn.BatchNorm1d, nn.ReLU]
+    assert kinds == [nn.Linear, nn.ReLU, *hidden, *hidden, nn.Linear]

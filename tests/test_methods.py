@@ -15,10 +15,12 @@ from helpers import SPECS
 from torch import Tensor, nn
 
 import baselines
+from baselines.mlp import MLP
 from benchmark import arms, suites, tasks
 from benchmark.checks import new_method as scaffold
 from benchmark.datasets import catalog, locate
 from benchmark.errors import UserError
+from benchmark.fields import recorded
 from benchmark.methods import FittedModule, Method, Problem
 from benchmark.record.cell import Entrant
 from benchmark.runs.fit import problem_of
@@ -353,3 +355,8 @@ def test_no_method_of_mini_declines_the_inrs(dataset: str) -> None:
         task = tasks.registry()[run.cell.task](stored)
         problem = problem_of(task, stored, stored.splits["train"].weights[:8])
         assert run.method.skip(problem) is None, run.cell
+
+
+def test_records_leave_out_the_default_of_a_field_that_came_after_them() -> None:
+    assert "batch_norm" not in recorded(MLP())
+    assert recorded(MLP(batch_norm=True)) == recorded(MLP()) | {"batch_norm": True}

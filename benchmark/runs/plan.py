@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from benchmark import arms, suites, tasks
 from benchmark.datasets import catalog, foreign, storage
 from benchmark.datasets.foreign import Foreign
 from benchmark.errors import UserError, suggestion
+from benchmark.fields import recorded
 from benchmark.methods import Method
 from benchmark.record import sources
 from benchmark.record.cell import Cell, Entrant
@@ -141,7 +142,7 @@ class Run:
             reads_functions=row.method.reads_functions,
             source=row.source,
             code_sha256=self.code or "0" * 64,
-            hyperparameters=asdict(self.method),
+            hyperparameters=recorded(self.method),
             parameters=parameters,
         )
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
@@ -26,6 +26,7 @@ from optuna.trial import TrialState
 from benchmark import tasks
 from benchmark.datasets.storage import WeightDataset
 from benchmark.errors import UserError
+from benchmark.fields import recorded
 from benchmark.record import metrics
 from benchmark.runs.environment import processor, versions
 from benchmark.runs.plan import Run, plan
@@ -72,7 +73,7 @@ def prepare(suite: str, task: str, method: str, dataset: WeightDataset) -> Searc
             '{"learning_rate": SearchLog(1e-4, 1e-2)}'
         )
     tasks.registry()[task](dataset)
-    values = asdict(run.method)
+    values = recorded(run.method)
     opening = SearchLog(
         suite=suite,
         task=task,
