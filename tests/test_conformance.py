@@ -17,8 +17,8 @@ from benchmark.errors import UserError
 from benchmark.methods import Method, Problem
 from benchmark.record import sources
 from benchmark.record.schema import RecordError
+from leaderboard.archive import drawings, tallies
 from leaderboard.archive import entries as archive
-from leaderboard.archive import tallies
 from leaderboard.submissions import reproduce, review
 
 
@@ -109,6 +109,18 @@ def test_all_ranked_rows_are_run_again_once(tmp_path: Path) -> None:
     stamps = [path.stat().st_mtime_ns for path in results.glob("**/seed-0.json")]
     reproduce.reproduce_all(chosen, committed, results, "cpu")
     assert [path.stat().st_mtime_ns for path in results.glob("**/seed-0.json")] == stamps
+
+
+def test_a_rerun_keeps_what_networks_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawings, "FOLDER", tmp_path / "kept")
+    finished_run(tmp_path / "run")
+    (entry,) = archive.of_results(tmp_path / "run")
+    assert drawings.keep(tmp_path / "run", entry.record) is None
+    sheet = (tmp_path / "run" / entry.record.path).with_suffix(".reconstructions.png")
+    sheet.write_bytes(b"drawn")
+    kept = drawings.keep(tmp_path / "run", entry.record)
+    assert kept == tmp_path / "kept" / "mini" / "small" / "nft.png"
+    assert kept.read_bytes() == b"drawn"
 
 
 def test_a_tally_is_one_line_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

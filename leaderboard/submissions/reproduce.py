@@ -17,7 +17,7 @@ from benchmark.record import differences, metrics, sources
 from benchmark.record import schema as records
 from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.schema import EnvironmentPart, RecordError
-from leaderboard.archive import provenance
+from leaderboard.archive import drawings, provenance
 from leaderboard.archive.entries import Archive, Entry, of_results
 from leaderboard.archive.tallies import Reproduction, Tally, Verdict
 from leaderboard.statistics import summaries
@@ -94,7 +94,7 @@ def reproduce_all(
 ) -> Tally:
     """Run many cells of one suite again, as many at a time as there are cores.
 
-    What lies in `results` already is not run again.
+    What lies in `results` already is not run again. Sheets of what networks draw are kept.
 
     Args:
         entries: Committed records, at least one.
@@ -120,6 +120,8 @@ def reproduce_all(
             raise RecordError(f"{shlex.join(command)} ended with {process.returncode}; see above")
         pairs += zip(column, of_results(results, map(records.read, paths)), strict=True)
     made = [new.record for _, new in pairs]
+    for record in made:
+        drawings.keep(results, record)
     return Tally(
         suite=made[0].suite,
         environment=made[-1].environment,
