@@ -119,6 +119,12 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def slurm(session: nox.Session) -> None:
+    """Run benchmarks on a Slurm cluster of this machine's own; needs slurm-wlm and munge."""
+    run_python(session, "torch", "-m", "pytest", "-m", "slurm", "-rs", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting; `-- --fix` mends what can be mended."""
     run_python(session, "lint", "-m", "ruff", "check", *session.posargs)

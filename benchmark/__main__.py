@@ -193,7 +193,7 @@ def run(
     from benchmark.runs import event_files, trials
     from benchmark.runs.plan import CORE, plan
 
-    _refuse_together(context, cells, executor, slurm, collect)
+    _refuse_together(context)
     if hub_mirror:
         os.environ["NFT_BENCHMARK_HUB_MIRROR"] = str(hub_mirror)  # which workers inherit
     manner = _Manner(results, device, workers, rerun, minutes, keep)
@@ -627,46 +627,29 @@ def _show_kept(finished: Sequence[Record], results: Path) -> None:
     )
 
 
-ALONE = {
-    "cells": ("device", "results", "hub_mirror", "rerun", "minutes", "keep", "log"),
-    "collect": (
-        *("task", "suite", "datasets", "target", "methods", "changes", "steps", "seeds", "core"),
-        *("show_test", "results", "hub_mirror"),
-    ),
-}
-"""What may stand beside an option that takes the command's place."""
+BESIDE_CELLS = ("cells", "device", "results", "hub_mirror", "rerun", "minutes", "keep", "log")
+"""The options of `run` that may stand beside --cell."""
 
 
-def _refuse_together(
-    context: typer.Context,
-    cells: list[str] | None,
-    executor: str | None,
-    slurm: list[str] | None,
-    collect: bool,
-) -> None:
+def _refuse_together(context: typer.Context) -> None:
     """Raise UserError for options of which one has no meaning beside another."""
-    given = [
-        parameter
+    given = {
+        parameter.name: parameter
         for parameter in context.command.params
         if context.get_parameter_source(parameter.name).name == "COMMANDLINE"
-    ]
-    chosen = {"cells": cells, "collect": collect}
-    for one in [name for name, value in chosen.items() if value]:
-        for parameter in given:
-            if parameter.name not in (one, *ALONE[one]):
-                name = "a task" if parameter.name == "task" else parameter.opts[0]
-                what = "a cell is a run, whole" if one == "cells" else "nothing is run"
-                other = "--cell" if one == "cells" else "--collect"
-                raise UserError(f"{name} has no meaning beside {other}: {what}; leave one out")
-    names = {parameter.name: parameter for parameter in given}
-    if not cells and "task" not in names:
+    }
+    for name, parameter in given.items():
+        if "cells" in given and name not in BESIDE_CELLS:
+            said = "a task" if name == "task" else parameter.opts[0]
+            raise UserError(f"{said} has no meaning beside --cell, which names a run whole")
+    if not {"cells", "task"} & given.keys():
         raise UserError(
             "name a task, as inr-classification, or all; or cells, --cell "
             "SUITE/TASK/DATASET/METHOD/SEED; python -m benchmark list shows what there is"
         )
-    if slurm and not executor:
+    if "slurm" in given and "executor" not in given:
         raise UserError("--slurm is for --executor slurm: give both")
-    if executor and "minutes" in names:
+    if {"executor", "minutes"} <= given.keys():
         raise UserError("--minutes is for this machine; jobs have --slurm timeout_min=MINUTES")
 
 

@@ -191,10 +191,21 @@ class Worker(Checkpointable):
                 return cells.make(work.asked, work.results, device, display, stopped, work.keep)
 
             made = make()
-            if made.held and "SLURM_RESTART_COUNT" in os.environ and not self.stop.wait(LEASE):
-                again = make()  # what this job held before it was requeued is free by now
-                made.records.extend(again.records)
-        return [str(record.cell) for record in made.records]
+            records, end = made.records, time.monotonic() + LEASE
+            # What this job held on a machine that is gone may be held for a while.
+            requeued = "SLURM_RESTART_COUNT" in os.environ
+            while requeued and made.held and time.monotonic() < end and not self.stop.wait(5.0):
+                made = make()
+                records += made.records
+        return [str(record.cell) for record in records]
+
+
+@dataclass(frozen=True)
+class State:
+    """How a job stands: its state's name, and how often it was put back in the queue."""
+
+    name: str
+    restarts: int
 
 
 @dataclass(frozen=True)
@@ -208,18 +219,20 @@ class Array:
         """The log of one of its jobs, "NUMBER_INDEX"."""
         return self.folder / f"{job}_0_log.err"
 
-    def states(self) -> dict[str, str] | None:
-        """The state of each job that Slurm remembers; None where Slurm does not answer."""
-        options = ("--array", "--states=all", "--noheader", "--format=%i %T")
+    def states(self) -> dict[str, State] | None:
+        """How each job stands that Slurm remembers; None where Slurm does not answer."""
+        fields = "--Format=JobArrayID:60,State:30,RestartCnt:10"
+        options = ("--array", "--states=all", "--noheader", fields)
         process = _call("squeue", f"--jobs={self.number}", *options)
         if process.returncode == 0:
-            return dict(line.split(maxsplit=1) for line in process.stdout.splitlines())
+            lines = (line.split() for line in process.stdout.splitlines())
+            return {job: State(name, int(restarts)) for job, name, restarts in lines}
         # Slurm forgets jobs some minutes after their end.
         return {} if "Invalid job id" in process.stderr else None
 
-    def cancel(self) -> None:
+    def cancel(self, *options: str) -> None:
         """Cancel those that did not end. Raises UserError where Slurm does not."""
-        process = _call("scancel", self.number)
+        process = _call("scancel", *options, self.number)
         if process.returncode:
             raise UserError(f"scancel {self.number}: {process.stderr}")
 
@@ -255,13 +268,16 @@ def submit(work: Work, workers: int) -> Array:
 def follow(array: Array, asked: Sequence[Wanted], results: Path, display: Display) -> list[Record]:
     """Tell of records as they come, until all are there or no job is left to make them.
 
-    Jobs that have nothing left to make are cancelled.
+    Jobs that wait in the queue when nothing is left to make are cancelled.
     """
-    waiting, records, told, looked = list(asked), [], {}, -QUEUE
-    over = False
+    waiting, records, looked = list(asked), [], -QUEUE
+    told: dict[str, State] = {}
     while waiting:
+        over = False
+        if time.monotonic() >= looked + QUEUE:
+            looked, over = time.monotonic(), _tell(array, told, display)
         left = []
-        for one in waiting:
+        for one in waiting:  # after the look at the jobs: what those that ended made is there
             if (record := one.made(results)) is None:
                 left.append(one)
                 continue
@@ -270,28 +286,24 @@ def follow(array: Array, asked: Sequence[Wanted], results: Path, display: Displa
         waiting = left
         if over:
             return records
-        if time.monotonic() >= looked + QUEUE:
-            looked, states = time.monotonic(), array.states()
-            if states is not None:
-                _tell(array, told, states, display)
-                told |= states
-                over = all(state in ENDED for state in states.values())  # one last look
-        if waiting and not over:
+        if waiting:
             time.sleep(LOOK)
-    array.cancel()
+    _tell(array, told, display)
+    array.cancel("--state=PENDING")
     return records
 
 
-def _tell(array: Array, before: dict[str, str], now: dict[str, str], display: Display) -> None:
-    """Print what happened to jobs that is not as it should be."""
-    for job, state in now.items():
-        was = before.get(job)
-        if state == was or state in ("COMPLETED", "RUNNING", "COMPLETING"):
-            continue
-        if state in ENDED:
-            display.say(f"job {job}: {state}; its log is {array.log(job)}")
-        elif state == "PENDING" and was is not None:
-            display.say(f"job {job}: back in the queue; its log is {array.log(job)}")
+def _tell(array: Array, told: dict[str, State], display: Display) -> bool:
+    """Print what happened to jobs since, and is not as it should be; whether all have ended."""
+    states = array.states()
+    for job, state in (states or {}).items():
+        was = told.get(job, State("PENDING", 0))
+        if state.name != was.name and state.name in ENDED and state.name != "COMPLETED":
+            display.say(f"job {job}: {state.name}; its log is {array.log(job)}")
+        elif state.restarts > was.restarts:
+            display.say(f"job {job}: put back in the queue; its log is {array.log(job)}")
+        told[job] = state
+    return states is not None and all(state.name in ENDED for state in states.values())
 
 
 def _python_path() -> str:
