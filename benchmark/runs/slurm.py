@@ -95,6 +95,9 @@ ENDED = (
 )
 """States of a job that does not go on; one that is requeued is pending."""
 
+GONE = "Invalid job id"
+"""What Slurm says of jobs that have ended: it forgets them some minutes later."""
+
 Parameters = dict[str, str | int | float]
 
 
@@ -227,13 +230,12 @@ class Array:
         if process.returncode == 0:
             lines = (line.split() for line in process.stdout.splitlines())
             return {job: State(name, int(restarts)) for job, name, restarts in lines}
-        # Slurm forgets jobs some minutes after their end.
-        return {} if "Invalid job id" in process.stderr else None
+        return {} if GONE in process.stderr else None
 
     def cancel(self, *options: str) -> None:
-        """Cancel those that did not end. Raises UserError where Slurm does not."""
+        """Cancel those that did not end, if any. Raises UserError where Slurm does not."""
         process = _call("scancel", *options, self.number)
-        if process.returncode:
+        if process.returncode and GONE not in process.stderr:
             raise UserError(f"scancel {self.number}: {process.stderr}")
 
 
