@@ -295,6 +295,27 @@ def _end(records: Sequence[Record], left: int) -> None:
 
 
 @app.command()
+def merge(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER...", help="Results folders of other machines.")
+    ],
+    results: Annotated[
+        Path, typer.Option(callback=entered, help="Folder that they are copied into.")
+    ] = Path("results"),
+) -> None:
+    """Copy the records of several machines into one results folder.
+
+    With them go their predictions, curves and kept weights. Nothing is copied where a file is
+    damaged or a cell has two results. Given again, the command copies what is new.
+    """
+    from benchmark.runs import merge as merging
+
+    copied, standing = merging.merge([absolute(folder) for folder in folders], results)
+    typer.echo(f"{copied} records copied into {results}; {standing} cells had theirs already")
+    typer.echo(f"their table: python -m leaderboard build --records {results}", err=True)
+
+
+@app.command()
 def tune(
     method: Annotated[str, typer.Argument(help="A method or variant, as nft.")],
     dataset: Annotated[
