@@ -121,7 +121,8 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def slurm(session: nox.Session) -> None:
     """Run benchmarks on a Slurm cluster of this machine's own; needs slurm-wlm and munge."""
-    run_python(session, "torch", "-m", "pytest", "-m", "slurm", "-rs", *session.posargs)
+    command = ("-m", "pytest", "-m", "slurm", "-rs", "tests/test_slurm.py")
+    run_python(session, "torch", *command, *session.posargs)
 
 
 @nox.session
