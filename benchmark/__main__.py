@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -735,8 +736,10 @@ def _run_on_slurm(runs: list[Run], manner: _Manner, asked: Sequence[str], shown:
 
 def _leave(array: Array) -> None:
     """Ask, where there is a terminal, whether the jobs are to go on without this command."""
-    cancel = f"scancel {array.number}"
-    if sys.stdin.isatty() and typer.confirm(f"cancel job {array.number}?", err=True):
+    cancel, wanted = f"scancel {array.number}", False
+    with suppress(typer.Abort):  # Ctrl-C again
+        wanted = sys.stdin.isatty() and typer.confirm(f"cancel job {array.number}?", err=True)
+    if wanted:
         array.cancel()
         typer.echo("cancelled; the same command goes on from here", err=True)
     else:

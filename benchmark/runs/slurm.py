@@ -7,6 +7,7 @@ of a record: it is told by the job's state, and by its logs under `slurm/` in th
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -247,6 +249,8 @@ def submit(work: Work, workers: int) -> Array:
     if missing := [name for name in ("sbatch", "srun", "squeue") if shutil.which(name) is None]:
         raise UserError(f"{missing[0]} is not on the PATH: --executor slurm is for a Slurm cluster")
     folder = work.results / FOLDER
+    if "%" in str(folder):
+        raise UserError(f"{folder}: Slurm takes a % for a job's number; choose another --results")
     executor = submitit.AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=REQUEUES)
     executor.update_parameters(
         name="nft-benchmark",
@@ -258,7 +262,8 @@ def submit(work: Work, workers: int) -> Array:
         },
     )
     try:
-        jobs = executor.map_array(Worker(work), range(workers))
+        with redirect_stderr(io.StringIO()):  # where submitit prints what it raises
+            jobs = executor.map_array(Worker(work), range(workers))
     except FailedJobError as error:
         said = [line for line in str(error).splitlines() if line.strip()]
         raise UserError(f"Slurm refuses the jobs: {said[-1] if said else error}") from None
