@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import loopback_slurm
 import pytest
+import torch
 from helpers import hold_after, start
 from loopback_slurm import Cluster, wait_until
 from scripts import HANGS
 
+import benchmark.runs.checkpoints
 from benchmark.record import schema
 from benchmark.record.schema import Record
 
@@ -89,6 +92,11 @@ def checkpoints(results: Path) -> list[Path]:
     return list(results.glob("*/*/*/*/*.checkpoint"))
 
 
+def step_of(checkpoint: Path) -> int:
+    data = io.BytesIO(benchmark.runs.checkpoints.read(checkpoint))
+    return torch.load(data, weights_only=True)["progress"]["step"]
+
+
 def states(cluster: Cluster) -> dict[str, list[str]]:
     """Each job's state and node."""
     lines = cluster.ask("squeue", "--array", "--states=all", "--noheader", "--format=%i %T %N")
@@ -146,7 +154,7 @@ def test_nothing_is_lost_when_a_node_is_killed(
 def test_a_job_that_is_told_to_end_goes_on_from_its_checkpoint(
     cluster: Cluster, suite: Path, expected: Path, tmp_path: Path
 ) -> None:
-    """As Slurm tells it before a time limit, or a preemption; and nobody watches meanwhile."""
+    """As Slurm tells it before a time limit; and nobody watches meanwhile."""
     results, go = tmp_path / "results", tmp_path / "go"
     known = set(states(cluster))
     process = begin(cluster, on_slurm(suite, results, 1), held_until(go))
@@ -168,6 +176,29 @@ def test_a_job_that_is_told_to_end_goes_on_from_its_checkpoint(
     at_once(cluster, job)
     wait_until(lambda: states(cluster)[job][0] == "COMPLETED", "it does not end", HANGS)
     assert "starting anew" not in log.with_suffix(".err").read_text()
+    check(results, expected)
+
+
+def test_a_job_that_is_preempted_waits_at_a_checkpoint_for_its_end(
+    cluster: Cluster, suite: Path, expected: Path, tmp_path: Path
+) -> None:
+    """As Slurm does it: first SIGTERM, then some grace, then it puts the job back."""
+    results, go = tmp_path / "results", tmp_path / "go"
+    known = set(states(cluster))
+    process = begin(cluster, on_slurm(suite, results, 1), held_until(go))
+    wait_until(lambda: len(checkpoints(results)) == 1, "no worker trains")
+    (job,) = set(states(cluster)) - known
+    (checkpoint,) = checkpoints(results)
+    before = step_of(checkpoint)
+    cluster.ask("scancel", "--signal=TERM", job)
+    go.touch()
+    wait_until(lambda: step_of(checkpoint) > before, "it does not stop")
+    stopped = step_of(checkpoint)
+    cluster.ask("scontrol", "requeue", job)
+    assert step_of(checkpoint) == stopped
+    at_once(cluster, job)
+    ended(process, 0)
+    assert "starting anew" not in (results / "slurm" / f"{job}_0_log.err").read_text()
     check(results, expected)
 
 

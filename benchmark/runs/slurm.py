@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -157,8 +158,12 @@ class Worker(Checkpointable):
     def __call__(self, number: int) -> list[str]:
         """Make cells, and return those that were made here.
 
-        It happens in a thread, so that the process can hear Slurm's signals at any time.
+        It happens in a thread, so that the process can hear Slurm's signals at any time. One before
+        a time limit, of which submitit takes care, ends in `checkpoint`. SIGTERM comes before a
+        preemption or a cancellation: a checkpoint is written, and Slurm decides on the end. A job
+        that ended by itself would not be put back.
         """
+        signal.signal(signal.SIGTERM, lambda *_: self.stop.set())
         made: list[str] = []
         errors: list[BaseException] = []
 
@@ -175,6 +180,8 @@ class Worker(Checkpointable):
             pass
         if errors:
             raise errors[0]
+        while self.stop.is_set():
+            time.sleep(1.0)
         return made
 
     def checkpoint(self, number: int) -> DelayedSubmission:

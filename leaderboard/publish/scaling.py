@@ -54,13 +54,13 @@ python -m benchmark run all --suite paper --results /shared/results --collect
 
 The first command submits an array of 64 jobs, each of which makes cells that no other holds, one
 after the other, and tells of records as they come. Before its time limit Slurm signals a job, which
-stops at a checkpoint, goes back into the queue and goes on from there; so it does where a partition
-preempts with the same signal (Slurm's option `preempt_send_user_signal`, or `send_user_signal`). A
-job that is preempted without it, or whose machine is lost, is put back by Slurm, and goes on from
-the checkpoint that the last look at the validation split left. A job that is killed otherwise, for
-want of memory, is not: its cell is free for the others, and the command names the job and its log.
-Ctrl-C leaves the jobs alone unless it is told to cancel them. The second command prints the table
-of what is there. Given again, the first makes what is left.
+stops at a checkpoint, goes back into the queue and goes on from there. A job that is preempted
+stops at a checkpoint, too, as far as the partition's grace time allows; it is put back by Slurm, as
+is one whose machine is lost, which goes on from the checkpoint that the last look at the validation
+split left. A job that is killed otherwise, for want of memory, is not put back: its cell is free
+for the others, and the command names the job and its log. Ctrl-C leaves the jobs alone unless it is
+told to cancel them. The second command prints the table of what is there. Given again, the first
+makes what is left.
 
 With any other scheduler, or none, a cell is a command, which says so at once where its record
 stands or another process makes it, and with `--minutes` stops at a checkpoint:
