@@ -16,7 +16,7 @@ from tabulate import tabulate
 from benchmark.datasets import commands
 from benchmark.errors import UserError, WorkerDied, unknown, visible
 from benchmark.record.options import App
-from benchmark.record.paths import absolute, entered
+from benchmark.record.paths import absolute, all_entered, entered
 from benchmark.record.sources import ROOT
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from benchmark.runs.event_files import EventFiles
     from benchmark.runs.launch import Standing
     from benchmark.runs.plan import Run
-    from benchmark.runs.slurm import Array
+    from benchmark.runs.slurm_jobs import Array
     from benchmark.runs.trials import Trial
     from leaderboard.archive.entries import Entry
 
@@ -298,7 +298,10 @@ def _end(records: Sequence[Record], left: int) -> None:
 @app.command()
 def merge(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="FOLDER...", help="Results folders of other machines.")
+        list[Path],
+        typer.Argument(
+            metavar="FOLDER...", callback=all_entered, help="Results folders of other machines."
+        ),
     ],
     results: Annotated[
         Path, typer.Option(callback=entered, help="Folder that they are copied into.")
@@ -311,7 +314,7 @@ def merge(
     """
     from benchmark.runs import merge as merging
 
-    copied, standing = merging.merge([absolute(folder) for folder in folders], results)
+    copied, standing = merging.merge(folders, results)
     typer.echo(f"{copied} records copied into {results}; {standing} cells had theirs already")
     typer.echo(f"their table: python -m leaderboard build --records {results}", err=True)
 
@@ -706,15 +709,18 @@ def _make_cells(texts: list[str], manner: _Manner, events: EventFiles | None) ->
 
 def _run_on_slurm(runs: list[Run], manner: _Manner, asked: Sequence[str], shown: _Shown) -> None:
     """Submit workers, tell how they fare, and print the table of what they made."""
-    from benchmark.runs import cells, launch, slurm
+    from benchmark.runs import cells, launch, slurm_jobs, slurm_keys
     from benchmark.runs.display import Display
 
-    parameters, results = slurm.parameters(asked), manner.results
+    parameters, results = slurm_keys.parameters(asked), manner.results
     if manner.workers == 0:
         raise UserError("--workers 0 is for this process; Slurm's jobs are 1 or more")
+    slurm_jobs.check_programs()
+    from benchmark.runs import slurm  # which needs submitit
+
     _check_datasets(runs)
     folder = launch.standing(runs, results, manner.rerun, manner.keep)
-    count = min(manner.workers or slurm.WORKERS, len(folder.todo))
+    count = min(manner.workers or slurm_jobs.WORKERS, len(folder.todo))
     _announce(folder, results, f"{count} jobs of Slurm", shown.trial)
     records: list[Record] = []
     if folder.todo:
@@ -724,7 +730,7 @@ def _run_on_slurm(runs: list[Run], manner: _Manner, asked: Sequence[str], shown:
         typer.echo(f"job {array.number} is submitted; its logs are in {array.folder}", err=True)
         try:
             with Display(folder.todo, shown.split, log=shown.events) as display:
-                records = slurm.follow(array, wanted, results, display)
+                records = slurm_jobs.follow(array, wanted, results, display)
         except KeyboardInterrupt:
             _leave(array)
             raise typer.Exit(130) from None
