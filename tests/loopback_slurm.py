@@ -19,10 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
+PROGRAMS = (
+    *("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo"),
+    "setpriv",
+)
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 NODE_NAME = "SLURMD_NODENAME"
-WAIT = 60.0  # seconds for daemons to do anything at all
+WAIT = 180.0  # seconds for daemons to do anything at all
 
 CONFIGURATION = """\
 ClusterName=loopback
@@ -84,7 +87,8 @@ class Cluster:
         environment = os.environ | self.environment
         with (self.folder / f"{name}.out").open("wb") as log:
             self.daemons[name] = subprocess.Popen(
-                [shutil.which(words[0], path=PATH), *words[1:]],
+                # However this process ends, the daemon ends with it.
+                ["setpriv", "--pdeathsig", "KILL", *words],
                 stdout=log,
                 stderr=log,
                 env=environment,
