@@ -183,7 +183,7 @@ def review(session: nox.Session) -> None:
 
 @nox.session
 def reproduce(session: nox.Session) -> None:
-    """Run a committed cell again, and say bit-equal, within noise, or different: `-- CELL`."""
+    """Run a committed cell, or `--all` ranked rows, again, and compare bit by bit: `-- CELL`."""
     run_python(session, "torch", "-m", "leaderboard", "reproduce", *session.posargs)
 
 

@@ -189,12 +189,19 @@ def submit(
 @app.command()
 def reproduce(
     cell: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="SUITE/TASK/DATASET/NAME[/SEED]",
             help="A cell of a table: all of its seeds, or one.",
         ),
-    ],
+    ] = None,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="One seed of every ranked row of a suite, and note it for METHOD.md."
+        ),
+    ] = False,
+    suite: Annotated[str, typer.Option(help="The suite of --all.")] = "mini",
     device: Annotated[
         str, typer.Option(callback=_device, help="cpu, cuda, or auto: a GPU where available.")
     ] = "auto",
@@ -202,20 +209,33 @@ def reproduce(
         Path | None,
         typer.Option(
             callback=entered,
-            help="Folder for the new record.",
-            show_default="a temporary folder",
+            help="Folder for the new records, from where a run that was stopped goes on.",
+            show_default="a temporary folder; with --all results/reproduction",
         ),
     ] = None,
 ) -> None:
-    """Run a committed cell again.
+    """Run a committed cell again, or one seed of all ranked rows.
 
-    Says of each seed whether the result is bit-equal, within noise, or different, and in what the
+    Says of each run whether the result is bit-equal, within noise, or different, and in what the
     environments differ. Fails if one is different.
     """
-    from leaderboard.archive import entries
+    from benchmark import suites
+    from leaderboard.archive import entries, tallies
     from leaderboard.submissions import reproduce as reproduction
 
+    if (cell is None) != every:
+        raise UserError("name one cell, or give --all")
     archive = entries.read()
+    if cell is None:
+        suites.get(suite)
+        chosen = reproduction.ranked(archive, suite)
+        if not chosen:
+            raise UserError(f"no row of suite {suite!r} is ranked")
+        folder = results or HERE.parent / "results" / "reproduction"
+        tally = reproduction.reproduce_all(chosen, archive, folder, device)
+        typer.echo(visible(reproduction.table(tally.reproductions)))
+        typer.echo(f"\nnoted in {tallies.write(tally)}; now: nox -s leaderboard, commit")
+        raise typer.Exit(any(one.verdict == "different" for one in tally.reproductions))
     comparisons = []
     for entry in reproduction.find(archive, cell):
         comparisons.append(reproduction.reproduce(entry, archive, results, device))

@@ -18,8 +18,8 @@ from benchmark.record.cell import Entrant
 from benchmark.record.predictions import Kept, digest
 from benchmark.record.predictions import write as write_predictions
 from benchmark.record.schema import Record, RecordError
+from leaderboard.archive import declarations, lints, tables
 from leaderboard.archive import entries as archive
-from leaderboard.archive import lints, tables
 from leaderboard.publish import pages, render
 from leaderboard.reported import check
 from leaderboard.submissions import standing, submit
@@ -154,18 +154,26 @@ def test_what_two_suites_run_alike_may_predict_the_same(tmp_path: Path) -> None:
     assert "very predictions" in "\n".join(lints.failures(archive.of_results(tmp_path)))
 
 
-def shorten(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Have suite mini ask for two seeds on one dataset, as if it came with the project."""
-    (folder / "small").mkdir()
-    (folder / "small" / "manifest.json").write_text("{}")
-    monkeypatch.setattr(listing, "EMBEDDED", folder)
+def shorten(monkeypatch: pytest.MonkeyPatch, folder: Path, dataset: str = "small") -> None:
+    """Have suite mini ask for two seeds on one dataset, `small` as if it came with the project."""
+    if dataset == "small":
+        (folder / "small").mkdir()
+        (folder / "small" / "manifest.json").write_text("{}")
+        monkeypatch.setattr(listing, "EMBEDDED", folder)
     mini = suites.get("mini")
-    changes = {"datasets": ("small",), "seeds": (0, 1)}
+    changes = {"datasets": (dataset,), "seeds": (0, 1)}
     tasks = {"inr-classification": mini.tasks["inr-classification"].model_copy(update=changes)}
     known = suites.registry() | {"mini": mini.model_copy(update={"tasks": tasks})}
     monkeypatch.setattr(suites, "registry", lambda: known)
 
 
+@pytest.fixture
+def of_no_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let records pass that are of datasets and code that are not here."""
+    monkeypatch.setattr(declarations, "troubles", lambda entry: ())
+
+
+@pytest.mark.usefixtures("of_no_code")
 def test_of_datasets_that_are_not_embedded_the_first_seeds_can_be_submitted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +190,7 @@ def test_of_datasets_that_are_not_embedded_the_first_seeds_can_be_submitted(
     assert len(submit.submit("nft", "mini", results, None, folder)) == 2
 
 
+@pytest.mark.usefixtures("of_no_code")
 def test_a_submission_is_whole_checked_and_keeps_what_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,6 +334,18 @@ def test_new_results_are_placed_among_the_committed(tmp_path: Path) -> None:
     assert standing.standings(committed.current, committed) == []
 
 
+def test_a_submission_is_what_its_code_would_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten(monkeypatch, tmp_path, "mnist-inr-own-mini")
+    for seed in (0, 1):
+        finished_run(tmp_path / "results", seed=seed, dataset={"name": "mnist-inr-own-mini"})
+    with pytest.raises(RecordError, match="its command is not that of"):
+        submit.submit("nft", "mini", tmp_path / "results", None, tmp_path / "records")
+    assert not list((tmp_path / "records").glob("**/*"))
+
+
+@pytest.mark.usefixtures("of_no_code")
 def test_a_submission_has_every_condition_of_its_suite(tmp_path: Path) -> None:
     task = suites.get("mini-symmetry").tasks["inr-classification"]
     conditions = [

@@ -17,6 +17,7 @@ from benchmark.errors import UserError
 from benchmark.methods import Method, Problem
 from benchmark.record import sources
 from benchmark.record.schema import RecordError
+from leaderboard.archive import drawings, tallies
 from leaderboard.archive import entries as archive
 from leaderboard.submissions import reproduce, review
 
@@ -92,6 +93,55 @@ def test_two_runs_of_a_cell_are_held_against_each_other(tmp_path: Path) -> None:
     assert reproduce.find(committed, "mini/inr-classification/small/nft") == [one]  # all seeds
     with pytest.raises(RecordError, match="one that is: mini/inr-classification/small/nft/0"):
         reproduce.find(committed, "mini/x")
+
+
+def test_all_ranked_rows_are_run_again_once(tmp_path: Path) -> None:
+    committed = archive.read()
+    rows = reproduce.ranked(committed, "mini")
+    assert len({entry.record.cell.row for entry in rows}) == len(rows) > 100
+    column = "mini/inr-classification/mnist-inr-own-mini/"
+    cells = [column + name for name in ("mlp/0", "statnn/0")]
+    chosen = [entry for entry in rows if str(entry.record.cell) in cells]
+    results = tmp_path / "results"
+    tally = reproduce.reproduce_all(chosen, committed, results, "cpu")
+    assert [one.cell for one in tally.reproductions] == cells
+    assert "different" not in {one.verdict for one in tally.reproductions}
+    stamps = [path.stat().st_mtime_ns for path in results.glob("**/seed-0.json")]
+    reproduce.reproduce_all(chosen, committed, results, "cpu")
+    assert [path.stat().st_mtime_ns for path in results.glob("**/seed-0.json")] == stamps
+
+
+def test_a_rerun_keeps_what_networks_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawings, "FOLDER", tmp_path / "kept")
+    finished_run(tmp_path / "run")
+    (entry,) = archive.of_results(tmp_path / "run")
+    assert drawings.keep(tmp_path / "run", entry.record) is None
+    sheet = (tmp_path / "run" / entry.record.path).with_suffix(".reconstructions.png")
+    sheet.write_bytes(b"drawn")
+    kept = drawings.keep(tmp_path / "run", entry.record)
+    assert kept == tmp_path / "kept" / "mini" / "small" / "nft.png"
+    assert kept.read_bytes() == b"drawn"
+
+
+def test_a_tally_is_one_line_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tallies, "FOLDER", tmp_path)
+    finished_run(tmp_path / "run")
+    (entry,) = archive.of_results(tmp_path / "run")
+    verdicts = ("bit-equal", "within noise", "within noise", "different")
+    made = tuple(
+        tallies.Reproduction(
+            cell=f"a/b/c/d/{seed}", verdict=verdict, metric="accuracy", was=0.7, now=0.4, unlike=()
+        )
+        for seed, verdict in enumerate(verdicts)
+    )
+    told = {"suite": "mini", "finished_at": entry.record.finished_at, "reproductions": made}
+    path = tallies.write(tallies.Tally(environment=entry.record.environment, **told))
+    text = tallies.table(tallies.read(tmp_path))
+    assert "4 |           1 |              2 |           1" in text
+    assert text.endswith("- a/b/c/d/3: different: accuracy was 70.0, is 40.0")
+    path.write_text("{}")
+    with pytest.raises(RecordError, match=r"mini-x.*\.json: .*; restore the file"):
+        tallies.read(tmp_path)
 
 
 def test_a_reproduction_names_in_what_the_machines_differ(tmp_path: Path) -> None:

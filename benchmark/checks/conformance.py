@@ -28,8 +28,8 @@ from benchmark.runs.training import Monitor
 from benchmark.suites.protocol import Protocol
 
 BATCH = 4
-NETWORKS = 32  # of each split, in short runs
-FEW_STEPS = Protocol(steps=4, batch_size=16, warmup_steps=2, evaluations=1, clip=1.0)
+NETWORKS = 16  # of each split, in short runs
+FEW_STEPS = Protocol(steps=2, batch_size=16, warmup_steps=1, evaluations=1, clip=1.0)
 SHARES = (0.5, 1.0)
 """Of the hidden neurons that are changed: what holds for all at once need not hold for some."""
 

@@ -17,12 +17,7 @@ def failures(archive: Archive, base: str | None = None) -> list[str]:
         RecordError: git does not know the commit.
     """
     current = archive.current
-    lines = lints.failures(current)
-    lines += [
-        f"{entry.place}: {trouble}" for entry in current for trouble in declarations.troubles(entry)
-    ]
-    lines += _unexplained(archive)
-    lines += clocks.failures(current)
+    lines = certain(archive)
     suspicious, places = copies.failures(current), {entry.place: entry for entry in current}
     lines += [
         f"{line}; where it is true, a rerun shows it: python -m leaderboard rerun"
@@ -30,6 +25,16 @@ def failures(archive: Archive, base: str | None = None) -> list[str]:
         if not reruns.covers(places[place].record)
     ]
     return lines + (growth.failures(base, archive) if base else [])
+
+
+def certain(archive: Archive) -> list[str]:
+    """List what is wrong without doubt, which no rerun of a method would change."""
+    current = archive.current
+    lines = lints.failures(current)
+    lines += [
+        f"{entry.place}: {trouble}" for entry in current for trouble in declarations.troubles(entry)
+    ]
+    return [*lines, *_unexplained(archive), *clocks.failures(current)]
 
 
 def _unexplained(archive: Archive) -> list[str]:

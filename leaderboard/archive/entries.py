@@ -100,8 +100,12 @@ class Archive:
 def read(folder: Path = FOLDER) -> Archive:
     """Read every record of an archive. Raises RecordError that names file and line."""
     entries = [entry for path in sorted(folder.glob("*/*.jsonl")) for entry in read_file(path)]
-    entries.sort(key=lambda entry: (entry.record.cell, entry.record.finished_at))
-    return Archive(entries)
+    return ordered(entries)
+
+
+def ordered(entries: Iterable[Entry]) -> Archive:
+    """Make an archive of entries in any order."""
+    return Archive(sorted(entries, key=lambda one: (one.record.cell, one.record.finished_at)))
 
 
 def read_file(path: Path) -> list[Entry]:

@@ -10,8 +10,11 @@ from typing import Any
 
 from tabulate import tabulate
 
+from benchmark import suites
 from benchmark.record import metrics, schema, sources, symmetries, traces, variance
+from benchmark.suites import settings
 from leaderboard import reported
+from leaderboard.archive import tallies
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
 from leaderboard.publish import (
@@ -146,6 +149,21 @@ metric, and in brackets the shares in the sum of the three variances:
 
 {variance}
 
+## Limits
+
+- **Small networks, one architecture a dataset.** The ranked INRs have two hidden layers of 10 or 12
+  neurons and draw 14 x 14 or 16 x 16 pixels; the ranked CNNs have three layers of 8 channels. What
+  leads there need not lead on wider or deeper networks, or on other sizes of images.
+- **Few steps.** Every method of suite mini trains for as many steps on as many networks, and not to
+  its end. One that learns slowly looks worse than it is; suite mini-seconds gives equal time.
+- **Hardly any tuning.** A search chose settings for {searched}. All other settings are those of
+  the papers, or were chosen by hand on validation, for some methods with more care than for others.
+  A gap between two methods is in part one between their settings.
+- **One draw of the networks.** The ± and the ranks hold what training and the sample of test
+  networks vary, and not what another draw of starts would, which can be as large (above).
+- **Images that somebody drew.** INRs were fitted to standard images. Nothing here tells how methods
+  do on networks that were trained for other ends.
+
 ## What is not ranked
 
 A result is printed but not ranked where
@@ -180,6 +198,11 @@ ranked. Both say
 - **within noise**: the result lies inside the 95 % prediction interval of the committed seeds, or
   differs from the committed one by no more than the metric's margin;
 - **different**: neither.
+
+With `--all` it runs one seed of every ranked row of a suite again. So many came out as committed
+elsewhere, where one in twenty may fall outside its interval by chance:
+
+{tallies}
 
 ## What is checked in every record
 
@@ -370,7 +393,16 @@ def method() -> str:
         lone=wrong[True],
         fewest_seeds=ranks.FEWEST_SEEDS,
         variance=variance.table(variance.read()),
+        tallies=tallies.table(tallies.read()),
+        searched=_searched(),
     )
+
+
+def _searched() -> str:
+    """Name the methods whose settings of suite mini come from a search, with their datasets."""
+    logs = sorted(settings.log_path(suites.MINI, "*", "*").parent.glob("*.json"))
+    pairs = [path.stem.split(".") for path in logs]
+    return ", ".join(f"`{method}` on {dataset}" for method, dataset in pairs) or "none"
 
 
 def _usual_spread(metric: str) -> float:

@@ -200,8 +200,8 @@ def to_latex(board: Board, bibliography: dict[str, str], narrow: bool = False) -
     """
 
     def method(row: Row) -> str:
-        key = cite_key(row.paper)
-        cited = rf"~\cite{{{key}}}" if key in bibliography and not narrow else ""
+        keys = [key for key in row_keys(row) if key in bibliography]
+        cited = rf"~\cite{{{','.join(keys)}}}" if keys and not narrow else ""
         return latex(row.label) + cited
 
     def result(cell: Cell) -> str:
@@ -286,7 +286,7 @@ def read_bibliography(path: Path = BIBLIOGRAPHY) -> dict[str, str]:
 
 def to_bibtex(boards: Sequence[Board], bibliography: dict[str, str]) -> str:
     """Select the entries of the methods and datasets in these boards, after the benchmark's."""
-    keys = {cite_key(row.paper) for board in boards for row in board.rows}
+    keys = {key for board in boards for row in board.rows for key in row_keys(row)}
     keys |= {key for board in boards for name in board.datasets for key in dataset_keys(name)}
     chosen = [bibliography[key] for key in sorted(keys & set(bibliography))]
     return "\n".join([citation.bibtex(), *chosen])
@@ -308,6 +308,12 @@ DATASET_KEYS = {
 def dataset_keys(name: str) -> list[str]:
     """The bibliography keys of what a dataset is made of."""
     return [key for pattern, key in DATASET_KEYS.items() if re.search(pattern, name)]
+
+
+def row_keys(row: Row) -> list[str]:
+    """The bibliography keys of a row: its method's, and its augmentation's."""
+    mixes = "+augmentation=mixup" in row.entrant
+    return [cite_key(row.paper), *(["arxiv-2402-04081"] if mixes else [])]
 
 
 def cite_key(paper: str) -> str:

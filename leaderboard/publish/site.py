@@ -11,7 +11,7 @@ import base64
 import io
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -23,7 +23,8 @@ from markupsafe import Markup
 from benchmark import suites
 from benchmark.datasets import listing
 from benchmark.record import metrics, sources, symmetries, traces
-from leaderboard.archive import lints, provenance, tables
+from benchmark.record.cell import Cell
+from leaderboard.archive import drawings, lints, provenance, tables
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board, Row
 from leaderboard.publish import (
@@ -87,6 +88,7 @@ class MethodPage:
     movements: how far its outputs move under changes of networks, plotted.
     symmetries: those that were measured.
     results: of all its entrants.
+    drawings: by dataset, sheets of what networks draw that it made.
     """
 
     name: str
@@ -97,6 +99,7 @@ class MethodPage:
     results: Sequence[Result]
     entries: Sequence[Entry]
     examples: Markup
+    drawings: Sequence[tuple[str, Path]]
     curves: Markup
     movements: Markup
     symmetries: str
@@ -160,8 +163,15 @@ def build(
     for name, (title, text) in _texts(archive, boards, measured).items():
         written.page(f"{name}.html", "text.html", title=title, text=prose.html(text))
     for page in methods:
-        own = [verdict for verdict in checked if verdict.row.method == page.title]
+        tasks = {one.board.task for one in page.results}
+        own = [
+            verdict
+            for verdict in checked
+            if verdict.row.method == page.title and verdict.row.task in tasks
+        ]
         written.page(f"methods/{page.name}.html", "method.html", it=page, verdicts=own)
+        for dataset, drawing in page.drawings:
+            shutil.copyfile(drawing, folder / "methods" / f"{page.name}-{dataset}.png")
     for page in datasets:
         written.page(f"datasets/{page.name}.html", "dataset.html", it=page, arms=sources.arms())
         for picture in page.pictures:
@@ -326,12 +336,23 @@ def _methods(boards: Sequence[Board], archive: Archive) -> list[MethodPage]:
                 examples=examples.drawings(
                     [one.cell.entries[0] for one in own if one.row.entrant == name]
                 ),
+                drawings=_drawings(entry.record.cell for entry in entries[name]),
                 curves=figures.curves([entry.record for entry in entries[name]]),
                 movements=figures.movements(measured.get(name, [])),
                 symmetries=symmetry.held(measured.get(name, [])),
             )
         )
     return methods
+
+
+def _drawings(cells: Iterable[Cell]) -> list[tuple[str, Path]]:
+    """The sheets of a method as it is, in the main suite, by dataset."""
+    found = {
+        cell.dataset: drawings.path_of(cell)
+        for cell in sorted(cells)
+        if cell.suite == suites.MINI and str(cell.entrant) == cell.entrant.method
+    }
+    return [(dataset, path) for dataset, path in found.items() if path.is_file()]
 
 
 def _leader(board: Board, dataset: str) -> tuple[str, str] | None:

@@ -8,20 +8,20 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from tabulate import tabulate
 
 from benchmark.record import differences, metrics, sources
 from benchmark.record import schema as records
+from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.schema import EnvironmentPart, RecordError
-from leaderboard.archive import provenance
+from leaderboard.archive import drawings, provenance
 from leaderboard.archive.entries import Archive, Entry, of_results
+from leaderboard.archive.tallies import Reproduction, Tally, Verdict
 from leaderboard.statistics import summaries
 
-Verdict = Literal["bit-equal", "within noise", "different"]
 MEANING = (
     "bit-equal: every prediction is the committed one; within noise: within the interval of the\n"
     "committed seeds, or closer than the metric's margin"
@@ -30,35 +30,6 @@ MEANING = (
 
 DECISIVE = ("python", "cuda", "driver", "system", "processor", "capability", "device")
 """What of an environment, beside the libraries, can change numbers."""
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """A committed result and a new one of the same cell.
-
-    was, now: the test metric; None where it is undefined.
-    unlike: in what the environments of the two runs differ.
-    """
-
-    cell: str
-    verdict: Verdict
-    metric: str
-    was: float | None
-    now: float | None
-    unlike: tuple[str, ...]
-
-    @property
-    def numbers(self) -> tuple[str, str]:
-        """Both results as tables print them."""
-        metric = metrics.get(self.metric)
-        before, after = (
-            "undefined" if value is None else metric.show(value) for value in (self.was, self.now)
-        )
-        return before, after
-
-    def __str__(self) -> str:
-        before, after = self.numbers
-        return f"{self.cell}: {self.verdict}: {self.metric} was {before}, is {after}"
 
 
 def find(archive: Archive, cell: str) -> list[Entry]:
@@ -104,6 +75,61 @@ def reproduce(
         return compare(entry, new, archive)
 
 
+def ranked(archive: Archive, suite: str) -> list[Entry]:
+    """Find one committed record, of the lowest seed, of every row that a suite may rank."""
+    found: dict[str, Entry] = {}
+    for entry in sorted(archive.current, key=lambda entry: entry.record.cell):
+        record = entry.record
+        if (
+            (record.suite, record.dataset.arm, record.status) == (suite, DEFAULT_ARM, "finished")
+            and record.cell.row not in found
+            and not provenance.objections(record)
+        ):
+            found[record.cell.row] = entry
+    return list(found.values())
+
+
+def reproduce_all(
+    entries: Sequence[Entry], archive: Archive, results: Path, device: str = "auto"
+) -> Tally:
+    """Run many cells of one suite again, as many at a time as there are cores.
+
+    What lies in `results` already is not run again. Sheets of what networks draw are kept.
+
+    Args:
+        entries: Committed records, at least one.
+        archive, device: as in `reproduce`.
+        results: Folder for the new records.
+
+    Raises:
+        RecordError: A run failed, or nothing was run.
+    """
+    columns: dict[tuple[str, str, int], list[Entry]] = {}
+    for entry in entries:
+        cell = entry.record.cell
+        columns.setdefault((cell.task, cell.dataset, cell.seed), []).append(entry)
+    pairs: list[tuple[Entry, Entry]] = []
+    for (task, dataset, seed), column in columns.items():
+        cells = [entry.record.cell for entry in column]
+        command = [sys.executable, "-m", "benchmark", "run", task, "--suite", cells[0].suite]
+        command += ["--datasets", dataset, "--methods", ",".join(str(one.entrant) for one in cells)]
+        command += ["--seeds", str(seed), "--results", str(results.resolve()), "--device", device]
+        process = subprocess.run(command, cwd=sources.ROOT, stdout=subprocess.DEVNULL, check=False)
+        paths = [results / cell.path for cell in cells]
+        if process.returncode or not all(path.is_file() for path in paths):
+            raise RecordError(f"{shlex.join(command)} ended with {process.returncode}; see above")
+        pairs += zip(column, of_results(results, map(records.read, paths)), strict=True)
+    made = [new.record for _, new in pairs]
+    for record in made:
+        drawings.keep(results, record)
+    return Tally(
+        suite=made[0].suite,
+        environment=made[-1].environment,
+        finished_at=max(record.finished_at for record in made),
+        reproductions=tuple(compare(old, new, archive) for old, new in pairs),
+    )
+
+
 def compare(old: Entry, new: Entry, archive: Archive) -> Reproduction:
     """Compare a new run of a cell with the committed one.
 
@@ -126,7 +152,14 @@ def compare(old: Entry, new: Entry, archive: Archive) -> Reproduction:
         near = abs(was - now) * metric.scale <= margin + 1e-9 or low <= now <= high
         verdict = "within noise" if near else "different"
     unlike = environments(old.record.environment, new.record.environment)
-    return Reproduction(str(old.record.cell), verdict, metric.name, was, now, tuple(unlike))
+    return Reproduction(
+        cell=str(old.record.cell),
+        verdict=verdict,
+        metric=metric.name,
+        was=was,
+        now=now,
+        unlike=tuple(unlike),
+    )
 
 
 def environments(old: EnvironmentPart, new: EnvironmentPart) -> list[str]:

@@ -12,8 +12,8 @@ from benchmark.record import schema as records
 from benchmark.record import sources
 from benchmark.record.cell import Cell, Entrant
 from benchmark.record.schema import RecordError
+from leaderboard.archive import checks, provenance
 from leaderboard.archive import entries as archive
-from leaderboard.archive import lints, provenance
 from leaderboard.archive.entries import WHY_LIMIT, Entry
 
 
@@ -71,8 +71,7 @@ def submit(
             )
         reason = why if before is not None else None
         additions.append(Entry(entry.record, reason, entry.place, entry.store))
-    others = [entry for entry in everything.current if _file(entry) != (suite, method)]
-    if failures := lints.failures([*others, *new]):
+    if failures := checks.certain(archive.ordered([*everything.entries, *additions])):
         raise RecordError(failures[0])
     return archive.write_file(folder, [*old, *additions]) if additions else []
 
