@@ -119,6 +119,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def slurm(session: nox.Session) -> None:
+    """Run benchmarks on a Slurm cluster of this machine's own; needs slurm-wlm and munge."""
+    command = ("-m", "pytest", "-m", "slurm", "-rs", "tests/test_slurm.py")
+    run_python(session, "torch", *command, *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting; `-- --fix` mends what can be mended."""
     run_python(session, "lint", "-m", "ruff", "check", *session.posargs)

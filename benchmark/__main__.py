@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,17 +16,17 @@ from tabulate import tabulate
 from benchmark.datasets import commands
 from benchmark.errors import UserError, WorkerDied, unknown, visible
 from benchmark.record.options import App
-from benchmark.record.paths import absolute, entered
+from benchmark.record.paths import absolute, all_entered, entered
 from benchmark.record.sources import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
-
     from benchmark.record.schema import Record
+    from benchmark.runs.event_files import EventFiles
     from benchmark.runs.launch import Standing
     from benchmark.runs.plan import Run
+    from benchmark.runs.slurm_jobs import Array
     from benchmark.runs.trials import Trial
     from leaderboard.archive.entries import Entry
 
@@ -52,11 +54,19 @@ def _logger(name: str | None) -> str | None:
     return name
 
 
+def _executor(name: str | None) -> str | None:
+    if name not in (None, "slurm"):
+        raise typer.BadParameter(f"{name!r} is not slurm; without it runs are made on this machine")
+    return name
+
+
 @app.command()
 def run(
+    context: typer.Context,
     task: Annotated[
-        str, typer.Argument(help="A task, as inr-classification, or all: every task of the suite.")
-    ],
+        str | None,
+        typer.Argument(help="A task, as inr-classification, or all: every task of the suite."),
+    ] = None,
     suite: Annotated[
         str | None,
         typer.Option(
@@ -146,64 +156,167 @@ def run(
             help="Also write each run's losses and validation results for TensorBoard.",
         ),
     ] = None,
+    cells: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cell",
+            metavar="SUITE/TASK/DATASET/METHOD/SEED",
+            help="Instead of a task: this cell, as often as you like, in this process. Others may "
+            "make other cells in the same folder at the same time.",
+        ),
+    ] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="slurm",
+            callback=_executor,
+            help="Make the runs in an array of Slurm's jobs, as many as --workers, or 8.",
+        ),
+    ] = None,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="What each job asks Slurm for, as often as you like: partition=gpu, "
+            "timeout_min=240, gpus_per_node=1, cpus_per_task=4, mem_gb=16, ...",
+        ),
+    ] = None,
+    collect: Annotated[
+        bool,
+        typer.Option("--collect", help="Run nothing: print the table of what is there by now."),
+    ] = False,
 ) -> None:
     """Run a suite's task and print its table.
 
     Every run leaves a record under the results folder. What has a record is not run again, and a
     run that was killed goes on from its last checkpoint: to go on, give the same command.
     """
-    from benchmark.runs import event_files, launch, trials
-    from benchmark.runs.display import Display
-    from benchmark.runs.environment import resolve_device
+    from benchmark.runs import event_files, trials
     from benchmark.runs.plan import CORE, plan
-    from leaderboard.archive import entries, tables
-    from leaderboard.publish import render
 
+    _refuse_together(context)
+    if hub_mirror:
+        os.environ["NFT_BENCHMARK_HUB_MIRROR"] = str(hub_mirror)  # which workers inherit
+    manner = _Manner(results, device, workers, rerun, minutes, keep)
+    if cells:
+        _make_cells(cells, manner, event_files.EventFiles(results) if log else None)
+        return
     names, numbers = _names(methods), _seeds(seeds)
     if core:
         names, numbers = names or [CORE], numbers or [0]
-    if hub_mirror:
-        os.environ["NFT_BENCHMARK_HUB_MIRROR"] = str(hub_mirror)  # which workers inherit
     names, trial = trials.read(names, changes or (), steps)
     if trial:
         results = results / trials.FOLDER
     runs = plan(_suite(suite, task), task, _names(datasets), names, numbers, target, trial)
-    where = resolve_device(device)
-    events = event_files.EventFiles(results) if log else None
+    manner = replace(manner, results=results)
+    if collect:
+        _collect(runs, results, _Shown(trial, show_test))
+        return
+    shown = _Shown(trial, show_test, event_files.EventFiles(results) if log else None)
+    if executor:
+        _run_on_slurm(runs, manner, slurm or (), shown)
+    else:
+        _run_here(runs, manner, shown)
+
+
+@dataclass(frozen=True)
+class _Manner:
+    """How runs are made, and where their records go."""
+
+    results: Path
+    device: str
+    workers: int | None
+    rerun: bool
+    minutes: float | None
+    keep: bool
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What is shown of runs: of a trial, the test split only where it is asked for."""
+
+    trial: Trial | None
+    show_test: bool
+    events: EventFiles | None = None
+
+    @property
+    def split(self) -> str:
+        return "validation" if self.trial else "test"
+
+
+def _run_here(runs: list[Run], manner: _Manner, shown: _Shown) -> None:
+    """Make runs on this machine, and print their table."""
+    from benchmark.runs import claims, launch
+    from benchmark.runs.display import Display
+    from benchmark.runs.environment import processor, resolve_device
+    from leaderboard.archive import entries, tables
+    from leaderboard.publish import render
+
+    results, where = manner.results, resolve_device(manner.device)
     _check_datasets(runs)
-    with launch.claim(results):
-        folder = launch.standing(runs, results, rerun, keep)
+    with claims.whole(results):
+        folder = launch.standing(runs, results, manner.rerun, manner.keep)
+        launch.tidy(folder.done, results)
         todo, done = folder.todo, folder.done
-        wanted = launch.default_workers(where) if workers is None else workers
+        usual = launch.default_workers(where)
+        wanted = usual if manner.workers is None else manner.workers
         count = min(wanted, max(1, len(todo)))
-        _announce(folder, results, count, where, trial)
+        place = processor() if where.type == "cpu" else where.type
+        at_a_time = f"{count} at a time" if count else "in this process"
+        _announce(folder, results, f"{at_a_time} on {place}", shown.trial)
+        over = launch.deadline(manner.minutes)
         try:
-            shown = "validation" if trial else "test"
-            with Display(todo, shown, count > 0, events) as display:
+            with Display(todo, shown.split, count > 0, shown.events) as display:
                 records = launch.execute_all(
-                    todo, results, where, count, display, launch.deadline(minutes), keep
+                    todo, results, where, count, display, over, manner.keep
                 )
         except KeyboardInterrupt:
             typer.echo("stopped; the same command goes on from here", err=True)
             raise typer.Exit(130) from None
-        if trial is None:
+        if shown.trial is None:
             boards = tables.boards(entries.of_results(results))
             page = "\n".join(render.board_markdown(board) for board in boards)
             (results / "LEADERBOARD.md").write_text(f"# Results\n\n{page}", encoding="utf-8")
-    if trial is None:
-        _show_results(entries.of_results(results, [*done.values(), *records]))
+    _show(runs, [*done.values(), *records], results, shown)
+    if shown.trial is None:
         typer.echo(f"\nrecords and table: {results / 'LEADERBOARD.md'}", err=True)
-    else:
-        _show_trials(runs, results, show_test)
-    if keep:
+    if manner.keep:
         _show_kept([*done.values(), *records], results)
-    if len(records) < len(todo):
-        left = len(todo) - len(records)
+    _end(records, len(todo) - len(records))
+
+
+def _end(records: Sequence[Record], left: int) -> None:
+    """Exit with 3 where runs are left, with 1 where some failed."""
+    if left:
         typer.echo(f"{left} runs are not done; the same command goes on from here", err=True)
         raise typer.Exit(3)
     if failed := sum(record.status == "failed" for record in records):
         typer.echo(f"{failed} runs failed; their tracebacks lie beside their records", err=True)
         raise typer.Exit(1)
+
+
+@app.command()
+def merge(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FOLDER...", callback=all_entered, help="Results folders of other machines."
+        ),
+    ],
+    results: Annotated[
+        Path, typer.Option(callback=entered, help="Folder that they are copied into.")
+    ] = Path("results"),
+) -> None:
+    """Copy the records of several machines into one results folder.
+
+    With them go their predictions, curves and kept weights. Nothing is copied where a file is
+    damaged or a cell has two results. Given again, the command copies what is new.
+    """
+    from benchmark.runs import merge as merging
+
+    copied, standing = merging.merge(folders, results)
+    typer.echo(f"{copied} records copied into {results}; {standing} cells had theirs already")
+    typer.echo(f"their table: python -m leaderboard build --records {results}", err=True)
 
 
 @app.command()
@@ -539,16 +652,133 @@ def _show_kept(finished: Sequence[Record], results: Path) -> None:
     )
 
 
-def _announce(
-    folder: Standing, results: Path, workers: int, device: torch.device, trial: Trial | None
-) -> None:
-    """Say what there is to do, and what will become of it."""
-    from benchmark.runs.environment import checkout, processor
+BESIDE_CELLS = ("cells", "device", "results", "hub_mirror", "rerun", "minutes", "keep", "log")
+"""The options of `run` that may stand beside --cell."""
 
-    place = processor() if device.type == "cpu" else device.type
+
+def _refuse_together(context: typer.Context) -> None:
+    """Raise UserError for options of which one has no meaning beside another."""
+    given = {
+        parameter.name: parameter
+        for parameter in context.command.params
+        if context.get_parameter_source(parameter.name).name == "COMMANDLINE"
+    }
+    for name, parameter in given.items():
+        if "cells" in given and name not in BESIDE_CELLS:
+            said = "a task" if name == "task" else parameter.opts[0]
+            raise UserError(f"{said} has no meaning beside --cell, which names a run whole")
+    if not {"cells", "task"} & given.keys():
+        raise UserError(
+            "name a task, as inr-classification, or all; or cells, --cell "
+            "SUITE/TASK/DATASET/METHOD/SEED; python -m benchmark list shows what there is"
+        )
+    if "slurm" in given and "executor" not in given:
+        raise UserError("--slurm is for --executor slurm: give both")
+    if {"executor", "minutes"} <= given.keys():
+        raise UserError("--minutes is for this machine; jobs have --slurm timeout_min=MINUTES")
+
+
+def _make_cells(texts: list[str], manner: _Manner, events: EventFiles | None) -> None:
+    """Make cells in this process, and leave those alone that stand or that others make."""
+    from benchmark.runs import cells, launch
+    from benchmark.runs.display import Display
+    from benchmark.runs.environment import resolve_device
+
+    runs, results = cells.runs_of(texts), manner.results
+    folder = launch.standing(runs, results, manner.rerun, manner.keep)
+    for run in folder.done:
+        typer.echo(f"{run.cell}: its record stands", err=True)
+    if not folder.todo:
+        return
+    where, over = resolve_device(manner.device), launch.deadline(manner.minutes)
+    _check_datasets(folder.todo)
+    asked = cells.wanted(folder.todo, results)
+    try:
+        with Display(folder.todo, live=False, log=events) as display:
+            made = cells.make(asked, results, where, display, over, manner.keep)
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
+    for record in made.others:
+        typer.echo(f"{record.cell}: made by another process meanwhile", err=True)
+    for run in made.held:
+        typer.echo(f"{run.cell}: another process makes it, and it is left to that", err=True)
+    told = [made.records, made.others, made.held]
+    _end(made.records, len(folder.todo) - sum(map(len, told)))
+
+
+def _run_on_slurm(runs: list[Run], manner: _Manner, asked: Sequence[str], shown: _Shown) -> None:
+    """Submit workers, tell how they fare, and print the table of what they made."""
+    from benchmark.runs import cells, launch, slurm_jobs, slurm_keys
+    from benchmark.runs.display import Display
+
+    parameters, results = slurm_keys.parameters(asked), manner.results
+    if manner.workers == 0:
+        raise UserError("--workers 0 is for this process; Slurm's jobs are 1 or more")
+    slurm_jobs.check_programs()
+    from benchmark.runs import slurm  # which needs submitit
+
+    _check_datasets(runs)
+    folder = launch.standing(runs, results, manner.rerun, manner.keep)
+    count = min(manner.workers or slurm_jobs.WORKERS, len(folder.todo))
+    _announce(folder, results, f"{count} jobs of Slurm", shown.trial)
+    records: list[Record] = []
+    if folder.todo:
+        wanted = cells.wanted(folder.todo, results)
+        work = slurm.Work(wanted, results, manner.device, manner.keep, shown.split, parameters)
+        array = slurm.submit(work, count)
+        typer.echo(f"job {array.number} is submitted; its logs are in {array.folder}", err=True)
+        try:
+            with Display(folder.todo, shown.split, log=shown.events) as display:
+                records = slurm_jobs.follow(array, wanted, results, display)
+        except KeyboardInterrupt:
+            _leave(array)
+            raise typer.Exit(130) from None
+    _show(runs, [*folder.done.values(), *records], results, shown)
+    if manner.keep:
+        _show_kept([*folder.done.values(), *records], results)
+    _end(records, len(folder.todo) - len(records))
+
+
+def _leave(array: Array) -> None:
+    """Ask, where there is a terminal, whether the jobs are to go on without this command."""
+    cancel, wanted = f"scancel {array.number}", False
+    with suppress(typer.Abort):  # Ctrl-C again
+        wanted = sys.stdin.isatty() and typer.confirm(f"cancel job {array.number}?", err=True)
+    if wanted:
+        array.cancel()
+        typer.echo("cancelled; the same command goes on from here", err=True)
+    else:
+        typer.echo(
+            f"job {array.number} goes on; --collect shows its results, {cancel} ends it", err=True
+        )
+
+
+def _collect(runs: list[Run], results: Path, shown: _Shown) -> None:
+    """Print the table of what is there of a plan, whoever works on it."""
+    from benchmark.runs import launch
+
+    folder = launch.standing(runs, results)
+    _show(runs, list(folder.done.values()), results, shown)
+    typer.echo(f"{len(folder.done)} of {len(runs)} runs are done", err=True)
+
+
+def _show(runs: list[Run], finished: Sequence[Record], results: Path, shown: _Shown) -> None:
+    """Print the table of runs."""
+    from leaderboard.archive import entries
+
+    if shown.trial is not None:
+        _show_trials(runs, results, shown.show_test)
+    elif finished:
+        _show_results(entries.of_results(results, finished))
+
+
+def _announce(folder: Standing, results: Path, manner: str, trial: Trial | None) -> None:
+    """Say what there is to do, and what will become of it."""
+    from benchmark.runs.environment import checkout
+
     typer.echo(
-        f"{len(folder.todo)} runs to make, {len(folder.done)} done already in {results}; "
-        f"{f'{workers} at a time' if workers else 'in this process'} on {place}",
+        f"{len(folder.todo)} runs to make, {len(folder.done)} done already in {results}; {manner}",
         err=True,
     )
     if folder.stale:

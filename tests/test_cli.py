@@ -267,7 +267,7 @@ def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Pa
         ),
         (("datasets", "verify", "/tmp"), "no dataset in /tmp"),
         (("datasets", "build", "nope", "--output", "/nowhere"), "unknown dataset 'nope'"),
-        (("run",), "Missing argument"),
+        (("run",), "name a task, as inr-classification"),
         (
             ("run", "generalization", "--datasets", "mnist-inr-mini"),
             "but generalization needs target and train_accuracy",

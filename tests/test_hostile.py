@@ -226,7 +226,10 @@ def test_what_stands_has_no_checkpoint(tmp_path: Path, monkeypatch: pytest.Monke
     path = checkpoint_path(run, tmp_path)
     checkpoints.write(path, b"numbers")
     monkeypatch.setattr(launch, "is_current", lambda *_: True)
-    assert list(launch.standing([run], tmp_path).done) == [run]
+    done = launch.standing([run], tmp_path).done
+    assert list(done) == [run]
+    assert path.exists()  # whoever only looks removes nothing
+    launch.tidy(done, tmp_path)
     assert not path.exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,3 +154,10 @@ def test_superseded_records_are_loaded_when_asked(tmp_path: Path) -> None:
     everything = leaderboard.load(tmp_path / "records", superseded=True)
     assert list(everything["test"]) == [0.7, 0.6]
     assert list(everything["superseded"]) == [False, True]
+
+
+def test_a_run_takes_no_class_along_that_only_its_process_has_loaded(mine: Path) -> None:
+    (run,) = planned(f"{mine}:DeepSets")
+    assert run.method.name == "my-sets"
+    sent = pickle.loads(pickle.dumps(run))
+    assert sent == run and "method" not in vars(sent)

@@ -38,3 +38,8 @@ def regular(path: Path) -> Path:
 def entered(path: Path | None) -> Path | None:
     """The callback of every option and argument that is a path: the same as `absolute`."""
     return None if path is None else absolute(path)
+
+
+def all_entered(paths: list[Path]) -> list[Path]:
+    """The same of an argument that is several."""
+    return [absolute(path) for path in paths]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -179,7 +180,8 @@ def write(record: Record, folder: Path) -> Path:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace a file so that a reader, or a crash, meets the old one or the new one, whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Named by machine and process: machines may share the disk.
+    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")
     with temporary.open("wb") as file:
         file.write(data)
         file.flush()

@@ -91,8 +91,7 @@ class Display:
         assert self.overall is not None
         self.progress.update(self.overall, completed=len(self.finished))
         place = f"[{len(self.finished)}/{self.total}]"
-        line = f"{place} {_name(run)}: {_describe(record, self.split)}"
-        self.progress.console.print(line, soft_wrap=True)
+        self.say(f"{place} {_name(run)}: {_describe(record, self.split)}")
         if self.log is not None:
             self.log.write(run.path, curves.of(record), whole=True)
 
@@ -103,7 +102,11 @@ class Display:
 
     def note(self, run: Run, line: str) -> None:
         """Print a line about a run."""
-        self.progress.console.print(f"{_name(run)}: {line}", soft_wrap=True)
+        self.say(f"{_name(run)}: {line}")
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        self.progress.console.print(line, soft_wrap=True)
 
 
 def _describe(record: Record, split: str) -> str:

@@ -11,16 +11,14 @@ import os
 import queue
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 
 from benchmark.errors import UserError, WorkerDied
 from benchmark.record import schema as records
@@ -33,28 +31,6 @@ from benchmark.runs.execute import changes, execute, is_current
 from benchmark.runs.fit import checkpoint_path
 from benchmark.runs.plan import Run
 from benchmark.runs.training import Monitor, Stopped
-
-
-@contextmanager
-def claim(results: Path) -> Iterator[None]:
-    """Hold a results folder for one process.
-
-    Raises UserError where another holds it, or where it cannot be written to.
-    """
-    lock = FileLock(results / ".lock", timeout=0)
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise UserError(
-            f"{results} is in use by another run; wait for it, or choose another --results"
-        ) from None
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {results}: {error.strerror}; choose another --results"
-        ) from None
-    with lock:
-        yield
 
 
 @dataclass(frozen=True)
@@ -75,8 +51,7 @@ def standing(
 ) -> Standing:
     """What is still to make, and what stands already.
 
-    With `rerun` everything is made again, with `keep` what trained weights that are not there. The
-    checkpoint of a run that stands, which a kill just after its record left, is removed.
+    With `rerun` everything is made again, with `keep` what trained weights that are not there.
     """
     folder = Standing([], {}, {})
     for run in runs:
@@ -85,12 +60,20 @@ def standing(
         lacks = keep and record is not None and kept.is_missing(record, results)
         if record is not None and not (rerun or lacks) and is_current(run, record):
             folder.done[run] = record
-            checkpoints.remove(checkpoint_path(run, results))
             continue
         folder.todo.append(run)
         if record is not None and not (rerun or lacks) and record.status != "failed":
             folder.stale[run] = changes(run, record)
     return folder
+
+
+def tidy(done: Iterable[Run], results: Path) -> None:
+    """Remove the checkpoints of runs that stand, which a kill just after a record left.
+
+    For whoever holds the folder: a run that stands may be made again by another process.
+    """
+    for run in done:
+        checkpoints.remove(checkpoint_path(run, results))
 
 
 def default_workers(device: torch.device) -> int:
@@ -165,26 +148,53 @@ def _execute_here(
     is_over: Callable[[], bool],
     keep: bool,
 ) -> list[Record]:
-    _settle(device)
+    settle(device)
     finished = []
     for run in runs:
-
-        def step(step: int, run: Run = run) -> None:
-            display.update(run, step)
-            if is_over():
-                raise Stopped
-
-        monitor = Monitor(step=step, note=partial(display.note, run))
         try:
-            grow = partial(display.grow, run)
-            finished.append(execute(run, results, device, 1, monitor, keep, grow))
+            finished.append(execute_here(run, results, device, display, is_over, keep))
         except Stopped:
             break
-        display.finish(run, finished[-1])
     return finished
 
 
-def _settle(device: torch.device) -> None:
+def execute_here(
+    run: Run,
+    results: Path,
+    device: torch.device,
+    display: Display,
+    is_over: Callable[[], bool],
+    keep: bool,
+) -> Record:
+    """Make one run in this process, after `settle`.
+
+    Raises Stopped, after a checkpoint, where time is over.
+    """
+
+    def step(step: int) -> None:
+        display.update(run, step)
+        if is_over():
+            raise Stopped
+
+    monitor = Monitor(step=step, note=partial(display.note, run))
+    record = execute(run, results, device, 1, monitor, keep, partial(display.grow, run))
+    display.finish(run, record)
+    return record
+
+
+def check_code(run: Run, code: str | None) -> None:
+    """Raise UserError where the code that a run's numbers come from is not what it was.
+
+    A process has the code that it loaded, and the record would hold the digest of the files.
+    """
+    if run.code != code:
+        raise UserError(
+            f"{run.row.source} or what it uses was changed while the command ran; run it again: "
+            "what is done stays where the change does not concern it"
+        )
+
+
+def settle(device: torch.device) -> None:
     """Make this process one that executes runs."""
     keep_freed_memory()
     if device.type == "cpu":
@@ -217,13 +227,8 @@ def _start(events: Events, stop: multiprocessing.synchronize.Event, parent: int)
 def _work(
     index: int, run: Run, code: str | None, results: Path, device: str, workers: int, keep: bool
 ) -> Record:
-    # This process has the code that it loaded, and the record would hold the digest of the files.
-    if run.code != code:
-        raise UserError(
-            f"{run.row.source} or what it uses was changed while the command ran; run it again: "
-            "what is done stays where the change does not concern it"
-        )
-    _settle(torch.device(device))
+    check_code(run, code)
+    settle(torch.device(device))
 
     def step(step: int) -> None:
         if os.getppid() != _parent:

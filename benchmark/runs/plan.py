@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import baselines
 from baselines import Row
@@ -44,6 +45,10 @@ class Run:
     foreign: Foreign | None = None
     found_by: str | None = None
     trial: Trial | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: another process loads a method's file itself."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def suite(self) -> str:

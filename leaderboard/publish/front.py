@@ -26,10 +26,7 @@ def lead(boards: Sequence[Board]) -> list[str]:
         return []
     rows = {row.method: row for row in reversed(board.rows) if not row.is_control}
     first = next(row for row in board.rows if row.is_ranked)
-    said = [
-        "In the main task a method names the class of the image that a network draws. "
-        f"{first.title} leads with {_results(board, first)}."
-    ]
+    said = [f"In the main task a method classifies the image that a network draws. {_first(board)}"]
     if PROJECT in rows and rows[PROJECT] is not first:
         nft = rows[PROJECT]
         said.append(
@@ -42,10 +39,23 @@ def lead(boards: Sequence[Board]) -> list[str]:
         said.append(f"A plain MLP on the same weights {where}: {_numbers(board, plain)}.")
     if CEILING in rows:
         said.append(
-            f"A small CNN that is shown what the networks draw has "
-            f"{_numbers(board, rows[CEILING])}: so much is in the weights to be read."
+            f"A small CNN that sees the images that the networks draw reaches "
+            f"{_numbers(board, rows[CEILING])}, so the weights hold at least that much."
         )
     return said
+
+
+def _first(board: Board) -> str:
+    """Say who leads a board, and who shares the leading group with it on every dataset."""
+    first, *others = [row for row in board.rows if row.is_ranked]
+    peers = [row for row in (first, *others) if all(one.rank == 1 for one in row.cells.values())]
+    if first not in peers or len(peers) == 1:
+        return f"{first.title} leads with {_results(board, first)}."
+    named = [f"{row.title} ({_numbers(board, row)})" for row in peers if row is not first]
+    return (
+        f"{first.title} has the best mean accuracy, {_results(board, first)}, but is not shown to "
+        f"differ from {words.several(named)}."
+    )
 
 
 def notice(board: Board) -> list[str]:

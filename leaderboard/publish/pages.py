@@ -25,6 +25,7 @@ from leaderboard.publish import (
     readme,
     rebuilt,
     render,
+    scaling,
     sentences,
     starts,
     symmetry,
@@ -86,19 +87,21 @@ that their margin is relative.
 
 - **reproduced**: the difference is shown to be smaller than the margin, by two one-sided t-tests at
   5 % each (TOST). One seed is never enough.
-- **higher**, **lower**: it is not reproduced, our mean lies further than the margin from v, and it
-  differs from v by a two-sided t-test at 5 %.
+- **higher**, **lower**: the number is not reproduced; our mean is more than the margin above or
+  below v, and differs from it in a two-sided t-test at 5 %.
 - **undecided**: neither is shown. With m more seeds, and the same difference and spread, the
   verdict would fall four times out of five (`needs m more seeds`).
-- **not comparable**: the row's protocol is none of our suites', there are only records of a
-  reduced suite, or the dataset or the method is not here. **not run**: all is here but a record.
+- **not comparable**: no suite of ours follows the row's protocol, only a reduced suite has been
+  run, or we lack the dataset or the method. **not run**: everything is there, but no run yet.
 
 What a paper's ± means decides the test. With a standard deviation, a standard error or the half
-range of a known number of runs, the two samples are compared by Welch's test. A number without them
-is one new observation with the variance of our seeds, so that the error of the difference is
-`s · sqrt(1 + 1/n)`; the verdict then says `if their spread is like ours`, on which it rests. A
-spread whose meaning or number of runs is not stated is ignored. A printed number may be anywhere
-within its rounding (.020 within .0005), and each test takes the end that speaks against its claim.
+range of a known number of runs, the two samples are compared by Welch's test. A number without a
+spread is treated as a single observation with the variance of our seeds: the standard error of the
+difference is `s · sqrt(1 + 1/n)`, with s the standard deviation of our n seeds. The verdict depends
+on this and says so, `if their spread is like ours`. A
+spread whose meaning or number of runs is not stated is ignored. A printed number stands for every
+value that rounds to it (.020 for .020 ± .0005); each test uses the end of that range that is least
+favourable to its claim.
 The rows of a paper's table that were run are corrected together, by Holm's method.
 
 How often these verdicts are wrong is simulated ([SIMULATION.md](SIMULATION.md)). Where the paper
@@ -110,11 +113,11 @@ only where its unknown spread is no larger than ours: with one five times as lar
 
 Every seed of a run is derived from the dataset, the method (a variant has the seeds of the method
 that it varies), the role (the initial parameters, the order of the batches, ...) and the run's
-number, and from nothing else. An *arm* is an exact change of the networks that leaves their
-functions as they are: `permuted`, the default, puts hidden neurons in random order, `scattered`
-changes their signs and phases too. All arms of a method start from the same parameters and see the
-networks in the same order, so that arms compare in pairs; adding a method or a dataset changes no
-other result.
+number, and from nothing else. An *arm* is a transformation of the networks' weights that leaves
+the functions that they compute exactly as they are: `permuted`, the default, puts hidden neurons in
+random order, `scattered` changes their signs and phases too. All arms of a method start from the
+same parameters and see the networks in the same order, so that arms compare in pairs; adding a
+method or a dataset changes no other result.
 
 ## Ranks
 
@@ -274,6 +277,7 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
         HERE / "reading.svg": reading.svg(reading.example(archive.current)),
         HERE / "REBUILT.md": rebuilt.page(measured),
         readme.PATH: readme.page(boards),
+        scaling.PATH: scaling.page(records),
         sources.METHODS / "README.md": methods.page(boards, symmetries.read()),
         HERE / "record.schema.json": schema.schema(),
         HERE / "tables" / "references.bib": render.to_bibtex(boards, bibliography),

@@ -148,7 +148,7 @@ def label(one: Example) -> str:
     return (
         f"A small network that draws a {one.label} and the same network with its neurons "
         "reordered and their signs and phases changed: the drawings are equal, the weight matrices "
-        "are not, and some methods read one and not the other."
+        "are not: one method reads both, one only the first, and one neither."
     )
 
 
@@ -164,8 +164,8 @@ def caption(one: Example) -> list[str]:
             f"{each.title} {each.right[0]:.0f} % and {each.right[1]:.0f} %" for each in one.answers
         )
         sentences.append(
-            "The methods were trained on networks whose neurons were reordered only. Over all test "
-            f"networks they are right on reordered and on scattered ones like this: {shares}."
+            "In training the methods saw only reordered networks, all fitted from one shared "
+            f"initialisation. Test accuracy on reordered and on scattered networks: {shares}."
         )
     return sentences
 

@@ -15,6 +15,7 @@ from leaderboard.publish import front, render
 
 PATH = sources.ROOT / "README.md"
 WIDTH = 120  # columns of its prose
+TIED = "\N{NO-BREAK SPACE}"
 
 
 def page(boards: Sequence[Board], path: Path = PATH) -> str:
@@ -43,5 +44,6 @@ def parts(boards: Sequence[Board]) -> dict[str, str]:
         rows=[row for row in board.rows if row.entrant in core],
     )
     table = render.table_text(chosen)
-    lead = fill(" ".join(front.lead(boards)), WIDTH, break_on_hyphens=False)
+    whole = " ".join(front.lead(boards)).replace(" %", f"{TIED}%")
+    lead = fill(whole, WIDTH, break_on_hyphens=False).replace(TIED, " ")
     return {"results": f"\n```\n{table}\n```\n\n", "findings": f"\n{lead}\n\n"}

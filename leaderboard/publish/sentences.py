@@ -102,10 +102,10 @@ def own_starts(findings: Findings) -> str | None:
     title = findings.titles[best.removesuffix(CANONICAL)]
     before, after = one.samples[best].mean, own.samples[best].mean
     return (
-        f"Where networks start decides much: with a start of its own for each network, and nothing "
-        f"else changed, readers lose {_span(shares, '%')} of the accuracy that they have on "
-        f"networks of one start; {title}, the best there, falls from {100 * before:.1f} to "
-        f"{100 * after:.1f} % (MNIST, canonical form)."
+        f"Initialisation matters a lot: when every network has its own initialisation rather than "
+        f"a shared one, and nothing else changes, methods lose {_span(shares, '%')} of their "
+        f"accuracy. {title}, the best of them, falls from {100 * before:.1f} to "
+        f"{100 * after:.1f} % (MNIST, canonical form, fits of 100 steps)."
     )
 
 
@@ -129,15 +129,17 @@ def scattering(findings: Findings) -> str | None:
         if name in findings.signed - {CEILING} and _stays(metric, one, name, name + SCATTERED)
     ]
     said = (
-        "On MNIST networks of one start, scattering the signs and phases of neurons, which leaves "
-        f"every function as it is, takes {_span(points, 'points')} from {len(points)} of the "
-        f"{len(permuted)} methods that ignore their order alone"
+        "On MNIST networks of one shared initialisation, scattering the signs and phases of "
+        f"neurons changes no function. Yet it is shown to cost {len(points)} of the "
+        f"{len(permuted)} methods that are invariant to the order of neurons alone "
+        f"{_span(points, 'points')}, although they were trained on scattered networks"
     )
     if spared:
         kept = words.several(
             [f"{findings.titles[name]} ({100 * one.samples[name].mean:.1f} %)" for name in spared]
         )
-        said += f", and less than {metric.margin:g} from {kept}"
+        lose = "loses" if len(spared) == 1 else "lose"
+        said += f"; {kept} {lose} less than {metric.margin:g}"
     return f"{said}."
 
 
@@ -150,14 +152,15 @@ def canonical_form(findings: Findings) -> str | None:
         return None
     title = findings.titles[PROJECT]
     said = (
-        f"A canonical form of the weights gives {title} {100 * gain.size:.0f} points on networks "
-        f"with starts of their own ({_percent(own, PROJECT)} to {_percent(own, form)} %, MNIST)"
+        f"When each network has its own initialisation, reading the weights in canonical form "
+        f"gains {title} {100 * gain.size:.0f} points ({_percent(own, PROJECT)} to "
+        f"{_percent(own, form)} %, MNIST, fits of 500 steps)"
     )
     augmented = own.difference(form, PROJECT + AUGMENTED)
     if augmented and _all_shown([augmented]):
         said += (
-            f"; training on scattered copies instead leaves it at "
-            f"{_percent(own, PROJECT + AUGMENTED)}"
+            f". Training on scattered copies instead leaves it at "
+            f"{_percent(own, PROJECT + AUGMENTED)} %"
         )
     rows = findings.rows.get(TASK, {})
     built_in = [
@@ -168,8 +171,8 @@ def canonical_form(findings: Findings) -> str | None:
     best = max(built_in, key=lambda name: own.samples[name].mean, default=None)
     if best and (lead := own.difference(best, form)) and _all_shown([lead]):
         said += (
-            f", and {findings.titles[best]}, which has the symmetry built in, reads "
-            f"{_percent(own, best)}"
+            f"; {findings.titles[best]}, which has the symmetry built in, reaches "
+            f"{_percent(own, best)} %"
         )
     return said + "."
 
@@ -224,9 +227,9 @@ def simple(findings: Findings) -> str | None:
             f"{findings.titles[name]} {show(column.samples[name].mean)}" for name in plain[:2]
         ]
         return (
-            f"On small CNNs nothing built for weights is shown to beat simple readers: "
-            f"{words.several(results)}, against {findings.titles[best]}'s "
-            f"{show(column.samples[best].mean)} in {pool.metric.label}."
+            f"For predicting the accuracy of small CNNs, no specialised weight-space method is "
+            f"shown to beat simple ones: in {pool.metric.label}, {words.several(results)}, against "
+            f"{findings.titles[best]} {show(column.samples[best].mean)}."
         )
     return None
 
