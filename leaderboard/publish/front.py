@@ -28,28 +28,30 @@ def lead(boards: Sequence[Board]) -> list[str]:
     first = next(row for row in board.rows if row.is_ranked)
     said = [
         "In the main task a method names the class of the image that a network draws. "
-        f"{first.title} leads with {_results(board, first)}."
+        f"{words.begun(words.named(first.title))} leads with {_results(board, first)}."
     ]
     if PROJECT in rows and rows[PROJECT] is not first:
         nft = rows[PROJECT]
         said.append(
-            f"{nft.title}, the model that this project is built around, has {_numbers(board, nft)}."
+            f"{nft.title}, the model that this project is built around, reaches "
+            f"{_numbers(board, nft)}."
         )
     if PLAIN in rows and (chance := _chance(board)) is not None:
         plain = rows[PLAIN]
         near = max(_means(board, plain), default=0.0) < chance + NEAR
-        where = f"stays near chance, {chance:.0f} %" if near else f"(chance is {chance:.0f} %) has"
-        said.append(f"A plain MLP on the same weights {where}: {_numbers(board, plain)}.")
+        where = "stays near chance" if near else "is above chance"
+        numbers = _numbers(board, plain)
+        said.append(f"A plain MLP on the same weights {where}, {chance:.0f} %, with {numbers}.")
     if CEILING in rows:
         said.append(
-            f"A small CNN that is shown what the networks draw has "
-            f"{_numbers(board, rows[CEILING])}: so much is in the weights to be read."
+            f"Far more can be read: a small CNN that sees what the networks draw reaches "
+            f"{_numbers(board, rows[CEILING])}."
         )
     return said
 
 
 def notice(board: Board) -> list[str]:
-    """Say of each dataset of a board who is first, and with how many others its group is shared."""
+    """Say of each dataset of a board who is first, and how many are not shown to be worse."""
     said = []
     for dataset in board.datasets:
         group = [row for row in board.rows if row.cells[dataset].rank == 1]
@@ -59,11 +61,12 @@ def notice(board: Board) -> list[str]:
             continue
         first, *others = group
         name = words.dataset(dataset)
-        text = f"{name}: {first.title} is first with {_show(board, first, dataset)}"
-        if others and len(others) <= 3:
-            text += f", and cannot be told from {words.several([row.title for row in others])}"
-        elif others:
-            text += f", and cannot be told from {len(others)} others"
+        text = f"{name}: {words.named(first.title)} is first with {_show(board, first, dataset)}"
+        if others:
+            verb = "is" if len(others) == 1 else "are"
+            few = words.several([words.named(row.title) for row in others])
+            who = few if len(others) <= 3 else f"{len(others)} other methods"
+            text += f"; {who} {verb} not significantly worse"
         said.append(f"{text}.")
     return said
 

@@ -164,8 +164,10 @@ def caption(one: Example) -> list[str]:
             f"{each.title} {each.right[0]:.0f} % and {each.right[1]:.0f} %" for each in one.answers
         )
         sentences.append(
-            "The methods were trained on networks whose neurons were reordered only. Over all test "
-            f"networks they are right on reordered and on scattered ones like this: {shares}."
+            "The methods were trained on networks whose neurons were merely reordered. Of all test "
+            f"networks they read right, first reordered and then changed like this one: {shares}. "
+            "These networks began at one initialisation, and are easier to read than those of the "
+            "main task, which each began at their own."
         )
     return sentences
 

@@ -99,13 +99,13 @@ def own_starts(findings: Findings) -> str | None:
     pairs = [(one.samples[name].mean, own.samples[name].mean) for name in readers]
     shares = sorted(100 * (1 - after / before) for before, after in pairs)
     best = max(readers, key=lambda name: one.samples[name].mean)
-    title = findings.titles[best.removesuffix(CANONICAL)]
+    title = words.named(findings.titles[best.removesuffix(CANONICAL)])
     before, after = one.samples[best].mean, own.samples[best].mean
     return (
-        f"Where networks start decides much: with a start of its own for each network, and nothing "
-        f"else changed, readers lose {_span(shares, '%')} of the accuracy that they have on "
-        f"networks of one start; {title}, the best there, falls from {100 * before:.1f} to "
-        f"{100 * after:.1f} % (MNIST, canonical form)."
+        "Networks that all start from one initialisation are far easier to read. Give each an "
+        f"initialisation of its own, change nothing else, and methods lose {_span(shares, '%')} of "
+        f"their accuracy: {title}, the best there, falls from {100 * before:.1f} to "
+        f"{100 * after:.1f} % (MNIST, weights in canonical form)."
     )
 
 
@@ -129,15 +129,19 @@ def scattering(findings: Findings) -> str | None:
         if name in findings.signed - {CEILING} and _stays(metric, one, name, name + SCATTERED)
     ]
     said = (
-        "On MNIST networks of one start, scattering the signs and phases of neurons, which leaves "
-        f"every function as it is, takes {_span(points, 'points')} from {len(points)} of the "
-        f"{len(permuted)} methods that ignore their order alone"
+        "Flipping the signs of neurons and shifting their phases changes no network's function, "
+        f"and yet costs {len(points)} of the {len(permuted)} methods that ignore only the order "
+        f"of neurons {_span(points, 'points')} (MNIST, networks of one initialisation)"
     )
     if spared:
         kept = words.several(
-            [f"{findings.titles[name]} ({100 * one.samples[name].mean:.1f} %)" for name in spared]
+            [
+                f"{words.named(findings.titles[name])} ({100 * one.samples[name].mean:.1f} %)"
+                for name in spared
+            ]
         )
-        said += f", and less than {metric.margin:g} from {kept}"
+        said += f". {words.begun(kept)} {'loses' if len(spared) == 1 else 'lose'} less than "
+        said += f"{metric.margin:g} point{'s' * (metric.margin != 1)}"
     return f"{said}."
 
 
@@ -150,14 +154,15 @@ def canonical_form(findings: Findings) -> str | None:
         return None
     title = findings.titles[PROJECT]
     said = (
-        f"A canonical form of the weights gives {title} {100 * gain.size:.0f} points on networks "
-        f"with starts of their own ({_percent(own, PROJECT)} to {_percent(own, form)} %, MNIST)"
+        "A canonical form, one fixed choice among the weights that compute the same, gives "
+        f"{title} {100 * gain.size:.0f} points on networks with an initialisation each "
+        f"({_percent(own, PROJECT)} to {_percent(own, form)} %, MNIST)"
     )
     augmented = own.difference(form, PROJECT + AUGMENTED)
     if augmented and _all_shown([augmented]):
         said += (
-            f"; training on scattered copies instead leaves it at "
-            f"{_percent(own, PROJECT + AUGMENTED)}"
+            ". Training on copies with random signs and phases instead leaves it at "
+            f"{_percent(own, PROJECT + AUGMENTED)} %"
         )
     rows = findings.rows.get(TASK, {})
     built_in = [
@@ -168,8 +173,8 @@ def canonical_form(findings: Findings) -> str | None:
     best = max(built_in, key=lambda name: own.samples[name].mean, default=None)
     if best and (lead := own.difference(best, form)) and _all_shown([lead]):
         said += (
-            f", and {findings.titles[best]}, which has the symmetry built in, reads "
-            f"{_percent(own, best)}"
+            f". {words.begun(words.named(findings.titles[best]))}, which has these symmetries "
+            f"built in, reaches {_percent(own, best)} %"
         )
     return said + "."
 
@@ -189,7 +194,7 @@ def rendered(findings: Findings) -> str | None:
             continue
         best = max(readers, key=lambda name: column.samples[name].mean)
         leads.append(column.difference(CEILING, best))
-        title = "" if best == named else f" ({findings.titles[best]})"
+        title = "" if best == named else f" ({words.named(findings.titles[best])})"
         named = best
         parts.append(
             f"{_percent(column, CEILING)} against {_percent(column, best)} %{title} on "
@@ -198,8 +203,8 @@ def rendered(findings: Findings) -> str | None:
     if not parts or not _all_shown(leads):
         return None
     return (
-        "A small CNN that sees what the networks draw still reads far more than the best method "
-        f"that reads their weights: {words.several(parts)}."
+        "Much is left to read. A small CNN that sees what the networks draw is far better than the "
+        f"best method that reads their weights: {words.several(parts)}."
     )
 
 
@@ -221,12 +226,12 @@ def simple(findings: Findings) -> str | None:
         if any(_is_above(column, name, plain[0], len(built)) for name in built):
             return None
         results = [
-            f"{findings.titles[name]} {show(column.samples[name].mean)}" for name in plain[:2]
+            f"{findings.titles[name]} ({show(column.samples[name].mean)})" for name in plain[:2]
         ]
         return (
-            f"On small CNNs nothing built for weights is shown to beat simple readers: "
-            f"{words.several(results)}, against {findings.titles[best]}'s "
-            f"{show(column.samples[best].mean)} in {pool.metric.label}."
+            "On small CNNs no method built for weights is shown to beat simple ones such as "
+            f"{words.several(results)}; the best of them, {words.named(findings.titles[best])}, "
+            f"has {show(column.samples[best].mean)} (test {pool.metric.label})."
         )
     return None
 

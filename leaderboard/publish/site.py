@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import unescape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ NAVIGATION = (
     ("api/index.html", "API"),
     ("cite.html", "Cite"),
 )
+EDITING = "inr-editing"
 PLAIN = ("index", "tables", "verdicts", "cite")
 """The pages that are one template each."""
 
@@ -100,6 +102,12 @@ class MethodPage:
     curves: Markup
     movements: Markup
     symmetries: str
+
+    @property
+    def heading(self) -> str:
+        """Its title; an editor's, which a reader of weights may share, says that it is one."""
+        tasks = {one.board.task for one in self.results}
+        return f"{self.title}, editing" if tasks == {EDITING} else self.title
 
 
 @dataclass(frozen=True)
@@ -157,8 +165,9 @@ def build(
     values = _front(archive, boards) | _tables(archive, boards) | _verdicts(checked)
     for name in PLAIN:
         written.page(f"{name}.html", f"{name}.html", **values)
+    pictures = _pictures(archive, measured)
     for name, (title, text) in _texts(archive, boards, measured).items():
-        written.page(f"{name}.html", "text.html", title=title, text=prose.html(text))
+        written.page(f"{name}.html", "text.html", title=title, text=_drawn(text, pictures))
     for page in methods:
         own = [verdict for verdict in checked if verdict.row.method == page.title]
         written.page(f"methods/{page.name}.html", "method.html", it=page, verdicts=own)
@@ -170,11 +179,6 @@ def build(
     written.page("api/example.html", "text.html", title="An example", text=notebook.html())
     for module in api.modules():
         written.page(f"api/{module.name}.html", "module.html", it=module)
-    for name, drawing in rebuilt.figures(measured).items():
-        (folder / name).write_text(drawing, encoding="utf-8")
-    (folder / "symmetry.svg").write_text(symmetry.svg(), encoding="utf-8")
-    records = [entry.record for entry in archive.current]
-    (folder / "starts.svg").write_text(starts.svg(records), encoding="utf-8")
     _write_tables(folder / "tables", boards)
     _write_assets(folder / "assets")
     return folder / "index.html"
@@ -206,7 +210,7 @@ def _front(archive: Archive, boards: Sequence[Board]) -> dict[str, Any]:
     began = style.inline(starts.figure(records), "Accuracy over the number of initialisations")
     return {
         "overall": overall.overall(own),
-        "lead": front.lead(boards),
+        "lead": _lead(boards, main),
         "sentences": sentences.sentences(boards),
         "group_note": front.group_note(main) if main else None,
         "costs": figures.costs(main) if main else None,
@@ -214,6 +218,16 @@ def _front(archive: Archive, boards: Sequence[Board]) -> dict[str, Any]:
         "reading": Markup(reading.svg(one, "none")),  # noqa: S704
         "reading_caption": reading.caption(one),
     }
+
+
+def _lead(boards: Sequence[Board], main: Board | None) -> Markup:
+    """Who leads the main task, with a link to the leader's page."""
+    text = Markup("{}").format(" ".join(front.lead(boards)))
+    if not text or main is None:
+        return text
+    first = next(row for row in main.rows if row.is_ranked)
+    link = Markup('<a href="methods/{}.html">{}</a>').format(first.method, first.title)
+    return text.replace(Markup("{}").format(first.title), link, 1)
 
 
 def _tables(archive: Archive, boards: Sequence[Board]) -> dict[str, Any]:
@@ -246,6 +260,25 @@ def _texts(
         "claims": ("Papers' claims", pages.claims_page(boards)),
         "rebuilt": ("Rebuilt networks", rebuilt.page(measured)),
     }
+
+
+def _pictures(archive: Archive, measured: Sequence[traces.Trace]) -> dict[str, Any]:
+    """The figures that the committed pages name, by their files."""
+    plots = {f"rebuilt-{trace.dataset}.svg": rebuilt.figure(trace) for trace in measured}
+    plots["symmetry.svg"] = symmetry.figure()
+    return plots | {"starts.svg": starts.figure([entry.record for entry in archive.current])}
+
+
+def _drawn(text: str, pictures: dict[str, Any]) -> Markup:
+    """A committed page with its figures drawn into it, in the colours of the site."""
+
+    def drawing(match: re.Match[str]) -> str:
+        plot = pictures.get(match["file"])
+        return match[0] if plot is None else str(style.inline(plot, unescape(match["alt"])))
+
+    image = r'<p><img src="(?P<file>[^"]+)" alt="(?P<alt>[^"]*)" ?/></p>'
+    # The page escapes what it shows, and so does a figure.
+    return Markup(re.sub(image, drawing, prose.html(text)))  # noqa: S704
 
 
 def _verdicts(checked: Sequence[check.Checked]) -> dict[str, Any]:
