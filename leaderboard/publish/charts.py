@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from leaderboard.publish import style
 
-WIDTH, HEIGHT, LEFT, RIGHT, ABOVE, BELOW = 380, 230, 52, 14, 12, 40
+WIDTH, HEIGHT, LEFT, RIGHT, ABOVE, BELOW = 380, 230, 52, 22, 12, 40
 STROKES = ("none", "7 3", "2 3", "9 3 2 3", "none", "5 2")
 STEPS = (1.0, 2.0, 5.0, 10.0)
 """What ticks may be apart, times a power of ten."""
@@ -18,7 +18,7 @@ Line = tuple[str, Sequence[tuple[float, float]]]
 """A name and points, from left to right."""
 
 
-def ticks(low: float, high: float, most: int = 5) -> list[float]:
+def ticks(low: float, high: float, most: int = 6) -> list[float]:
     """Choose round numbers between two ends: at most so many, and at least one."""
     span = high - low
     if span <= 0:

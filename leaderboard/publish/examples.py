@@ -16,7 +16,7 @@ from leaderboard.archive.entries import Entry
 from leaderboard.publish import charts, style, words
 from leaderboard.publish.charts import text
 
-SIDE, LEFT, BELOW, ABOVE = 240, 66, 40, 12
+SIDE, LEFT, BELOW, ABOVE = 240, 78, 40, 12
 MOST_POINTS = 600
 BINS = 24
 WIDEST = 10  # letters of a class's name

@@ -130,7 +130,7 @@ def _cost_figure(board: Board, label: str, points: Sequence[tuple[Row, float]]) 
     names = f"mean of {len(board.datasets)} datasets" if len(board.datasets) > 1 else ""
     what = ", ".join(part for part in (board.metric.label, names) if part)
     axis.set(xscale="log", xlabel=label, ylabel=what)
-    axis.margins(x=0.2, y=0.1)
+    axis.margins(x=0.25, y=0.1)
     costs_of = [cost for _, cost in points]
     _label_costs(axis, max(costs_of) / min(costs_of))
     style.legend(figure, "outside upper left", columns=2)
@@ -151,7 +151,12 @@ def _label_costs(axis: Any, ratio: float) -> None:
 
 def results(board: Board) -> Any:
     """Plot each method's mean with its 95 % interval, a panel for each dataset, the best on top."""
-    rows = [row for row in reversed(board.rows) if not row.objections]
+    rows = [
+        row
+        for row in reversed(board.rows)
+        if not row.objections and any(cell.summary for cell in row.cells.values())
+    ]
+    stars = "; * may run the networks" * any(row.reads_functions for row in rows)
     width = 2.2 + 1.7 * len(board.datasets)
     figure, axes = style.figure(width, 0.8 + 0.2 * len(rows), len(board.datasets))
     scale = board.metric.scale
@@ -172,7 +177,8 @@ def results(board: Board) -> Any:
             axis.set_xscale("log")
     labels = [style.plain(row.label) for row in rows]
     axes[0].set_yticks(range(len(rows)), labels, fontsize=style.SIZE - 1)
-    figure.supxlabel(f"test {board.metric.label}; blue: the first group", fontsize=style.SIZE)
+    what = f"test {board.metric.label}\nblue: not significantly worse than the best{stars}"
+    figure.supxlabel(what, fontsize=style.SIZE)
     return figure
 
 

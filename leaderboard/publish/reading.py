@@ -164,8 +164,8 @@ def caption(one: Example) -> list[str]:
             f"{each.title} {each.right[0]:.0f} % and {each.right[1]:.0f} %" for each in one.answers
         )
         sentences.append(
-            "The methods were trained on networks whose neurons were merely reordered. Of all test "
-            f"networks they read right, first reordered and then changed like this one: {shares}. "
+            "The methods were trained on networks whose neurons were merely reordered. They are "
+            f"right on these shares of all test networks, first reordered, then changed: {shares}. "
             "These networks began at one initialisation, and are easier to read than those of the "
             "main task, which each began at their own."
         )

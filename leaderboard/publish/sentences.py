@@ -130,8 +130,8 @@ def scattering(findings: Findings) -> str | None:
     ]
     said = (
         "Flipping the signs of neurons and shifting their phases changes no network's function, "
-        f"and yet costs {len(points)} of the {len(permuted)} methods that ignore only the order "
-        f"of neurons {_span(points, 'points')} (MNIST, networks of one initialisation)"
+        f"yet {len(points)} of the {len(permuted)} methods that ignore only the order of neurons "
+        f"lose {_span(points, 'points')} by it (MNIST, networks of one initialisation)"
     )
     if spared:
         kept = words.several(
@@ -226,12 +226,13 @@ def simple(findings: Findings) -> str | None:
         if any(_is_above(column, name, plain[0], len(built)) for name in built):
             return None
         results = [
-            f"{findings.titles[name]} ({show(column.samples[name].mean)})" for name in plain[:2]
+            f"{findings.titles[name]} {show(column.samples[name].mean)}" for name in plain[:2]
         ]
         return (
-            "On small CNNs no method built for weights is shown to beat simple ones such as "
-            f"{words.several(results)}; the best of them, {words.named(findings.titles[best])}, "
-            f"has {show(column.samples[best].mean)} (test {pool.metric.label})."
+            "On small CNNs no method built for weights is shown to beat simple ones, in "
+            f"{pool.metric.label}: {words.several(results)}, against "
+            f"{show(column.samples[best].mean)} of {words.named(findings.titles[best])}, the best "
+            "of those built for weights."
         )
     return None
 

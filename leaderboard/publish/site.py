@@ -104,10 +104,14 @@ class MethodPage:
     symmetries: str
 
     @property
+    def is_editor(self) -> bool:
+        """Whether it changes weights, and does nothing else."""
+        return {one.board.task for one in self.results} == {EDITING}
+
+    @property
     def heading(self) -> str:
         """Its title; an editor's, which a reader of weights may share, says that it is one."""
-        tasks = {one.board.task for one in self.results}
-        return f"{self.title}, editing" if tasks == {EDITING} else self.title
+        return f"{self.title}, editing" if self.is_editor else self.title
 
 
 @dataclass(frozen=True)
