@@ -35,6 +35,7 @@ from leaderboard.publish import (
     front,
     links,
     notebook,
+    notes,
     overall,
     pages,
     papers,
@@ -86,6 +87,7 @@ class MethodPage:
     """What a method's page shows.
 
     card: the docstrings of the method's file.
+    notes: what was measured of it beside its scores.
     movements: how far its outputs move under changes of networks, plotted.
     symmetries: those that were measured.
     results: of all its entrants.
@@ -99,6 +101,7 @@ class MethodPage:
     results: Sequence[Result]
     entries: Sequence[Entry]
     examples: Markup
+    notes: Sequence[str]
     curves: Markup
     movements: Markup
     symmetries: str
@@ -363,6 +366,7 @@ def _methods(boards: Sequence[Board], archive: Archive) -> list[MethodPage]:
                 examples=examples.drawings(
                     [one.cell.entries[0] for one in own if one.row.entrant == name]
                 ),
+                notes=notes.measured([entry.record for entry in entries[name]]),
                 curves=figures.curves([entry.record for entry in entries[name]]),
                 movements=figures.movements(measured.get(name, [])),
                 symmetries=symmetry.held(measured.get(name, [])),
