@@ -176,7 +176,13 @@ def build(
     for name, (title, text) in _texts(archive, boards, measured).items():
         written.page(f"{name}.html", "text.html", title=title, text=_drawn(text, pictures))
     for page in methods:
-        own = [verdict for verdict in checked if verdict.row.method == page.title]
+        alone = sum(other.title == page.title for other in methods) == 1
+        own = [
+            verdict
+            for verdict in checked
+            if verdict.row.method == page.title
+            and (alone or (verdict.row.task == EDITING) == page.is_editor)
+        ]
         written.page(f"methods/{page.name}.html", "method.html", it=page, verdicts=own)
     for page in datasets:
         written.page(f"datasets/{page.name}.html", "dataset.html", it=page, arms=sources.arms())
