@@ -43,5 +43,7 @@ def parts(boards: Sequence[Board]) -> dict[str, str]:
         rows=[row for row in board.rows if row.entrant in core],
     )
     table = render.table_text(chosen)
-    lead = fill(" ".join(front.lead(boards)), WIDTH, break_on_hyphens=False)
+    # No line begins with a percent sign.
+    whole = " ".join(front.lead(boards)).replace(" %", "\0%")
+    lead = fill(whole, WIDTH, break_on_hyphens=False).replace("\0", " ")
     return {"results": f"\n```\n{table}\n```\n\n", "findings": f"\n{lead}\n\n"}

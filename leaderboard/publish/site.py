@@ -240,7 +240,7 @@ def _lead(boards: Sequence[Board], main: Board | None) -> Markup:
         return text
     first = next(row for row in main.rows if row.is_ranked)
     link = Markup('<a href="methods/{}.html">{}</a>').format(first.method, first.title)
-    return text.replace(Markup("{}").format(first.title), link, 1)
+    return text.replace(Markup("{}").format(first.title), link, 1).replace(" %", "\u00a0%")
 
 
 def _tables(archive: Archive, boards: Sequence[Board]) -> dict[str, Any]:
