@@ -265,7 +265,7 @@ def test_simple_readers_suffice_where_they_do(tmp_path: Path, plain: int, built:
     said = sentences.sentences(tables.boards(entries.of_results(tmp_path), lambda _: []))
     assert bool(said) == (plain > built)
     if said:
-        assert "DEEPSETS 91.0 and STATNN 21.0, against NFT 81.0." in said[0]
+        assert "DEEPSETS 91.0 and STATNN 21.0, against 81.0 of NFT." in said[0]
 
 
 def test_the_committed_board_says_what_its_tables_say() -> None:

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from helpers import ROOT, example_record, finished_run, reported
+from matplotlib.text import Text
 
 import nft
 from benchmark.record import sources
@@ -21,6 +22,7 @@ from leaderboard.archive import entries, tables
 from leaderboard.archive.tables import Board
 from leaderboard.publish import (
     api,
+    charts,
     citation,
     figures,
     front,
@@ -57,8 +59,8 @@ def test_the_lead_says_who_leads_and_what_chance_is(tmp_path: Path) -> None:
     boards = tables.boards(entries.of_results(tmp_path))
     said = " ".join(front.lead(boards))
     assert "STATNN leads with 81.0 % on MNIST. NFT, the model" in said
-    assert "has 41.0 %." in said
-    assert "stays near chance, 10 %: 12.0 %" in said
+    assert "reaches 41.0 %." in said
+    assert "stays near chance, 10 %, with 12.0 %" in said
     assert front.notice(boards[0]) == ["MNIST: STATNN is first with 81.0 %."]
     assert front.lead([]) == []
 
@@ -96,6 +98,32 @@ def test_latex_has_a_label_and_sets_controls_apart(committed: list[Board]) -> No
     whole = "".join(render.to_latex(one, bibliography) for one in committed)
     cited = re.findall(r"\\cite\{([^}]*)\}", whole)
     assert {key for group in cited for key in group.split(",")} <= keys
+
+
+def test_titles_that_end_in_a_noun_have_an_article_in_sentences() -> None:
+    assert words.named("Phasor-graded reader") == "the Phasor-graded reader"
+    assert words.begun(words.named("Mean predictor")) == "The Mean predictor"
+    for title in ("NFT", "Extra trees on statistics", "MLP + alignment", "DWSNet (linear layers)"):
+        assert words.named(title) == title
+
+
+def test_ticks_are_round_and_few() -> None:
+    assert charts.ticks(15.3, 39.7) == [20, 25, 30, 35]
+    assert [charts.number(value) for value in charts.ticks(0, 1600)] == [
+        "0",
+        "500",
+        "1,000",
+        "1,500",
+    ]
+    assert [charts.power(value) for value in charts.ticks(-15.8, -0.2)] == [
+        "10⁻¹⁵",
+        "10⁻¹⁰",
+        "10⁻⁵",
+    ]
+    assert charts.ticks(3.0, 3.0) == [3.0]
+    random = np.random.default_rng(0)
+    for low, span in zip(random.normal(0, 10, 50), 10 ** random.uniform(-5, 5, 50), strict=True):
+        assert 1 <= len(charts.ticks(low, low + span)) <= 6
 
 
 def test_every_paper_of_a_method_is_in_the_bibliography_with_its_number() -> None:
@@ -190,7 +218,7 @@ def test_plots_are_written_for_talks(tmp_path: Path) -> None:
 def test_labels_of_points_do_not_lie_on_each_other(committed: list[Board]) -> None:
     figure = figures.cost_figures(front.main_board(committed))["FLOPs per network"]
     figure.draw_without_rendering()
-    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]  # without its line
     areas = [box.width * box.height for box in boxes]
     for place, box in enumerate(boxes):
         for other in boxes[:place]:

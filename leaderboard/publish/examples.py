@@ -13,11 +13,15 @@ from markupsafe import Markup
 from benchmark.datasets import listing
 from benchmark.record.predictions import Outcome
 from leaderboard.archive.entries import Entry
-from leaderboard.publish import style, words
+from leaderboard.publish import charts, style, words
+from leaderboard.publish.charts import text
 
-SIDE, LEFT, BELOW, ABOVE = 240, 52, 40, 12
+SIDE, LEFT, BELOW, ABOVE = 240, 78, 40, 12
 MOST_POINTS = 600
 BINS = 24
+WIDEST = 10  # letters of a class's name
+RARE = 0.005  # of the networks, which lie on the histogram's first bar, however small their error
+LEAST_ERROR = 1e-12
 
 
 def drawings(entries: Sequence[Entry]) -> Markup:
@@ -71,16 +75,19 @@ def _confusion(outcome: Outcome, name: str) -> Markup:
         if share >= 0.005
     ]
     short = all(len(one) <= 3 for one in classes)
-    for row, one in enumerate(classes if short else []):
+    for row, one in enumerate(classes):
         middle = (row + 0.5) * cell
-        parts.append(_text(LEFT - 6, ABOVE + middle + 4, one, "end"))
-        parts.append(_text(LEFT + middle, ABOVE + SIDE + 16, one, "middle"))
-    said = "predicted class across, true class down"
-    return _framed(parts, f"{words.dataset(name)}: {said}, one seed", "predicted", "true")
+        parts.append(text(LEFT - 6, ABOVE + middle + 4, _short(one), "end"))
+        if short:
+            parts.append(text(LEFT + middle, ABOVE + SIDE + 16, one, "middle"))
+    right = 100 * float((outcome.targets == outcome.predictions).mean())
+    order = "" if short else ", in the same order"
+    said = f"true classes down, predicted classes across{order}; {right:.0f} % are right"
+    return _framed(parts, f"{words.dataset(name)}: {said}", "predicted", "true" * short)
 
 
 def _scatter(outcome: Outcome, name: str) -> Markup:
-    """A point for each network, predicted over true, and the diagonal."""
+    """A point for each network, predicted over true, and the diagonal on which both agree."""
     rows = np.linspace(0, len(outcome.targets) - 1, min(MOST_POINTS, len(outcome.targets)))
     chosen = outcome.take(rows.astype(int))
     low, high = float(outcome.targets.min()), float(outcome.targets.max())
@@ -98,15 +105,21 @@ def _scatter(outcome: Outcome, name: str) -> Markup:
         )
         for x, y in zip(across, up, strict=True)
     ]
-    for place, value in ((0.0, low), (1.0, high)):
-        parts.append(_text(LEFT - 6, ABOVE + SIDE * (1 - place) + 4, f"{value:.3g}", "end"))
-        parts.append(_text(LEFT + SIDE * place, ABOVE + SIDE + 16, f"{value:.3g}", "middle"))
-    return _framed(parts, f"{words.dataset(name)}: predicted over true, one seed", "true", "")
+    for value in charts.ticks(low, high):
+        place = SIDE * (value - low) / span
+        parts.append(text(LEFT - 6, ABOVE + SIDE - place + 4, charts.number(value), "end"))
+        parts.append(text(LEFT + place, ABOVE + SIDE + 16, charts.number(value), "middle"))
+    said = "predicted over true value of each network"
+    return _framed(parts, f"{words.dataset(name)}: {said}", "true", "predicted")
 
 
 def _errors(outcome: Outcome, name: str) -> Markup:
-    """A histogram of the errors of the networks."""
-    counts, edges = np.histogram(outcome.predictions, bins=BINS)
+    """A histogram of the networks' errors, on a logarithmic axis, and a line at their mean."""
+    errors = np.maximum(outcome.predictions, LEAST_ERROR)
+    low, high = np.log10(np.quantile(errors, (RARE, 1.0)))
+    high = max(high, low + 0.1)
+    logs = np.clip(np.log10(errors), low, high)
+    counts, _ = np.histogram(logs, bins=BINS, range=(low, high))
     width, most = SIDE / BINS, max(int(counts.max()), 1)
     parts = [
         Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" fill="{}"/>').format(
@@ -118,16 +131,34 @@ def _errors(outcome: Outcome, name: str) -> Markup:
         )
         for place, count in enumerate(counts)
     ]
-    for place, value in ((0.0, edges[0]), (1.0, edges[-1])):
-        parts.append(_text(LEFT + SIDE * place, ABOVE + SIDE + 16, f"{value:.2g}", "middle"))
-    parts.append(_text(LEFT - 6, ABOVE + 10, str(most), "end"))
-    return _framed(parts, f"{words.dataset(name)}: error of each network, one seed", "error", "")
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> Markup:
-    return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
-        x, y, anchor, text
+    mean = float(outcome.predictions.mean())
+    place = LEFT + SIDE * min(max((np.log10(max(mean, LEAST_ERROR)) - low) / (high - low), 0), 1)
+    parts.append(
+        Markup('<line class="threshold" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>').format(
+            place, ABOVE, ABOVE + SIDE
+        )
     )
+    for value in _decades(low, high):
+        place = SIDE * (np.log10(value) - low) / (high - low)
+        parts.append(text(LEFT + place, ABOVE + SIDE + 16, f"{value:g}", "middle"))
+    for value in charts.ticks(0, most):
+        parts.append(text(LEFT - 6, ABOVE + SIDE * (1 - value / most) + 4, f"{value:g}", "end"))
+    said = f"squared error of each network; the dashed line is their mean, {mean:.2g}"
+    return _framed(parts, f"{words.dataset(name)}: {said}", "squared error", "networks")
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Round numbers between two logarithms: powers of ten, or some between where there are few."""
+    parts = (1, 2, 5) if high - low < 2 else (1,)
+    powers = range(int(np.floor(low)), int(np.ceil(high)) + 1)
+    values = [part * 10.0**power for power in powers for part in parts]
+    inside = [value for value in values if low <= np.log10(value) <= high]
+    return inside[:: 1 + len(inside) // 6]
+
+
+def _short(name: str) -> str:
+    """A class's name beside its row."""
+    return name if len(name) <= WIDEST else f"{name[: WIDEST - 1]}…"
 
 
 def _framed(parts: Sequence[Markup], label: str, across: str, down: str) -> Markup:
@@ -135,7 +166,7 @@ def _framed(parts: Sequence[Markup], label: str, across: str, down: str) -> Mark
     frame = Markup('<rect class="frame" x="{}" y="{}" width="{}" height="{}" fill="none"/>').format(
         LEFT, ABOVE, SIDE, SIDE
     )
-    names = [_text(LEFT + SIDE / 2, ABOVE + SIDE + 34, across, "middle")]
+    names = [text(LEFT + SIDE / 2, ABOVE + SIDE + 34, across, "middle")]
     if down:
         middle = ABOVE + SIDE / 2
         names.append(

@@ -13,30 +13,32 @@ import pandas as pd
 from markupsafe import Markup
 
 from benchmark.record import metrics, symmetries
+from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.schema import Record
 from benchmark.record.symmetries import Measurement, Stage
 from leaderboard.archive.tables import Board, Row
-from leaderboard.publish import style, symmetry, words
+from leaderboard.publish import charts, style, symmetry, words
 
 MOST_COMPARED = 40
 MOST_LABELS = 30
 FAR = (0, 1, -1, 2, -2, 3, -3, 4, -4)  # lines above or below its point at which a name may stand
-STROKES = ("none", "7 3", "2 3", "9 3 2 3", "none", "5 2")
+WIDE = 100.0  # times the best error is the worst, where a linear axis hides the differences
 LEAST_MOVEMENT = 1e-17  # what is plotted for an output that does not move at all
 
 
 def curves(records: Sequence[Record]) -> Markup:
-    """Plot the mean validation metric of all seeds over steps, with a line for each dataset.
+    """Plot a method's mean validation metric over steps, with a line for each of its cells.
 
-    Written as SVG directly, since matplotlib is slow for the thousands of lines that a site has.
+    A plot is of one task and suite, and the mean of all seeds.
     """
-    groups: dict[tuple[str, str, str], list[Record]] = {}
+    groups: dict[tuple[str, str, str, str], list[Record]] = {}
     for record in records:
         if record.curve:
-            key = (record.suite, record.task, record.dataset.name + _arm(record))
+            key = (record.suite, record.task, record.dataset.name, str(record.cell.entrant))
             groups.setdefault(key, []).append(record)
-    figures: dict[tuple[str, str], list[tuple[str, list[tuple[float, float]]]]] = {}
-    for (suite, task, name), runs in sorted(groups.items()):
+    title = min((record.method.title for record in records), key=len, default="")
+    plots: dict[str, list[charts.Line]] = {}
+    for (suite, task, _, _), runs in sorted(groups.items()):
         metric = metrics.get(runs[0].metric)
         points: dict[int, list[float]] = {}
         for record in runs:
@@ -45,13 +47,10 @@ def curves(records: Sequence[Record]) -> Markup:
                     points.setdefault(point.step, []).append(metric.scale * point.validation)
         line = [(float(step), sum(values) / len(values)) for step, values in sorted(points.items())]
         if line:
-            figures.setdefault((suite, task), []).append((name, line))
-    plots = []
-    for (suite, task), lines in figures.items():
-        metric = metrics.get(_first(records, suite, task).metric)
-        label = f"{task}, suite {suite}: {metric.label} on validation"
-        plots.append(_lines(label, lines))
-    return Markup("").join(plots)
+            caption = f"{words.task(task).title}, suite {suite}: {metric.label} on validation"
+            plots.setdefault(caption, []).append((_name(runs[0], title), line))
+    drawn = [charts.lines(caption, lines, "steps") for caption, lines in plots.items()]
+    return Markup("").join(drawn)
 
 
 def movements(measurements: Sequence[Measurement]) -> Markup:
@@ -59,93 +58,32 @@ def movements(measurements: Sequence[Measurement]) -> Markup:
 
     The logarithm is plotted, with a line for each change. Changes of one neuron have no curve.
     """
-    figures: dict[tuple[str, Stage], list[tuple[str, list[tuple[float, float]]]]] = {}
+    plots: dict[tuple[str, Stage], list[charts.Line]] = {}
     for one in measurements:
         if len(one.movement) > 1 and one.conclusive:
             line = [
                 (100 * share, math.log10(max(moved or 0.0, LEAST_MOVEMENT)))
                 for share, moved in sorted(one.movement.items())
             ]
-            figures.setdefault((one.task, one.stage), []).append((one.change, line))
-    words = {"initial": "before training", "trained": "after 200 steps"}
-    plots = [
-        _lines(
-            f"{task}, {words[stage]}: log10 of the output's movement",
+            plots.setdefault((one.task, one.stage), []).append((one.change, line))
+    when = {"initial": "before training", "trained": "after 200 steps"}
+    drawn = [
+        charts.lines(
+            f"{words.task(task).title}, {when[stage]}: how far the output moves",
             lines,
-            "percent of the neurons that are changed",
+            "percent of the neurons changed",
+            charts.power,
+            math.log10(symmetries.UNMOVED),
         )
-        for (task, stage), lines in figures.items()
+        for (task, stage), lines in plots.items()
     ]
-    return Markup("").join(plots)
+    return Markup("").join(drawn)
 
 
-def _arm(record: Record) -> str:
-    return str(record.cell.entrant).removeprefix(record.method.name)
-
-
-def _first(records: Sequence[Record], suite: str, task: str) -> Record:
-    return next(record for record in records if (record.suite, record.task) == (suite, task))
-
-
-def _lines(
-    label: str, lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], across: str = "steps"
-) -> Markup:
-    width, height, left, bottom = 520, 240, 56, 34
-    every = [point for _, line in lines for point in line]
-    last = max(step for step, _ in every)
-    low, high = min(value for _, value in every), max(value for _, value in every)
-    low, high = (low, high) if high > low else (low - 1, high + 1)
-
-    def place(step: float, value: float) -> tuple[float, float]:
-        x = left + step / last * (width - left - 12)
-        return x, 12 + (high - value) / (high - low) * (height - bottom - 12)
-
-    parts = [
-        Markup('<figure class="curve"><svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
-            width, height, label
-        )
-    ]
-    for value in np.linspace(low, high, 4):
-        _, y = place(0, float(value))
-        parts.append(
-            Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(
-                left, width - 12, y, y
-            )
-        )
-        parts.append(
-            Markup('<text x="{}" y="{:.1f}" text-anchor="end">{:.4g}</text>').format(
-                left - 6, y + 4, value
-            )
-        )
-    for step, anchor in ((0.0, "middle"), (last / 2, "middle"), (last, "end")):
-        x, _ = place(step, low)
-        parts.append(
-            Markup('<text x="{:.1f}" y="{}" text-anchor="{}">{:,.0f}</text>').format(
-                x, height - 14, anchor, step
-            )
-        )
-    for index, (_, line) in enumerate(lines):
-        path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in line)
-        parts.append(
-            Markup(
-                '<polyline fill="none" stroke="{}" stroke-width="2" stroke-dasharray="{}" '
-                'points="{}"/>'
-            ).format(*_stroke(index), path)
-        )
-    parts.append(Markup("</svg><figcaption>{}, over {}.").format(label, across))
-    for index, (name, _) in enumerate(lines):
-        parts.append(
-            Markup(
-                ' <span class="key"><svg viewBox="0 0 24 8" aria-hidden="true"><line x2="24" '
-                'y1="4" y2="4" stroke="{}" stroke-width="3" stroke-dasharray="{}"/></svg> {}</span>'
-            ).format(*_stroke(index), name)
-        )
-    return Markup("").join([*parts, Markup("</figcaption></figure>")])
-
-
-def _stroke(index: int) -> tuple[str, str]:
-    """The colour and the dashes of a line."""
-    return style.COLOURS[index % len(style.COLOURS)], STROKES[index % len(STROKES)]
+def _name(record: Record, title: str) -> str:
+    """A method's cell in a key: its dataset, its arm, and what its title adds to the method's."""
+    arm = "" if record.dataset.arm == DEFAULT_ARM else f", {record.dataset.arm.replace('-', ' ')}"
+    return words.dataset(record.dataset.name) + arm + record.method.title.removeprefix(title)
 
 
 def costs(board: Board) -> Markup | None:
@@ -192,19 +130,34 @@ def _cost_figure(board: Board, label: str, points: Sequence[tuple[Row, float]]) 
     names = f"mean of {len(board.datasets)} datasets" if len(board.datasets) > 1 else ""
     what = ", ".join(part for part in (board.metric.label, names) if part)
     axis.set(xscale="log", xlabel=label, ylabel=what)
-    axis.margins(x=0.2, y=0.1)
-    axis.xaxis.set_minor_formatter("")
+    axis.margins(x=0.25, y=0.1)
+    costs_of = [cost for _, cost in points]
+    _label_costs(axis, max(costs_of) / min(costs_of))
     style.legend(figure, "outside upper left", columns=2)
     places = [(cost, _mean(board, row) or 0.0, row.title_with_arm) for row, cost in points]
     if len(places) <= MOST_LABELS:
-        _write_labels(figure, axis, places)
+        write_labels(figure, axis, places)
     return figure
+
+
+def _label_costs(axis: Any, ratio: float) -> None:
+    """Label a logarithmic axis with numbers, as "50k": several in a decade where it has few."""
+    from matplotlib import ticker
+
+    axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if ratio < 100 else (1,)))
+    axis.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
+    axis.xaxis.set_minor_formatter("")
 
 
 def results(board: Board) -> Any:
     """Plot each method's mean with its 95 % interval, a panel for each dataset, the best on top."""
-    rows = [row for row in reversed(board.rows) if not row.objections]
-    width = 1.6 + 1.7 * len(board.datasets)
+    rows = [
+        row
+        for row in reversed(board.rows)
+        if not row.objections and any(cell.summary for cell in row.cells.values())
+    ]
+    stars = "; * may run the networks" * any(row.reads_functions for row in rows)
+    width = 2.2 + 1.7 * len(board.datasets)
     figure, axes = style.figure(width, 0.8 + 0.2 * len(rows), len(board.datasets))
     scale = board.metric.scale
     for axis, dataset in zip(axes, board.datasets, strict=True):
@@ -217,9 +170,15 @@ def results(board: Board) -> Any:
             axis.plot(scale * summary.mean, place, "o", color=colour, markersize=4)
         title = words.dataset(dataset).replace(", ", "\n")
         axis.set(title=title, ylim=(-0.6, len(rows) - 0.4), yticks=[])
+        axis.grid(axis="x", color="#e3e3e3", linewidth=0.6)
+        axis.set_axisbelow(True)
+        means = [row.cells[dataset].summary.mean for row in rows if row.cells[dataset].summary]
+        if min(means, default=0.0) > 0 and max(means) / min(means) > WIDE:
+            axis.set_xscale("log")
     labels = [style.plain(row.label) for row in rows]
     axes[0].set_yticks(range(len(rows)), labels, fontsize=style.SIZE - 1)
-    figure.supxlabel(f"test {board.metric.label}; blue: the first group", fontsize=style.SIZE)
+    what = f"test {board.metric.label}\nblue: not significantly worse than the best{stars}"
+    figure.supxlabel(what, fontsize=style.SIZE)
     return figure
 
 
@@ -229,23 +188,25 @@ def _mean(board: Board, row: Row) -> float | None:
     return float(np.mean(means)) * board.metric.scale if len(means) == len(board.datasets) else None
 
 
-def _write_labels(figure: Any, axis: Any, places: Sequence[tuple[float, float, str]]) -> None:
+def write_labels(figure: Any, axis: Any, places: Sequence[tuple[float, float, str]]) -> None:
     """Name points, each on the side where its name meets the fewest others."""
     figure.draw_without_rendering()  # settles where the axes are
     dots = axis.transData.transform([(x, y) for x, y, _ in places])
     dot = figure.dpi / 72  # pixels of a point
-    high, wide = 1.1 * style.SIZE * dot, 0.54 * style.SIZE * dot
-    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in dots]
+    high = 1.1 * style.SIZE * dot
+    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in dots]
     inside = axis.get_window_extent().extents
     for (x, y), (cost, mean, name) in zip(dots, places, strict=True):
-        width = wide * len(name)
+        trial = axis.text(0, 0, style.plain(name), fontsize=style.SIZE - 1)
+        width = trial.get_window_extent().width + 2
+        trial.remove()
         options = []
         for up, side in product(FAR, (1, -1, 0)):
             left = x + 7 if side > 0 else x - 7 - width if side < 0 else x - width / 2
             low = y - high / 2 + up * high * (0.7 if side else 1.0)
             box = (left, low, left + width, low + high)
             outside = width * high - _overlap(box, [tuple(inside)])
-            cost_of = _overlap(box, taken) + outside + width * abs(up)
+            cost_of = 3 * _overlap(box, taken) + outside + width * abs(up)
             options.append((cost_of, len(options), up, box))
         _, _, up, box = min(options)
         taken.append(box)

@@ -30,17 +30,19 @@ def lead(boards: Sequence[Board]) -> list[str]:
     if PROJECT in rows and rows[PROJECT] is not first:
         nft = rows[PROJECT]
         said.append(
-            f"{nft.title}, the model that this project is built around, has {_numbers(board, nft)}."
+            f"{nft.title}, the model that this project is built around, reaches "
+            f"{_numbers(board, nft)}."
         )
     if PLAIN in rows and (chance := _chance(board)) is not None:
         plain = rows[PLAIN]
         near = max(_means(board, plain), default=0.0) < chance + NEAR
-        where = f"stays near chance, {chance:.0f} %" if near else f"(chance is {chance:.0f} %) has"
-        said.append(f"A plain MLP on the same weights {where}: {_numbers(board, plain)}.")
+        where = "stays near chance" if near else "is above chance"
+        numbers = _numbers(board, plain)
+        said.append(f"A plain MLP on the same weights {where}, {chance:.0f} %, with {numbers}.")
     if CEILING in rows:
         said.append(
-            f"A small CNN that sees the images that the networks draw reaches "
-            f"{_numbers(board, rows[CEILING])}, so the weights hold at least that much."
+            f"Far more can be read: a small CNN that sees what the networks draw reaches "
+            f"{_numbers(board, rows[CEILING])}."
         )
     return said
 
@@ -49,17 +51,18 @@ def _first(board: Board) -> str:
     """Say who leads a board, and who shares the leading group with it on every dataset."""
     first, *others = [row for row in board.rows if row.is_ranked]
     peers = [row for row in (first, *others) if all(one.rank == 1 for one in row.cells.values())]
+    title = words.begun(words.named(first.title))
     if first not in peers or len(peers) == 1:
-        return f"{first.title} leads with {_results(board, first)}."
+        return f"{title} leads with {_results(board, first)}."
     named = [f"{row.title} ({_numbers(board, row)})" for row in peers if row is not first]
     return (
-        f"{first.title} has the best mean accuracy, {_results(board, first)}, but is not shown to "
+        f"{title} has the best mean accuracy, {_results(board, first)}, but is not shown to "
         f"differ from {words.several(named)}."
     )
 
 
 def notice(board: Board) -> list[str]:
-    """Say of each dataset of a board who is first, and with how many others its group is shared."""
+    """Say of each dataset of a board who is first, and how many are not shown to be worse."""
     said = []
     for dataset in board.datasets:
         group = [row for row in board.rows if row.cells[dataset].rank == 1]
@@ -69,11 +72,12 @@ def notice(board: Board) -> list[str]:
             continue
         first, *others = group
         name = words.dataset(dataset)
-        text = f"{name}: {first.title} is first with {_show(board, first, dataset)}"
-        if others and len(others) <= 3:
-            text += f", and cannot be told from {words.several([row.title for row in others])}"
-        elif others:
-            text += f", and cannot be told from {len(others)} others"
+        text = f"{name}: {words.named(first.title)} is first with {_show(board, first, dataset)}"
+        if others:
+            verb = "is" if len(others) == 1 else "are"
+            few = words.several([words.named(row.title) for row in others])
+            who = few if len(others) <= 3 else f"{len(others)} other methods"
+            text += f"; {who} {verb} not significantly worse"
         said.append(f"{text}.")
     return said
 

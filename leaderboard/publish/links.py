@@ -28,6 +28,7 @@ def linked(text: str) -> Markup:
     """A text in which the first paper or repository is a link."""
     for pattern, form in PATTERNS:
         if match := pattern.search(text):
-            link = Markup('<a href="{}">{}</a>').format(form.format(match[1]), match[0])
+            shown = match[0].replace("github:", "github.com/")
+            link = Markup('<a href="{}">{}</a>').format(form.format(match[1]), shown)
             return Markup("{}{}{}").format(text[: match.start()], link, text[match.end() :])
     return Markup("{}").format(text)

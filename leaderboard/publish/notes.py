@@ -24,7 +24,12 @@ FURTHER = {
 
 def results(records: Sequence[Record]) -> list[str]:
     """List reconstructions, further metrics, and runs that did not finish."""
-    return [*_reconstructions(records), *_further(records), *_failures(records)]
+    return [*measured(records), *_failures(records)]
+
+
+def measured(records: Sequence[Record]) -> list[str]:
+    """List what was measured beside the scores: reconstructions, and further metrics."""
+    return [*_reconstructions(records), *_further(records)]
 
 
 def resolutions(metric: Metric, columns: Mapping[str, Column]) -> list[str]:

@@ -363,12 +363,11 @@ def verdict_page(checked: Sequence[Checked]) -> str:
 
 
 def result(verdict: Checked) -> str:
-    """Format our mean ± standard deviation of a reported row's cell."""
+    """Format our mean ± standard deviation of a reported row's cell, with the row's decimals."""
     if not verdict.scores:
         return ""
     summary = summaries.summary(verdict.scores)
-    spread = "" if summary.deviation is None else f" ± {summary.deviation:.2g}"
-    return f"{summary.mean:.4g}{spread} (n={summary.seeds})"
+    return f"{summary.show(len(verdict.row.printed.partition('.')[2]))} (n={summary.seeds})"
 
 
 def method() -> str:

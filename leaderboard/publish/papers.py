@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from benchmark.record import metrics
-from leaderboard.publish import style, words
+from leaderboard.publish import figures, style, words
 from leaderboard.reported import check
 from leaderboard.reported.check import Checked
 from leaderboard.statistics import summaries
 
+MOST_NAMED = 20  # points of a panel
 COLOURS = dict(zip(("reproduced", "higher", "lower", "undecided"), style.COLOURS, strict=False))
 
 
@@ -85,6 +88,10 @@ def figure(checked: Sequence[Checked]) -> Any | None:
                 color=COLOURS[one.kind],
                 markersize=5,
                 linewidth=1,
+            )
+        if len(ones) <= MOST_NAMED:
+            figures.write_labels(
+                drawn, axis, [(one.row.value, np.mean(one.scores), one.row.method) for one in ones]
             )
         label = metrics.get(name).label
         axis.set(xlabel=f"reported, {label}", ylabel=f"here, {label}")

@@ -165,7 +165,8 @@ def caption(one: Example) -> list[str]:
         )
         sentences.append(
             "In training the methods saw only reordered networks, all fitted from one shared "
-            f"initialisation. Test accuracy on reordered and on scattered networks: {shares}."
+            f"initialisation. Test accuracy on reordered and on scattered networks: {shares}. "
+            "The networks of the main task have an initialisation each, and are harder to read."
         )
     return sentences
 

@@ -91,8 +91,8 @@ def _whole(trace: Trace) -> str:
     lines = [
         [
             one.name,
-            f"{one.published:.5f}",
-            f"{one.measured:.5f}",
+            f"{one.published:z.5f}",
+            f"{one.measured:z.5f}",
             f"{one.percent:+.2f} %",
             f"{one.errors:+.1f}",
         ]

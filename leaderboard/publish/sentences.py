@@ -99,7 +99,7 @@ def own_starts(findings: Findings) -> str | None:
     pairs = [(one.samples[name].mean, own.samples[name].mean) for name in readers]
     shares = sorted(100 * (1 - after / before) for before, after in pairs)
     best = max(readers, key=lambda name: one.samples[name].mean)
-    title = findings.titles[best.removesuffix(CANONICAL)]
+    title = words.named(findings.titles[best.removesuffix(CANONICAL)])
     before, after = one.samples[best].mean, own.samples[best].mean
     return (
         f"Initialisation matters a lot: when every network has its own initialisation rather than "
@@ -136,10 +136,13 @@ def scattering(findings: Findings) -> str | None:
     )
     if spared:
         kept = words.several(
-            [f"{findings.titles[name]} ({100 * one.samples[name].mean:.1f} %)" for name in spared]
+            [
+                f"{words.named(findings.titles[name])} ({100 * one.samples[name].mean:.1f} %)"
+                for name in spared
+            ]
         )
-        lose = "loses" if len(spared) == 1 else "lose"
-        said += f"; {kept} {lose} less than {metric.margin:g}"
+        said += f". {words.begun(kept)} {'loses' if len(spared) == 1 else 'lose'} less than "
+        said += f"{metric.margin:g} point{'s' * (metric.margin != 1)}"
     return f"{said}."
 
 
@@ -171,8 +174,8 @@ def canonical_form(findings: Findings) -> str | None:
     best = max(built_in, key=lambda name: own.samples[name].mean, default=None)
     if best and (lead := own.difference(best, form)) and _all_shown([lead]):
         said += (
-            f"; {findings.titles[best]}, which has the symmetry built in, reaches "
-            f"{_percent(own, best)} %"
+            f". {words.begun(words.named(findings.titles[best]))}, which has these symmetries "
+            f"built in, reaches {_percent(own, best)} %"
         )
     return said + "."
 
@@ -192,7 +195,7 @@ def rendered(findings: Findings) -> str | None:
             continue
         best = max(readers, key=lambda name: column.samples[name].mean)
         leads.append(column.difference(CEILING, best))
-        title = "" if best == named else f" ({findings.titles[best]})"
+        title = "" if best == named else f" ({words.named(findings.titles[best])})"
         named = best
         parts.append(
             f"{_percent(column, CEILING)} against {_percent(column, best)} %{title} on "
@@ -201,8 +204,8 @@ def rendered(findings: Findings) -> str | None:
     if not parts or not _all_shown(leads):
         return None
     return (
-        "A small CNN that sees what the networks draw still reads far more than the best method "
-        f"that reads their weights: {words.several(parts)}."
+        "Much is left to read. A small CNN that sees what the networks draw is far better than the "
+        f"best method that reads their weights: {words.several(parts)}."
     )
 
 
@@ -227,9 +230,9 @@ def simple(findings: Findings) -> str | None:
             f"{findings.titles[name]} {show(column.samples[name].mean)}" for name in plain[:2]
         ]
         return (
-            f"For predicting the accuracy of small CNNs, no specialised weight-space method is "
+            "For predicting the accuracy of small CNNs, no specialised weight-space method is "
             f"shown to beat simple ones: in {pool.metric.label}, {words.several(results)}, against "
-            f"{findings.titles[best]} {show(column.samples[best].mean)}."
+            f"{show(column.samples[best].mean)} of {words.named(findings.titles[best])}."
         )
     return None
 

@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from html import unescape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from leaderboard.publish import (
     front,
     links,
     notebook,
+    notes,
     overall,
     pages,
     papers,
@@ -62,6 +64,7 @@ NAVIGATION = (
     ("api/index.html", "API"),
     ("cite.html", "Cite"),
 )
+EDITING = "inr-editing"
 PLAIN = ("index", "tables", "verdicts", "cite")
 """The pages that are one template each."""
 
@@ -85,6 +88,7 @@ class MethodPage:
     """What a method's page shows.
 
     card: the docstrings of the method's file.
+    notes: what was measured of it beside its scores.
     movements: how far its outputs move under changes of networks, plotted.
     symmetries: those that were measured.
     results: of all its entrants.
@@ -100,9 +104,20 @@ class MethodPage:
     entries: Sequence[Entry]
     examples: Markup
     drawings: Sequence[tuple[str, Path]]
+    notes: Sequence[str]
     curves: Markup
     movements: Markup
     symmetries: str
+
+    @property
+    def is_editor(self) -> bool:
+        """Whether it changes weights, and does nothing else."""
+        return {one.board.task for one in self.results} == {EDITING}
+
+    @property
+    def heading(self) -> str:
+        """Its title; an editor's, which a reader of weights may share, says that it is one."""
+        return f"{self.title}, editing" if self.is_editor else self.title
 
 
 @dataclass(frozen=True)
@@ -160,14 +175,16 @@ def build(
     values = _front(archive, boards) | _tables(archive, boards) | _verdicts(checked)
     for name in PLAIN:
         written.page(f"{name}.html", f"{name}.html", **values)
+    pictures = _pictures(archive, measured)
     for name, (title, text) in _texts(archive, boards, measured).items():
-        written.page(f"{name}.html", "text.html", title=title, text=prose.html(text))
+        written.page(f"{name}.html", "text.html", title=title, text=_drawn(text, pictures))
     for page in methods:
-        tasks = {one.board.task for one in page.results}
+        alone = sum(other.title == page.title for other in methods) == 1
         own = [
             verdict
             for verdict in checked
-            if verdict.row.method == page.title and verdict.row.task in tasks
+            if verdict.row.method == page.title
+            and (alone or (verdict.row.task == EDITING) == page.is_editor)
         ]
         written.page(f"methods/{page.name}.html", "method.html", it=page, verdicts=own)
         for dataset, drawing in page.drawings:
@@ -180,11 +197,6 @@ def build(
     written.page("api/example.html", "text.html", title="An example", text=notebook.html())
     for module in api.modules():
         written.page(f"api/{module.name}.html", "module.html", it=module)
-    for name, drawing in rebuilt.figures(measured).items():
-        (folder / name).write_text(drawing, encoding="utf-8")
-    (folder / "symmetry.svg").write_text(symmetry.svg(), encoding="utf-8")
-    records = [entry.record for entry in archive.current]
-    (folder / "starts.svg").write_text(starts.svg(records), encoding="utf-8")
     _write_tables(folder / "tables", boards)
     _write_assets(folder / "assets")
     return folder / "index.html"
@@ -216,7 +228,7 @@ def _front(archive: Archive, boards: Sequence[Board]) -> dict[str, Any]:
     began = style.inline(starts.figure(records), "Accuracy over the number of initialisations")
     return {
         "overall": overall.overall(own),
-        "lead": front.lead(boards),
+        "lead": _lead(boards, main),
         "sentences": sentences.sentences(boards),
         "group_note": front.group_note(main) if main else None,
         "costs": figures.costs(main) if main else None,
@@ -224,6 +236,16 @@ def _front(archive: Archive, boards: Sequence[Board]) -> dict[str, Any]:
         "reading": Markup(reading.svg(one, "none")),  # noqa: S704
         "reading_caption": reading.caption(one),
     }
+
+
+def _lead(boards: Sequence[Board], main: Board | None) -> Markup:
+    """Who leads the main task, with a link to the leader's page."""
+    text = Markup("{}").format(" ".join(front.lead(boards)))
+    if not text or main is None:
+        return text
+    first = next(row for row in main.rows if row.is_ranked)
+    link = Markup('<a href="methods/{}.html">{}</a>').format(first.method, first.title)
+    return text.replace(Markup("{}").format(first.title), link, 1).replace(" %", "\u00a0%")
 
 
 def _tables(archive: Archive, boards: Sequence[Board]) -> dict[str, Any]:
@@ -256,6 +278,25 @@ def _texts(
         "claims": ("Papers' claims", pages.claims_page(boards)),
         "rebuilt": ("Rebuilt networks", rebuilt.page(measured)),
     }
+
+
+def _pictures(archive: Archive, measured: Sequence[traces.Trace]) -> dict[str, Any]:
+    """The figures that the committed pages name, by their files."""
+    plots = {f"rebuilt-{trace.dataset}.svg": rebuilt.figure(trace) for trace in measured}
+    plots["symmetry.svg"] = symmetry.figure()
+    return plots | {"starts.svg": starts.figure([entry.record for entry in archive.current])}
+
+
+def _drawn(text: str, pictures: dict[str, Any]) -> Markup:
+    """A committed page with its figures drawn into it, in the colours of the site."""
+
+    def drawing(match: re.Match[str]) -> str:
+        plot = pictures.get(match["file"])
+        return match[0] if plot is None else str(style.inline(plot, unescape(match["alt"])))
+
+    image = r'<p><img src="(?P<file>[^"]+)" alt="(?P<alt>[^"]*)" ?/></p>'
+    # The page escapes what it shows, and so does a figure.
+    return Markup(re.sub(image, drawing, prose.html(text)))  # noqa: S704
 
 
 def _verdicts(checked: Sequence[check.Checked]) -> dict[str, Any]:
@@ -337,6 +378,7 @@ def _methods(boards: Sequence[Board], archive: Archive) -> list[MethodPage]:
                     [one.cell.entries[0] for one in own if one.row.entrant == name]
                 ),
                 drawings=_drawings(entry.record.cell for entry in entries[name]),
+                notes=notes.measured([entry.record for entry in entries[name]]),
                 curves=figures.curves([entry.record for entry in entries[name]]),
                 movements=figures.movements(measured.get(name, [])),
                 symmetries=symmetry.held(measured.get(name, [])),

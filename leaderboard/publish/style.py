@@ -45,6 +45,12 @@ def legend(made: Any, place: str, columns: int, **entries: Any) -> None:
     made.legend(loc=place, ncols=columns, frameon=False, fontsize=SIZE, **spacing, **entries)
 
 
+def _settle(made: Any) -> None:
+    """Give titles, which are written after `figure` has set the sizes of text, their size."""
+    for axis in made.axes:
+        axis.title.set_fontsize(SIZE)
+
+
 def plain(text: str) -> str:
     """Text as matplotlib shows it, without mathematics."""
     return text.replace("$", r"\$")
@@ -60,6 +66,7 @@ def svg(made: Any, label: str, background: str = "none") -> str:
     """
     import matplotlib as mpl
 
+    _settle(made)
     buffer = io.StringIO()
     with mpl.rc_context(SETTINGS | {"svg.hashsalt": label}):
         colours = {"transparent": True} if background == "none" else {"facecolor": background}
@@ -82,6 +89,7 @@ def write(made: Any, stem: Path) -> list[Path]:
     """Write a figure as PDF and as PNG, and return the files."""
     import matplotlib as mpl
 
+    _settle(made)
     paths = [stem.with_suffix(".pdf"), stem.with_suffix(".png")]
     with mpl.rc_context(SETTINGS):
         made.savefig(paths[0], metadata={"CreationDate": None})

@@ -15,7 +15,7 @@ from benchmark.record.predictions import SHIFTED
 from benchmark.record.schema import Record
 from benchmark.record.symmetries import Measurement
 from leaderboard.archive import provenance
-from leaderboard.publish import starts, style
+from leaderboard.publish import starts, style, words
 from leaderboard.publish.text import markdown
 from leaderboard.statistics import summaries
 
@@ -46,13 +46,13 @@ are its outgoing weights. For a SIREN, the usual network that draws an image, φ
 | :-- | :-- | :-- | :-- |
 | permutation | two neurons of a layer change places | every φ | a sum has no order |
 | sign | (w, b, u) becomes (-w, -b, -u) | sine, tanh | φ(-z) = -φ(z) |
-| phase | b becomes b + kπ/ω, and u becomes (-1)^k u | sine | sin(z + kπ) = (-1)^k sin(z) |
+| phase | b becomes b + kπ/ω, and u becomes (-1)ᵏ u | sine | sin(z + kπ) = (-1)ᵏ sin(z) |
 | scale | (w, b, u) becomes (cw, cb, u/c), with c > 0 | ReLU | φ(cz) = c φ(z) |
 | duplicate | a neuron twice, each with half of u | every φ | u/2 + u/2 = u |
 | dead | one more neuron, with u = 0 | every φ | it sends nothing on |
 
 The first four keep the network's size, and each hidden neuron can be changed independently of the
-others. A SIREN with 20 hidden neurons has 2^20 choices of signs alone. `scattered` applies all that
+others. A SIREN with 20 hidden neurons has 2²⁰ choices of signs alone. `scattered` applies all that
 a network's activation allows at once, at random.
 
 ## The canonical form
@@ -329,8 +329,10 @@ class Scores:
         _, weakest = min(shifts, key=lambda pair: pair[1])
         best, gain = max(gains, key=lambda pair: pair[1])
         mean_gain = sum(gain for _, gain in gains) / len(gains)
-        spared = " and ".join(self.titles[name] for name in immune)
-        but = f"; {spared} lose{'' if len(immune) > 1 else 's'} nothing" if immune else ""
+        spared = (
+            words.several([words.named(self.titles[name]) for name in immune]) if immune else ""
+        )
+        but = f", and {spared} lose{'' if len(immune) > 1 else 's'} nothing" if immune else ""
         others = "All others" if immune else "Methods"
         return (
             f"Scattering networks of one start costs {self.titles[most]} {large:.0f} points, the "
@@ -389,14 +391,14 @@ def held(measured: Sequence[Measurement]) -> str:
     """List the symmetries that a method has, measured, with a false claim beside it."""
     if not measured:
         return "not measured"
-    words = []
+    had = []
     for change, ones in symmetries.by_change(measured).items():
         holds = all(one.holds and one.conclusive for one in ones)
         if holds:
-            words.append(change)
+            had.append(change)
         elif ones[0].claimed:
-            words.append(f"not {change}, which it claims")
-    return ", ".join(words) or "none"
+            had.append(f"not {change}, which it claims")
+    return ", ".join(had) or "none"
 
 
 def figure() -> Any:

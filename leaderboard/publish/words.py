@@ -73,6 +73,18 @@ def dataset(name: str) -> str:
     return re.sub("^(.*?) INRs\\b", r"\1", listing.get(name).title).removesuffix(", mini")
 
 
+def named(title: str) -> str:
+    """A method in a sentence: with an article where its title ends in a common noun."""
+    last = title.rpartition(" ")[2]
+    is_noun = last.isalpha() and last.islower() and not last.endswith("s") and "+" not in title
+    return f"the {title}" if is_noun else title
+
+
+def begun(text: str) -> str:
+    """Begin a sentence: with a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 def several(names: list[str]) -> str:
     """Names in a sentence: "a, b and c"."""
     *others, last = names
