@@ -397,21 +397,30 @@ def equal_seconds(
 
 @app.command("list")
 def list_all() -> None:
-    """Print the tasks, suites, datasets and methods there are."""
+    """Print the tasks, suites, datasets, arms and methods there are."""
     import baselines
     from benchmark import arms, suites, tasks
     from benchmark.datasets import catalog
 
-    def show(heading: str, rows: list[tuple[str, str]]) -> None:
-        lines = [("  " + name, description) for name, description in rows]
+    def show(heading: str, rows: list[tuple[str, ...]]) -> None:
+        lines = [("  " + name, *descriptions) for name, *descriptions in rows]
         typer.echo(f"{heading}:\n{tabulate(lines, tablefmt='plain')}\n")
 
     show("tasks", [(name, task.title) for name, task in tasks.registry().items()])
     show("suites", [(name, suite.note) for name, suite in suites.registry().items()])
     show("datasets", [(name, entry.title) for name, entry in catalog.catalog().items()])
     show("arms", [(name, arm.__doc__ or "") for name, arm in arms.registry().items()])
-    rows = baselines.registry().items()
-    show("methods", [(name, f"{row.title} [{row.paper}]") for name, row in rows])
+    methods = [
+        (
+            name,
+            f"{row.title} [{row.paper}]",
+            "runs the networks" if row.method.reads_functions else "reads weights",
+            ", ".join(task for task in row.method.tasks if task not in suites.get(OWN).tasks),
+            ", ".join(row.method.symmetries) or "none",
+        )
+        for name, row in baselines.registry().items()
+    ]
+    show("methods (what they may look at, their tasks, the symmetries they claim)", methods)
 
 
 @app.command()
