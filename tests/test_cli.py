@@ -341,7 +341,7 @@ def test_list_and_help_help(command: Command) -> None:
     assert status == 0
     for name in ("inr-classification", "mini", "fashion-inr-mini", "nfn-hnp"):
         assert name in output
-    (line,) = [line for line in output.splitlines() if line.startswith("probegen ")]
+    _suite, line = [line for line in output.splitlines() if line.startswith("probegen ")]
     assert "arXiv:2410.10811" in line and "runs the networks" in line
     assert "sine-frequency" in line and line.endswith("permutation, duplicate, dead")
     commands = (("run",), ("list",), ("tune",), ("equal-seconds",), ("datasets", "build"))
