@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -24,6 +23,7 @@ import baselines
 import nft
 from benchmark.datasets import catalog
 from benchmark.datasets.sources import ImageSource
+from benchmark.fields import recorded
 from leaderboard.archive import entries, provenance
 
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -219,7 +219,7 @@ def test_ranked_records_have_the_present_settings() -> None:
         made = methods[record.method.name].make(
             cell.suite, cell.task, cell.dataset, cell.entrant.options
         )
-        assert json.loads(json.dumps(asdict(made))) == record.method.hyperparameters, cell
+        assert json.loads(json.dumps(recorded(made))) == record.method.hyperparameters, cell
         ranked += 1
     assert ranked > 100
 
