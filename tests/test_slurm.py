@@ -88,6 +88,17 @@ def begin(cluster: Cluster, arguments: Sequence[str], held: dict[str, str]) -> s
     return start(*arguments, **cluster.environment, **held)
 
 
+def begin_one(
+    cluster: Cluster, suite: Path, results: Path, go: Path
+) -> tuple[subprocess.Popen, str]:
+    """Begin with one worker that is held until a file is there, and give its job once it trains."""
+    known = set(states(cluster))
+    process = begin(cluster, on_slurm(suite, results, 1), held_until(go))
+    wait_until(lambda: len(checkpoints(results)) == 1, "no worker trains")
+    (job,) = set(states(cluster)) - known
+    return process, job
+
+
 def checkpoints(results: Path) -> list[Path]:
     return list(results.glob("*/*/*/*/*.checkpoint"))
 
@@ -156,10 +167,7 @@ def test_a_job_that_is_told_to_end_goes_on_from_its_checkpoint(
 ) -> None:
     """As Slurm tells it before a time limit; and nobody watches meanwhile."""
     results, go = tmp_path / "results", tmp_path / "go"
-    known = set(states(cluster))
-    process = begin(cluster, on_slurm(suite, results, 1), held_until(go))
-    wait_until(lambda: len(checkpoints(results)) == 1, "no worker trains")
-    (job,) = set(states(cluster)) - known
+    process, job = begin_one(cluster, suite, results, go)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = ended(process, 130)
     assert f"job {job} goes on; --collect shows its results, scancel {job} ends it" in errors
@@ -184,10 +192,7 @@ def test_a_job_that_is_preempted_waits_at_a_checkpoint_for_its_end(
 ) -> None:
     """As Slurm does it: first SIGTERM, then some grace, then it puts the job back."""
     results, go = tmp_path / "results", tmp_path / "go"
-    known = set(states(cluster))
-    process = begin(cluster, on_slurm(suite, results, 1), held_until(go))
-    wait_until(lambda: len(checkpoints(results)) == 1, "no worker trains")
-    (job,) = set(states(cluster)) - known
+    process, job = begin_one(cluster, suite, results, go)
     (checkpoint,) = checkpoints(results)
     before = step_of(checkpoint)
     cluster.ask("scancel", "--signal=TERM", job)
@@ -206,10 +211,7 @@ def test_a_worker_that_dies_is_named_and_the_same_command_goes_on(
     cluster: Cluster, suite: Path, expected: Path, tmp_path: Path
 ) -> None:
     results, go = tmp_path / "results", tmp_path / "go"
-    known = set(states(cluster))
-    process = begin(cluster, on_slurm(suite, results, 1), held_until(go))
-    wait_until(lambda: len(checkpoints(results)) == 1, "no worker trains")
-    (job,) = set(states(cluster)) - known
+    process, job = begin_one(cluster, suite, results, go)
     cluster.ask("scancel", "--signal=KILL", job)
     _, errors = ended(process, 3)
     assert f"its log is {results / 'slurm' / job}" in errors

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from benchmark.errors import UserError
 
+DRAWN, RECONSTRUCTED = ".png", ".reconstructions.png"
+"""Suffixes of the sheets beside a record: what the task draws, and what an encoder reconstructs."""
+
 
 def absolute(path: Path | str) -> Path:
     """The absolute path of what a person wrote.

@@ -17,6 +17,7 @@ from benchmark.datasets.storage import WeightDataset
 from benchmark.record import differences, equivalence, metrics, predictions
 from benchmark.record import schema as records
 from benchmark.record.metrics import Metric
+from benchmark.record.paths import DRAWN, RECONSTRUCTED
 from benchmark.record.schema import CostPart, DatasetPart, Record
 from benchmark.runs import checkpoints, curves, encoding, kept
 from benchmark.runs.environment import PeakMemory, describe, versions
@@ -155,7 +156,7 @@ def _keep(
 
 def _draw(fitted: Fitted, dataset: WeightDataset, path: Path) -> None:
     """The task's picture of the test predictions, and one of what an encoder reconstructs."""
-    fitted.task.picture(fitted.outcome.predictions["test"], path.with_suffix(".png"))
+    fitted.task.picture(fitted.outcome.predictions["test"], path.with_suffix(DRAWN))
     if fitted.encoded is not None:
         image, test = dataset.manifest.image, dataset.splits["test"].weights
         drawings = encoding.draw(dataset.spec, test[: len(dataset.examples)], image)
@@ -164,7 +165,7 @@ def _draw(fitted: Fitted, dataset: WeightDataset, path: Path) -> None:
             "INR": to_pixels(drawings, *image),
             "reconstruction": to_pixels(fitted.encoded.reconstructions, *image),
         }
-        sheet(list(rows.items())).save(path.with_suffix(".reconstructions.png"))
+        sheet(list(rows.items())).save(path.with_suffix(RECONSTRUCTED))
 
 
 def _outcome(run: Run, fitted: Fitted | None, memory: PeakMemory, metric: Metric) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmark.errors import UserError
 from benchmark.record import schema
 from benchmark.record.cell import Cell
-from benchmark.record.paths import regular
+from benchmark.record.paths import DRAWN, RECONSTRUCTED, regular
 from benchmark.record.predictions import Kept
 from benchmark.record.schema import Record, RecordError, write_atomically
 from benchmark.runs import claims, curves, kept, trials
@@ -19,8 +19,8 @@ from benchmark.runs.plan import plan
 
 BESIDE = (
     ".npz",
-    ".png",
-    ".reconstructions.png",
+    DRAWN,
+    RECONSTRUCTED,
     ".traceback.txt",
     curves.SUFFIX,
     curves.FIRST_SUFFIX,

@@ -9,12 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.record.cell import Cell
-from benchmark.record.paths import regular
+from benchmark.record.paths import DRAWN, RECONSTRUCTED, regular
 from benchmark.record.schema import Record, write_atomically
 
 FOLDER = Path(__file__).resolve().parent.parent / "drawings"
-ENDINGS = (".png", ".reconstructions.png")
-"""Of a run's sheets: what the task draws, and what an encoder reconstructs."""
 
 
 def path_of(cell: Cell) -> Path:
@@ -24,7 +22,7 @@ def path_of(cell: Cell) -> Path:
 
 def keep(results: Path, record: Record) -> Path | None:
     """Copy the sheet of a run from its results folder; None where it has none."""
-    for ending in ENDINGS:
+    for ending in (DRAWN, RECONSTRUCTED):
         sheet = (results / record.path).with_suffix(ending)
         if sheet.is_file():
             kept = path_of(record.cell)

@@ -92,6 +92,8 @@ def write(tally: Tally) -> Path:
 
 def table(tallies: list[Tally]) -> str:
     """Render the counts of each machine in Markdown, and name what came out different."""
+    if not tallies:
+        return "No machine's tally has been noted yet."
     rows, different = [], []
     for tally in tallies:
         counts = Counter(one.verdict for one in tally.reproductions)

@@ -26,7 +26,8 @@ def lead(boards: Sequence[Board]) -> list[str]:
         return []
     rows = {row.method: row for row in reversed(board.rows) if not row.is_control}
     first = next(row for row in board.rows if row.is_ranked)
-    said = [f"In the main task a method classifies the image that a network draws. {_first(board)}"]
+    leads = _leading(board, first)
+    said = [f"In the main task a method classifies the image that a network draws. {leads}"]
     if PROJECT in rows and rows[PROJECT] is not first:
         nft = rows[PROJECT]
         said.append(
@@ -47,10 +48,10 @@ def lead(boards: Sequence[Board]) -> list[str]:
     return said
 
 
-def _first(board: Board) -> str:
-    """Say who leads a board, and who shares the leading group with it on every dataset."""
-    first, *others = [row for row in board.rows if row.is_ranked]
-    peers = [row for row in (first, *others) if all(one.rank == 1 for one in row.cells.values())]
+def _leading(board: Board, first: Row) -> str:
+    """Say that a row leads its board, and which share the leading group on every dataset."""
+    ranked = [row for row in board.rows if row.is_ranked]
+    peers = [row for row in ranked if all(one.rank == 1 for one in row.cells.values())]
     title = words.begun(words.named(first.title))
     if first not in peers or len(peers) == 1:
         return f"{title} leads with {_results(board, first)}."

@@ -98,11 +98,10 @@ What a paper's ± means decides the test. With a standard deviation, a standard 
 range of a known number of runs, the two samples are compared by Welch's test. A number without a
 spread is treated as a single observation with the variance of our seeds: the standard error of the
 difference is `s · sqrt(1 + 1/n)`, with s the standard deviation of our n seeds. The verdict depends
-on this and says so, `if their spread is like ours`. A
-spread whose meaning or number of runs is not stated is ignored. A printed number stands for every
-value that rounds to it (.020 for .020 ± .0005); each test uses the end of that range that is least
-favourable to its claim.
-The rows of a paper's table that were run are corrected together, by Holm's method.
+on this and says so, `if their spread is like ours`. A spread whose meaning or number of runs is not
+stated is ignored. A printed number stands for every value that rounds to it (.020 for .020 ±
+.0005); each test uses the end of that range that is least favourable to its claim. The rows of a
+paper's table that were run are corrected together, by Holm's method.
 
 How often these verdicts are wrong is simulated ([SIMULATION.md](SIMULATION.md)). Where the paper
 gives a spread, at most {stated:.1f} % are, whatever the two spreads are. A lone number keeps that
@@ -201,8 +200,8 @@ ranked. Both say
   differs from the committed one by no more than the metric's margin;
 - **different**: neither.
 
-With `--all` it runs one seed of every ranked row of a suite again. So many came out as committed
-elsewhere, where one in twenty may fall outside its interval by chance:
+With `--all` it runs one seed of every ranked row of a suite again, of which one in twenty may fall
+outside its interval by chance, and notes how many came out as committed on that machine.
 
 {tallies}
 

@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from benchmark.record import differences, metrics, sources
 from benchmark.record import schema as records
-from benchmark.record.cell import DEFAULT_ARM
+from benchmark.record.cell import DEFAULT_ARM, Cell
 from benchmark.record.schema import EnvironmentPart, RecordError
 from leaderboard.archive import drawings, provenance
 from leaderboard.archive.entries import Archive, Entry, of_results
@@ -64,15 +64,24 @@ def reproduce(
         RecordError: The run failed.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        folder = (results or Path(temporary)).resolve()
-        command = [sys.executable, "-m", "benchmark", *entry.record.cell.arguments]
-        command += ["--results", str(folder), "--device", device]
-        process = subprocess.run(command, cwd=sources.ROOT, stdout=subprocess.DEVNULL, check=False)
-        path = folder / entry.record.path
-        if process.returncode or not path.is_file():
-            raise RecordError(f"{shlex.join(command)} ended with {process.returncode}; see above")
-        (new,) = of_results(folder, [records.read(path)])
+        (new,) = _run_again([entry.record.cell], results or Path(temporary), device)
         return compare(entry, new, archive)
+
+
+def _run_again(cells: Sequence[Cell], results: Path, device: str) -> list[Entry]:
+    """Run cells of one dataset and seed, and read their new records from `results`.
+
+    Raises RecordError where one failed.
+    """
+    first, names = cells[0], ",".join(str(cell.entrant) for cell in cells)
+    command = [sys.executable, "-m", "benchmark", "run", first.task, "--suite", first.suite]
+    command += ["--datasets", first.dataset, "--methods", names]
+    command += ["--seeds", str(first.seed), "--results", str(results.resolve()), "--device", device]
+    process = subprocess.run(command, cwd=sources.ROOT, stdout=subprocess.DEVNULL, check=False)
+    paths = [results / cell.path for cell in cells]
+    if process.returncode or not all(path.is_file() for path in paths):
+        raise RecordError(f"{shlex.join(command)} ended with {process.returncode}; see above")
+    return of_results(results, list(map(records.read, paths)))
 
 
 def ranked(archive: Archive, suite: str) -> list[Entry]:
@@ -109,16 +118,9 @@ def reproduce_all(
         cell = entry.record.cell
         columns.setdefault((cell.task, cell.dataset, cell.seed), []).append(entry)
     pairs: list[tuple[Entry, Entry]] = []
-    for (task, dataset, seed), column in columns.items():
-        cells = [entry.record.cell for entry in column]
-        command = [sys.executable, "-m", "benchmark", "run", task, "--suite", cells[0].suite]
-        command += ["--datasets", dataset, "--methods", ",".join(str(one.entrant) for one in cells)]
-        command += ["--seeds", str(seed), "--results", str(results.resolve()), "--device", device]
-        process = subprocess.run(command, cwd=sources.ROOT, stdout=subprocess.DEVNULL, check=False)
-        paths = [results / cell.path for cell in cells]
-        if process.returncode or not all(path.is_file() for path in paths):
-            raise RecordError(f"{shlex.join(command)} ended with {process.returncode}; see above")
-        pairs += zip(column, of_results(results, map(records.read, paths)), strict=True)
+    for column in columns.values():
+        again = _run_again([entry.record.cell for entry in column], results, device)
+        pairs += zip(column, again, strict=True)
     made = [new.record for _, new in pairs]
     for record in made:
         drawings.keep(results, record)
