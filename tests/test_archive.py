@@ -305,6 +305,23 @@ def test_seeds_of_two_datasets_are_not_pooled(tmp_path: Path) -> None:
     assert sorted(checked.scores) == [70, 70, 70, 70, 71]
 
 
+def test_other_settings_stand_beside_a_row_and_decide_nothing(tmp_path: Path) -> None:
+    """They are shown, whatever they are called, and the row is judged by its own runs alone."""
+    runs = papers(tmp_path)
+    shape = {"suite": "paper", "dataset": {"name": "mnist-inr"}}
+    wide = [
+        finished_run(tmp_path, 40, seed, method={"options": ["channels=64"]}, **shape)
+        for seed in range(2)
+    ]
+    alone = check.check([reported()], runs)
+    (beside,) = check.check([reported()], runs + wide)
+    assert (beside.text, sorted(beside.scores)) == (alone[0].text, sorted(alone[0].scores))
+    assert beside.others == {"channels=64": [40, 40]}
+    assert alone[0].others == {}
+    assert "- NFT, channels=64: 40.0 ± 0.0 (n=2)" in pages.verdict_page([beside])
+    assert check.check([reported()], wide)[0].kind == "not run"
+
+
 def test_example_records_are_records() -> None:
     assert Record.model_validate(example()).cell.entrant == Entrant("nft")
 

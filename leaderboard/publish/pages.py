@@ -70,6 +70,12 @@ there is no record yet. Numbers that were read elsewhere than in their own paper
 hand`.
 """
 
+OTHERS = """\
+With other settings than those of a row, where its paper leaves them open or a verdict is to be
+explained:
+
+"""
+
 METHOD = """\
 # How verdicts and ranks are computed
 
@@ -358,15 +364,26 @@ def verdict_page(checked: Sequence[Checked]) -> str:
             metric = metrics.get(name)
             parts.append(f"### {markdown(dataset)}, {markdown(metric.label)}\n")
             parts.append(_verdict_table(column, metric.direction == "max"))
+            if any(verdict.others for verdict in column):
+                parts.append(OTHERS + "\n".join(_others(column)) + "\n")
     return "\n".join(parts)
 
 
-def result(verdict: Checked) -> str:
-    """Format our mean ± standard deviation of a reported row's cell, with the row's decimals."""
-    if not verdict.scores:
+def _others(column: Sequence[Checked]) -> list[str]:
+    """List the results of a table's rows with other settings."""
+    return [
+        f"- {markdown(verdict.row.method)}, {markdown(options)}: {result(verdict.row, scores)}"
+        for verdict in column
+        for options, scores in verdict.others.items()
+    ]
+
+
+def result(row: Reported, scores: Sequence[float]) -> str:
+    """Format the mean ± standard deviation of scores, with the decimals of a reported row."""
+    if not scores:
         return ""
-    summary = summaries.summary(verdict.scores)
-    return f"{summary.show(len(verdict.row.printed.partition('.')[2]))} (n={summary.seeds})"
+    summary = summaries.summary(scores)
+    return f"{summary.show(len(row.printed.partition('.')[2]))} (n={summary.seeds})"
 
 
 def method() -> str:
@@ -505,7 +522,7 @@ def _verdict_table(column: Sequence[Checked], descending: bool) -> str:
             verdict.row.text,
             f"{verdict.row.claimed_by} {verdict.row.claimed_in}",
             verdict.row.read_in + " (second hand)" * verdict.row.is_second_hand,
-            result(verdict),
+            result(verdict.row, verdict.scores),
             verdict.text,
             verdict.row.note,
         ]

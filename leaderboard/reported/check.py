@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 import numpy as np
@@ -39,6 +39,7 @@ class Checked:
     kind: one of `KINDS`.
     text: the whole verdict.
     rebuilt: whether our scores are of networks made again by a recipe, not of the paper's own.
+    others: our scores of the same cell with other settings than the row's, by what was changed.
     """
 
     row: Reported
@@ -46,6 +47,7 @@ class Checked:
     kind: str
     text: str
     rebuilt: bool = False
+    others: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def reason(self) -> str:
@@ -92,7 +94,8 @@ def _check(row: Reported, records: Sequence[Record]) -> Checked:
     for dataset in same:
         exact = [one for one in runs if one.suite == row.suite and one.dataset.name == dataset]
         if scores := _scores(row, exact):
-            return Checked(row, scores, "undecided", "undecided", listing.is_rebuilt(dataset))
+            rebuilt, others = listing.is_rebuilt(dataset), _others(row, exact[0], records)
+            return Checked(row, scores, "undecided", "undecided", rebuilt, others)
     if reduced := sorted({record.suite for record in runs if record.dataset.name in same}):
         text = f"not comparable: only run in suite {', '.join(reduced)}"
         return Checked(row, (), "not comparable", text)
@@ -118,8 +121,23 @@ def _comparison(one: Checked) -> verdicts.Comparison:
 
 
 def _is_of(row: Reported, record: Record) -> bool:
-    key = (row.task, row.metric, row.method, DEFAULT_ARM)
-    return (record.task, record.metric, record.method.title, record.dataset.arm) == key
+    key = (row.task, row.metric, row.method, DEFAULT_ARM, ())
+    method = record.method
+    return (record.task, record.metric, method.title, record.dataset.arm, method.options) == key
+
+
+def _others(row: Reported, run: Record, records: Sequence[Record]) -> dict[str, list[float]]:
+    """Our scores of the cell of a run with options, by these."""
+
+    def cell(record: Record) -> tuple[str, ...]:
+        places = record.dataset.name, record.dataset.arm
+        return record.suite, record.task, record.method.name, *places
+
+    changed: dict[str, list[Record]] = {}
+    for record in records:
+        if record.method.options and cell(record) == cell(run):
+            changed.setdefault(", ".join(record.method.options), []).append(record)
+    return {options: _scores(row, runs) for options, runs in sorted(changed.items())}
 
 
 def _scores(row: Reported, records: Sequence[Record]) -> list[float]:
