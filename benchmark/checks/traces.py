@@ -7,6 +7,7 @@ it from its neighbours is seen from these.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import inf
 from pathlib import Path
 
 from benchmark.datasets import catalog, locate, statistics, storage
@@ -64,13 +65,17 @@ def measure(
 
 
 def neighbours(recipe: InrRecipe) -> Iterator[InrRecipe]:
-    """Yield the recipe with other steps, at its own rate and others, and without its decay."""
+    """Yield the recipe with other steps, at its own rate and others, and without its decay.
+
+    All keep each network as it was fitted first, however poor, so that all are of the same starts.
+    """
+    kept = recipe.model_copy(update={"minimum_psnr": -inf})
     variants = [{"learning_rate": rate * recipe.learning_rate} for rate in RATES]
     if recipe.weight_decay:
         variants.append({"weight_decay": None})
     for variant in variants:
         for steps in STEPS:
-            yield recipe.model_copy(update=variant | {"steps": round(steps * recipe.steps)})
+            yield kept.model_copy(update=variant | {"steps": round(steps * recipe.steps)})
 
 
 def settings(recipe: InrRecipe) -> Settings:
