@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,15 +19,7 @@ from benchmark.record.paths import absolute, all_entered, entered
 from benchmark.record.sources import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from benchmark.record.schema import Record
-    from benchmark.runs.event_files import EventFiles
-    from benchmark.runs.launch import Standing
-    from benchmark.runs.plan import Run
-    from benchmark.runs.slurm_jobs import Array
-    from benchmark.runs.trials import Trial
-    from leaderboard.archive.entries import Entry
+    pass
 
 OWN = "own"
 """The suite whose tasks are for users' own networks."""
@@ -191,15 +182,15 @@ def run(
     Every run leaves a record under the results folder. What has a record is not run again, and a
     run that was killed goes on from its last checkpoint: to go on, give the same command.
     """
-    from benchmark.runs import event_files, trials
+    from benchmark.runs import event_files, invocation, trials
     from benchmark.runs.plan import CORE, plan
 
     _refuse_together(context)
     if hub_mirror:
         os.environ["NFT_BENCHMARK_HUB_MIRROR"] = str(hub_mirror)  # which workers inherit
-    manner = _Manner(results, device, workers, rerun, minutes, keep)
+    manner = invocation.Manner(results, device, workers, rerun, minutes, keep)
     if cells:
-        _make_cells(cells, manner, event_files.EventFiles(results) if log else None)
+        invocation.make_cells(cells, manner, event_files.EventFiles(results) if log else None)
         return
     names, numbers = _names(methods), _seeds(seeds)
     if core:
@@ -210,89 +201,13 @@ def run(
     runs = plan(_suite(suite, task), task, _names(datasets), names, numbers, target, trial)
     manner = replace(manner, results=results)
     if collect:
-        _collect(runs, results, _Shown(trial, show_test))
+        invocation.collect(runs, results, invocation.Shown(trial, show_test))
         return
-    shown = _Shown(trial, show_test, event_files.EventFiles(results) if log else None)
+    shown = invocation.Shown(trial, show_test, event_files.EventFiles(results) if log else None)
     if executor:
-        _run_on_slurm(runs, manner, slurm or (), shown)
+        invocation.run_on_slurm(runs, manner, slurm or (), shown)
     else:
-        _run_here(runs, manner, shown)
-
-
-@dataclass(frozen=True)
-class _Manner:
-    """How runs are made, and where their records go."""
-
-    results: Path
-    device: str
-    workers: int | None
-    rerun: bool
-    minutes: float | None
-    keep: bool
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """What is shown of runs: of a trial, the test split only where it is asked for."""
-
-    trial: Trial | None
-    show_test: bool
-    events: EventFiles | None = None
-
-    @property
-    def split(self) -> str:
-        return "validation" if self.trial else "test"
-
-
-def _run_here(runs: list[Run], manner: _Manner, shown: _Shown) -> None:
-    """Make runs on this machine, and print their table."""
-    from benchmark.runs import claims, launch
-    from benchmark.runs.display import Display
-    from benchmark.runs.environment import processor, resolve_device
-    from leaderboard.archive import entries, tables
-    from leaderboard.publish import render
-
-    results, where = manner.results, resolve_device(manner.device)
-    _check_datasets(runs)
-    with claims.whole(results):
-        folder = launch.standing(runs, results, manner.rerun, manner.keep)
-        launch.tidy(folder.done, results)
-        todo, done = folder.todo, folder.done
-        usual = launch.default_workers(where)
-        wanted = usual if manner.workers is None else manner.workers
-        count = min(wanted, max(1, len(todo)))
-        place = processor() if where.type == "cpu" else where.type
-        at_a_time = f"{count} at a time" if count else "in this process"
-        _announce(folder, results, f"{at_a_time} on {place}", shown.trial)
-        over = launch.deadline(manner.minutes)
-        try:
-            with Display(todo, shown.split, count > 0, shown.events) as display:
-                records = launch.execute_all(
-                    todo, results, where, count, display, over, manner.keep
-                )
-        except KeyboardInterrupt:
-            typer.echo("stopped; the same command goes on from here", err=True)
-            raise typer.Exit(130) from None
-        if shown.trial is None:
-            boards = tables.boards(entries.of_results(results))
-            page = "\n".join(render.board_markdown(board) for board in boards)
-            (results / "LEADERBOARD.md").write_text(f"# Results\n\n{page}", encoding="utf-8")
-    _show(runs, [*done.values(), *records], results, shown)
-    if shown.trial is None:
-        typer.echo(f"\nrecords and table: {results / 'LEADERBOARD.md'}", err=True)
-    if manner.keep:
-        _show_kept([*done.values(), *records], results)
-    _end(records, len(todo) - len(records))
-
-
-def _end(records: Sequence[Record], left: int) -> None:
-    """Exit with 3 where runs are left, with 1 where some failed."""
-    if left:
-        typer.echo(f"{left} runs are not done; the same command goes on from here", err=True)
-        raise typer.Exit(3)
-    if failed := sum(record.status == "failed" for record in records):
-        typer.echo(f"{failed} runs failed; their tracebacks lie beside their records", err=True)
-        raise typer.Exit(1)
+        invocation.run_here(runs, manner, shown)
 
 
 @app.command()
@@ -650,17 +565,6 @@ def speed(
     typer.echo(f"\nreport: {output / 'SPEED.md'}", err=True)
 
 
-def _show_kept(finished: Sequence[Record], results: Path) -> None:
-    from benchmark.runs import kept
-
-    sizes = kept.sizes(finished, results)
-    typer.echo(
-        f"weights: {len(sizes)} files of {sum(sizes) / 2**20:,.1f} MiB together, beside the "
-        f"records as seed-N{kept.SUFFIX}; benchmark.load(RECORD) gives the module",
-        err=True,
-    )
-
-
 BESIDE_CELLS = ("cells", "device", "results", "hub_mirror", "rerun", "minutes", "keep", "log")
 """The options of `run` that may stand beside --cell."""
 
@@ -685,162 +589,6 @@ def _refuse_together(context: typer.Context) -> None:
         raise UserError("--slurm is for --executor slurm: give both")
     if {"executor", "minutes"} <= given.keys():
         raise UserError("--minutes is for this machine; jobs have --slurm timeout_min=MINUTES")
-
-
-def _make_cells(texts: list[str], manner: _Manner, events: EventFiles | None) -> None:
-    """Make cells in this process, and leave those alone that stand or that others make."""
-    from benchmark.runs import cells, launch
-    from benchmark.runs.display import Display
-    from benchmark.runs.environment import resolve_device
-
-    runs, results = cells.runs_of(texts), manner.results
-    folder = launch.standing(runs, results, manner.rerun, manner.keep)
-    for run in folder.done:
-        typer.echo(f"{run.cell}: its record stands", err=True)
-    if not folder.todo:
-        return
-    where, over = resolve_device(manner.device), launch.deadline(manner.minutes)
-    _check_datasets(folder.todo)
-    asked = cells.wanted(folder.todo, results)
-    try:
-        with Display(folder.todo, live=False, log=events) as display:
-            made = cells.make(asked, results, where, display, over, manner.keep)
-    except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on from here", err=True)
-        raise typer.Exit(130) from None
-    for record in made.others:
-        typer.echo(f"{record.cell}: made by another process meanwhile", err=True)
-    for run in made.held:
-        typer.echo(f"{run.cell}: another process makes it, and it is left to that", err=True)
-    told = [made.records, made.others, made.held]
-    _end(made.records, len(folder.todo) - sum(map(len, told)))
-
-
-def _run_on_slurm(runs: list[Run], manner: _Manner, asked: Sequence[str], shown: _Shown) -> None:
-    """Submit workers, tell how they fare, and print the table of what they made."""
-    from benchmark.runs import cells, launch, slurm_jobs, slurm_keys
-    from benchmark.runs.display import Display
-
-    parameters, results = slurm_keys.parameters(asked), manner.results
-    if manner.workers == 0:
-        raise UserError("--workers 0 is for this process; Slurm's jobs are 1 or more")
-    slurm_jobs.check_programs()
-    from benchmark.runs import slurm  # which needs submitit
-
-    _check_datasets(runs)
-    folder = launch.standing(runs, results, manner.rerun, manner.keep)
-    count = min(manner.workers or slurm_jobs.WORKERS, len(folder.todo))
-    _announce(folder, results, f"{count} jobs of Slurm", shown.trial)
-    records: list[Record] = []
-    if folder.todo:
-        wanted = cells.wanted(folder.todo, results)
-        work = slurm.Work(wanted, results, manner.device, manner.keep, shown.split, parameters)
-        array = slurm.submit(work, count)
-        typer.echo(f"job {array.number} is submitted; its logs are in {array.folder}", err=True)
-        try:
-            with Display(folder.todo, shown.split, log=shown.events) as display:
-                records = slurm_jobs.follow(array, wanted, results, display)
-        except KeyboardInterrupt:
-            _leave(array)
-            raise typer.Exit(130) from None
-    _show(runs, [*folder.done.values(), *records], results, shown)
-    if manner.keep:
-        _show_kept([*folder.done.values(), *records], results)
-    _end(records, len(folder.todo) - len(records))
-
-
-def _leave(array: Array) -> None:
-    """Ask, where there is a terminal, whether the jobs are to go on without this command."""
-    cancel, wanted = f"scancel {array.number}", False
-    with suppress(typer.Abort):  # Ctrl-C again
-        wanted = sys.stdin.isatty() and typer.confirm(f"cancel job {array.number}?", err=True)
-    if wanted:
-        array.cancel()
-        typer.echo("cancelled; the same command goes on from here", err=True)
-    else:
-        typer.echo(
-            f"job {array.number} goes on; --collect shows its results, {cancel} ends it", err=True
-        )
-
-
-def _collect(runs: list[Run], results: Path, shown: _Shown) -> None:
-    """Print the table of what is there of a plan, whoever works on it."""
-    from benchmark.runs import launch
-
-    folder = launch.standing(runs, results)
-    _show(runs, list(folder.done.values()), results, shown)
-    typer.echo(f"{len(folder.done)} of {len(runs)} runs are done", err=True)
-
-
-def _show(runs: list[Run], finished: Sequence[Record], results: Path, shown: _Shown) -> None:
-    """Print the table of runs."""
-    from leaderboard.archive import entries
-
-    if shown.trial is not None:
-        _show_trials(runs, results, shown.show_test)
-    elif finished:
-        _show_results(entries.of_results(results, finished))
-
-
-def _announce(folder: Standing, results: Path, manner: str, trial: Trial | None) -> None:
-    """Say what there is to do, and what will become of it."""
-    from benchmark.runs.environment import checkout
-
-    typer.echo(
-        f"{len(folder.todo)} runs to make, {len(folder.done)} done already in {results}; {manner}",
-        err=True,
-    )
-    if folder.stale:
-        typer.echo(f"{len(folder.stale)} are made again, as something has changed:", err=True)
-        reasons = {(run.cell.row, *why): None for run, why in folder.stale.items()}
-        for row, *why in reasons:
-            typer.echo(f"  {row}: {'; '.join(why)}", err=True)
-    if trial is not None:
-        typer.echo("trials are not ranked, and cannot be submitted", err=True)
-    elif (reason := checkout()[1]) is not None:
-        typer.echo(f"the results will not be ranked: {reason}", err=True)
-
-
-def _show_results(finished: Sequence[Entry]) -> None:
-    """Print the tables of new results, and how they stand beside the committed ones."""
-    from leaderboard.archive import entries, tables
-    from leaderboard.publish import render
-    from leaderboard.submissions import reproduce, standing
-
-    # What keeps a result from being ranked is said below the table, and tears no row in two.
-    boards, archive = tables.boards(finished, lambda _: []), entries.read()
-    typer.echo(render.text(boards))
-    if len(boards) > 1:
-        typer.echo("\n" + render.overview(boards))
-    if beside := reproduce.beside_committed(finished, archive):
-        typer.echo("\n" + reproduce.table(beside))
-    for line in reproduce.not_compared(finished, archive):
-        typer.echo(line, err=True)
-    if places := standing.standings(finished, archive):
-        typer.echo("\n" + standing.table(places))
-
-
-def _show_trials(runs: list[Run], results: Path, show_test: bool) -> None:
-    """Print the trials of these runs' tasks and datasets, earlier ones too."""
-    from benchmark.record import schema
-    from benchmark.runs import trial_table
-
-    places = {(run.cell.task, run.cell.dataset) for run in runs}
-    records = schema.read_all(results)
-    found = [record for record in records if (record.task, record.dataset.name) in places]
-    splits = ("validation", "test") if show_test else ("validation",)
-    typer.echo(trial_table.table(found, splits))
-    typer.echo(f"\nrecords: {results}", err=True)
-
-
-def _check_datasets(runs: list[Run]) -> None:
-    """Fetch every dataset, and find a damaged or unfit one, now and not an hour from now."""
-    from benchmark import tasks
-    from benchmark.datasets import locate
-
-    for place, task in dict.fromkeys((run.dataset, run.cell.task) for run in runs):
-        dataset, _ = locate.load(place)
-        tasks.registry()[task](dataset)
 
 
 def _suite(named: str | None, task: str) -> str:

@@ -27,6 +27,7 @@ from benchmark.datasets.foreign import Foreign
 from benchmark.datasets.own import Options
 from benchmark.errors import UserError
 from benchmark.record import schema
+from benchmark.runs import invocation
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import Run, plan
 from benchmark.runs.training import Monitor
@@ -391,11 +392,11 @@ def test_a_name_of_the_catalogue_stays_with_its_weights(
 def test_accuracies_go_through_the_projects_task_and_other_numbers_do_not(moons: Path) -> None:
     (run,) = plan("mini", "generalization", [str(moons)], ["statnn"], [0], "accuracy")
     dataset, _ = locate.load(run.dataset)
-    command_line._check_datasets([run])
+    invocation.check_datasets([run])
     assert dataset.name == run.cell.dataset == "moons--accuracy"
     wrong = plan("mini", "generalization", [str(moons)], ["statnn"], [0], "learning rate")
     with pytest.raises(UserError, match="lies between 0 and 1"):
-        command_line._check_datasets(wrong)
+        invocation.check_datasets(wrong)
 
 
 # Suites of one's own.
