@@ -117,7 +117,7 @@ def test_reconstructions_stand_beside_the_mean_image() -> None:
         "sha256": "c" * 64,
         "parameters": 10,
         "protocol": {"steps": 5},
-        "curve": [],
+        "curve": [{"step": 5, "loss": 1.0, "validation": -1.0}],
         "test_psnr": 21.0,
         "mean_image_psnr": 12.5,
         "training_seconds": 1,
@@ -127,14 +127,16 @@ def test_reconstructions_stand_beside_the_mean_image() -> None:
     }
     two = [example_record(seed=seed) for seed in range(2)]
     parts = [EncoderPart.model_validate(encoder | {"test_psnr": psnr}) for psnr in (20.0, 22.0)]
-    (board,) = boards(
-        [
-            record.model_copy(update={"encoder": part})
-            for record, part in zip(two, parts, strict=True)
-        ]
-    )
+    matched = EncoderPart.model_validate(encoder | {"curve": [], "test_psnr": 140.0})
+    runs = [
+        record.model_copy(update={"encoder": part}) for record, part in zip(two, parts, strict=True)
+    ]
+    runs.append(example_record(method={"title": "Matched"}, seed=2))
+    runs[-1] = runs[-1].model_copy(update={"encoder": matched})
+    (board,) = boards(runs)
     expected = (
-        "NFT on small reconstructs unseen networks at 21.0 ± 1.4 dB; their mean image is at 12.5 dB"
+        "small, PSNR in dB of what arrays reconstruct of unseen networks: NFT 21.0 ± 1.4; "
+        "the networks' mean image 12.5\n"
     )
     assert expected in render.text([board])
     assert expected in render.board_markdown(board)

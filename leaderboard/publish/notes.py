@@ -63,30 +63,38 @@ def provenance(records: Sequence[Record]) -> list[str]:
     data = sorted(
         {f"{record.dataset.name} {record.dataset.fingerprint[:12]}" for record in records}
     )
-    environments = sorted({_environment(record) for record in records})
     return [
         *protocols,
         *_protocols("Protocol of the first of two stages", encoders),
         f"Seeds: {', '.join(map(str, seeds))}",
         f"Datasets, with their fingerprints: {', '.join(data)}",
-        *(f"Made with {environment}" for environment in environments),
+        *_environments(records),
     ]
 
 
 def _reconstructions(records: Sequence[Record]) -> list[str]:
-    """State how well each two-stage method's arrays reconstruct the networks of a dataset."""
-    groups: dict[tuple[str, str], list[EncoderPart]] = {}
+    """State how well the arrays of two-stage methods reconstruct the networks of each dataset.
+
+    Only where an encoder learned to: one that is fitted at once, as a matching of neurons is, loses
+    nothing.
+    """
+    datasets: dict[str, dict[str, list[EncoderPart]]] = {}
     for record in records:
-        if record.encoder:
-            key = (record.method.title, record.dataset.name)
-            groups.setdefault(key, []).append(record.encoder)
+        if record.encoder and record.encoder.curve:
+            methods = datasets.setdefault(record.dataset.name, {})
+            methods.setdefault(record.method.title, []).append(record.encoder)
     lines = []
-    for (title, dataset), parts in sorted(groups.items()):
-        values = [part.test_psnr for part in parts]
-        spread = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
+    for dataset, methods in sorted(datasets.items()):
+        results = []
+        for title, parts in methods.items():
+            values = [part.test_psnr for part in parts]
+            spread = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
+            results.append((mean(values), f"{title} {mean(values):.1f}{spread}"))
+            mean_image = parts[0].mean_image_psnr
+        best_first = [text for _, text in sorted(results, reverse=True)]
         lines.append(
-            f"{title} on {dataset} reconstructs unseen networks at {mean(values):.1f}{spread} dB; "
-            f"their mean image is at {parts[0].mean_image_psnr:.1f} dB"
+            f"{dataset}, PSNR in dB of what arrays reconstruct of unseen networks: "
+            f"{'; '.join(best_first)}; the networks' mean image {mean_image:.1f}"
         )
     return lines
 
@@ -104,7 +112,7 @@ def _further(records: Sequence[Record]) -> list[str]:
         means = sorted(
             ((sum(values) / len(values), title) for title, values in methods.items()), reverse=True
         )
-        results = ", ".join(
+        results = "; ".join(
             f"{title} {value:.4g}" if len(means) > 1 else f"{value:.4g}" for value, title in means
         )
         lines.append(f"{dataset}, {FURTHER[name]}: {results}")
@@ -137,11 +145,17 @@ def _settings(protocol: Settings) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in protocol.items())
 
 
-def _environment(record: Record) -> str:
-    environment = record.environment
-    commit = environment.commit[:12] if environment.commit else "no commit"
-    versions = ", ".join(f"{name} {version}" for name, version in environment.versions.items())
-    state = "" if environment.clean else " with uncommitted changes"
-    device = f"{environment.device}: {environment.processor}"
-    shared = f"{environment.workers} runs at a time with {environment.threads} threads each"
-    return f"commit {commit}{state}, {versions}, {device}, {shared}"
+def _environments(records: Sequence[Record]) -> list[str]:
+    """State what the runs were made with; which was made with which, the records tell."""
+    commits, libraries, machines = set(), set(), set()
+    for environment in (record.environment for record in records):
+        state = "" if environment.clean else " with uncommitted changes"
+        commits.add((environment.commit or "none")[:12] + state)
+        libraries |= {f"{name} {version}" for name, version in environment.versions.items()}
+        shared = f"{environment.workers} runs at a time with {environment.threads} threads each"
+        machines.add(f"{environment.device}: {environment.processor}, {shared}")
+    return [
+        f"Commits: {', '.join(sorted(commits))}",
+        f"Libraries: {', '.join(sorted(libraries))}",
+        f"Machines: {'; '.join(sorted(machines))}",
+    ]
