@@ -144,7 +144,8 @@ def verify(
         row = verdict.row
         place = f"{row.task} {row.dataset} {row.metric}"
         claim = f"{row.method} {row.text}, by {row.claimed_by}"
-        typer.echo(visible(f"{verdict.text:42} {place}: {claim} {pages.result(verdict.row, verdict.scores)}"))
+        here = pages.result(row, verdict.scores)
+        typer.echo(visible(f"{verdict.text:42} {place}: {claim} {here}"))
     counts = Counter(verdict.kind for verdict in verdicts)
     typer.echo("\n" + ", ".join(f"{counts[kind]} {kind}" for kind in check.KINDS))
     for line in lints.warnings(archive.current):
