@@ -55,7 +55,7 @@ def parsed(text: str, kind: Any) -> Any:
     if get_origin(kind) is Literal:
         return next((value for value in get_args(kind) if str(value) == text), text)
     try:
-        return {"True": True, "False": False}[text] if kind is bool else kind(text)
+        return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
     except (KeyError, ValueError, TypeError):
         return text
 

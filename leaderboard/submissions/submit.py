@@ -110,8 +110,8 @@ def _require_all(method: str, suite: str, entries: Sequence[Entry]) -> None:
         for dataset in settings.datasets:
             under = settings.conditions.get(dataset)
             if under is None:
-                required = {entrant for entrant in entrants if not entrant.options}
-                allowed = required
+                required = {Entrant(entrant.method) for entrant in entrants}
+                allowed = required | {Entrant.parse(control) for control in settings.controls}
             else:
                 allowed = {Entrant.parse(f"{method}{condition}") for condition in under}
                 required = allowed & set(entrants) if is_variant else allowed
