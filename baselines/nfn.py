@@ -175,7 +175,7 @@ class NFNClassifier(Method):
             "nfn-np",
             "NFN (NP)",
             {"hidden_only": False, "encoding": "sinusoidal"},
-            mini={"encode_layers": True, "pool_ends": True},
+            mini={"encode_layers": True},
         ),
     )
 
