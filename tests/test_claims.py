@@ -34,6 +34,7 @@ def claim(row: str = "a", other: str = "b", kind: str = "better", task: str = TA
         claimed_in="arXiv:2305.13546",
         where="",
         read_in="its Table 1",
+        inferred="",
         task=task,
         row=row,
         kind=kind,

@@ -92,16 +92,29 @@ def test_results_without_any_spread_are_judged() -> None:
     )
 
 
-def test_the_seeds_it_asks_for_most_often_decide() -> None:
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize(
+    ("few", "reported"),
+    [
+        (scores(80.0, 0.9, 3), Published(80.0, 0.6, 10)),
+        (scores(80.2, 0.3, 4), Published(80.0)),
+        (scores(82.0, 1.0, 4), Published(80.0, 0.5, 3)),
+    ],
+)
+def test_the_seeds_it_asks_for_most_often_decide(
+    few: np.ndarray, reported: Published, rows: int
+) -> None:
+    """Beside the seeds that there are, of which they are more of the same kind."""
     random = np.random.default_rng(1)
-    few, reported = scores(80.0, 0.9, 3), Published(80.0, 0.6, 10)
-    more = compare(few, reported, 1.0).more
+    more = compare(few, reported, 1.0).needed(0.05 / rows)
     assert more is not None
-    decided = [
-        judge(80 + 0.9 * random.standard_normal(3 + more), reported, 1.0).kind == "reproduced"
-        for _ in range(300)
-    ]
-    assert np.mean(decided) > 0.6
+    others = [compare(few, Published(10.0), 1.0)] * (rows - 1)
+    decided = []
+    for _ in range(300):
+        added = few.mean() + few.std(ddof=1) * random.standard_normal(more)
+        row = compare(np.concatenate([few, added]), reported, 1.0)
+        decided.append(verdicts.judge([row, *others])[0].kind != "undecided")
+    assert np.mean(decided) > 0.7
 
 
 def test_the_rates_of_false_verdicts_are_what_the_page_says() -> None:

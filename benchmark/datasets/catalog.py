@@ -31,7 +31,7 @@ class Entry(BaseModel):
     fingerprint: of its weights, the same in every copy; None where there is no copy yet.
     published: its place on the Hub; None where it is not there.
     statistics: of a paper's dataset, the published statistics that its weights are held against, or
-        `statistics.NONE`; None for a dataset that is no paper's.
+        `listing.NONE`; None for a dataset that is no paper's.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

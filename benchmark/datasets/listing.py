@@ -16,6 +16,9 @@ HERE = Path(__file__).resolve().parent
 EMBEDDED = HERE / "embedded"
 CATALOG = HERE / "catalog.toml"
 
+NONE = "none published"
+"""What the catalogue says of a paper's dataset of which no statistics are published."""
+
 Tables = dict[str, dict[str, Any]]
 
 
@@ -72,6 +75,12 @@ def get(name: str) -> Listing:
 def fingerprint(name: str) -> str | None:
     """The fingerprint that the catalogue pins; None for a dataset that has none, or is unknown."""
     return catalog_data().datasets.get(name, {}).get("fingerprint")
+
+
+def is_known(name: str) -> bool:
+    """Whether it can be told that networks of a dataset are the catalogue's, and no others."""
+    data = catalog_data().datasets.get(name, {})
+    return "fingerprint" in data or data.get("statistics", NONE) != NONE
 
 
 def is_rebuilt(name: str) -> bool:

@@ -16,13 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tabulate import tabulate
 from torch import Tensor
 
-from benchmark.datasets.listing import HERE
+from benchmark.datasets.listing import HERE, NONE
 from benchmark.errors import UserError
 from benchmark.record.traces import Statistic
 from nft.network import NetworkSpec
-
-NONE = "none published"
-"""What the catalogue says of a paper's dataset of which no statistics are published."""
 
 
 class Statistics(BaseModel):

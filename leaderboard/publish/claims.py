@@ -26,7 +26,8 @@ Each claim is a row of `leaderboard/reported/claims.csv`, in our words: that one
 than another (`>`), or near it (`≈`). It is held against every dataset on which both were run with
 three seeds or more, in suites that train alike. Most are small networks and short trainings, of
 another protocol than the papers': `reversed` says that a claim does not carry over to here, not
-that its paper is wrong.
+that its paper is wrong. What is `inferred` is said in no words of the paper: it follows from what
+its authors chose.
 
 The effect is the first method's result less the second's, in points of accuracy, in tau, or in
 percent of the second's error, where less is better. Its interval covers 95 % for each line alone.
@@ -83,10 +84,13 @@ def totals(known: Sequence[Claim], judged: Sequence[Judgement]) -> str:
         by_claim.setdefault(one.claim, set()).add(one.verdict)
     ways = Counter(frozenset(found - {"undecided"}) for found in by_claim.values())
     papers = len({claim.claimed_in for claim in known})
+    inferred = sum(claim.inferred == "yes" for claim in known)
+    ours = f", {inferred} of them only inferred by us," if inferred else ""
     said = (
-        f"Of {len(known)} claims of {papers} papers {len(by_claim)} were judged, in {len(judged)} "
-        f"lines: {lines['holds']} hold, {lines['reversed']} are reversed and {lines['undecided']} "
-        f"are undecided. By claim, {ways[frozenset({'holds'})]} hold wherever they are decided, "
+        f"Of {len(known)} claims of {papers} papers{ours} {len(by_claim)} were judged, in "
+        f"{len(judged)} lines: {lines['holds']} hold, {lines['reversed']} are reversed and "
+        f"{lines['undecided']} are undecided. By claim, {ways[frozenset({'holds'})]} hold "
+        "wherever they are decided, "
         f"{ways[frozenset({'reversed'})]} are reversed wherever they are decided, "
     )
     if both := ways[frozenset({"holds", "reversed"})]:
@@ -146,7 +150,8 @@ def _compared(claim: Claim) -> str:
 def _source(claim: Claim) -> str:
     link = f"[{markdown(claim.claimed_by)}]({links.address(claim.claimed_in)})"
     where = f", {markdown(claim.where)}" if claim.where else ""
-    return f"{link}{where}; read in {markdown(claim.read_in)}"
+    said = "; inferred from" if claim.inferred else "; read in"
+    return f"{link}{where}{said} {markdown(claim.read_in)}"
 
 
 def _place(one: Judgement) -> tuple[object, ...]:

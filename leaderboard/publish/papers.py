@@ -53,10 +53,12 @@ def totals(checked: Sequence[Checked]) -> str:
     parts = [f"{counts[kind]} {kind}" for kind in check.JUDGED if counts[kind]]
     said = f"Of {len(checked)} reported numbers {judged} have a verdict"
     said += f": {words.several(parts)}. " if parts else ". "
+    if second := sum(one.kind in check.JUDGED and one.row.is_second_hand for one in checked):
+        said += f"{'All' if second == judged else second} of these were read second hand. "
     return said + (
-        f"{counts['not run']} could be run here as the papers ran them, and have not been. "
-        f"{counts['not comparable']} cannot be compared with a run here, each for the reason that "
-        "its row gives."
+        f"{counts['not run']} have not been run yet in the suite that follows their protocol, but "
+        f"for the deviations that it names. {counts['not comparable']} cannot be compared with a "
+        "run here, each for the reason that its row gives."
     )
 
 

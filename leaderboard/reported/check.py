@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import get_args
 
 import numpy as np
 
 from benchmark import suites
 from benchmark.datasets import listing
-from benchmark.record import metrics, sources
+from benchmark.record import descriptions, metrics, sources
 from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.schema import Record
 from leaderboard.archive import provenance
@@ -110,9 +111,26 @@ def _missing(row: Reported) -> str | None:
     task = known[row.suite].tasks.get(row.task) if row.suite in known else None
     if task is None:
         return "its task is in none of our suites"
-    if not set(SAME_NETWORKS.get(row.dataset, (row.dataset,))) & set(task.datasets):
+    same = set(SAME_NETWORKS.get(row.dataset, (row.dataset,))) & set(task.datasets)
+    if not same:
         return "its dataset is not here"
-    return None if row.method in sources.titles() else "its method is not here"
+    if not any(map(listing.is_known, same)):
+        return "nothing is published that tells its networks from others"
+    if (row.suite, row.task, row.method) in _described():
+        return None
+    if row.method in sources.titles():
+        return f"its method has no settings for the task in suite {row.suite}"
+    return "its method is not here"
+
+
+@cache
+def _described() -> frozenset[tuple[str, str, str]]:
+    """Suite, task and title of all that the suites run."""
+    return frozenset(
+        (one.suite, one.task, one.title)
+        for method in sources.all_methods()
+        for one in descriptions.read(method).values()
+    )
 
 
 def _comparison(one: Checked) -> verdicts.Comparison:

@@ -24,6 +24,7 @@ class Claim(BaseModel):
     claimed_in: str = Field(pattern=r"^(arXiv:[0-9]{4}\.[0-9]{5}|github:[\w.-]+/[\w.-]+)$")
     where: str
     read_in: str = Field(min_length=1)
+    inferred: Literal["", "yes"]
     task: str = Field(pattern=NAME)
     row: str
     kind: Literal["better", "near"]

@@ -52,8 +52,9 @@ def simulate(trials: int, seed: int = 0) -> list[dict[str, object]]:
 
 
 def _claim(row: str, other: str) -> Claim:
-    fields = dict.fromkeys(("claim", "claimed_by", "read_in"), "simulated") | {"where": ""}
-    named = {"row": row, "kind": "better", "other": other, "task": "simulated", "note": ""}
+    said = dict.fromkeys(("claim", "claimed_by", "read_in"), "simulated")
+    fields = said | dict.fromkeys(("where", "inferred", "note"), "")
+    named = {"row": row, "kind": "better", "other": other, "task": "simulated"}
     return Claim.model_validate({**fields, **named, "claimed_in": "arXiv:0000.00000"})
 
 

@@ -9,14 +9,16 @@ rounding, so both tests take the end of it that speaks against them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import product
-from math import inf, sqrt
-from typing import Literal, get_args
+from math import sqrt
+from typing import Any, Literal, get_args
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtr
 
 LEVEL = 0.05
 POWER = 0.8
@@ -47,8 +49,8 @@ class Comparison:
     equivalence, distinction: the p-values of "the difference is no smaller than the margin" and of
         "there is no difference".
     beyond: whether the difference is larger than the margin, however the number was rounded.
-    more: the number of further seeds that would probably decide it; None where more than
-        `MOST_SEEDS` are needed.
+    needed: the number of further seeds that would probably decide it at a level; None where more
+        than `MOST_SEEDS` are needed.
     rests_on_spread: whether the reported number has no spread, so that ours stands for theirs.
     """
 
@@ -56,7 +58,7 @@ class Comparison:
     equivalence: float
     distinction: float
     beyond: bool
-    more: int | None
+    needed: Callable[[float], int | None]
     rests_on_spread: bool
 
 
@@ -102,7 +104,7 @@ def compare(scores: np.ndarray, reported: Published, margin: float) -> Compariso
     count, lone = len(scores), reported.deviation is None
     difference = float(np.mean(scores)) - reported.value
     if count < 2:
-        return Comparison(difference, 1.0, 1.0, False, 2 - count, lone)
+        return Comparison(difference, 1.0, 1.0, False, lambda _: 2 - count, lone)
     deviation = float(np.std(scores, ddof=1))
     error, freedom = _error(deviation, count, reported)
     farthest = abs(difference) + reported.rounding
@@ -112,7 +114,7 @@ def compare(scores: np.ndarray, reported: Published, margin: float) -> Compariso
         _p_value(farthest - margin, error, freedom),
         min(1.0, 2 * _p_value(-nearest, error, freedom)),
         nearest > margin,
-        _needed(difference, deviation, count, reported, margin),
+        partial(_needed, difference, deviation, count, reported, margin),
         lone,
     )
 
@@ -121,8 +123,10 @@ def judge(comparisons: Sequence[Comparison]) -> list[Verdict]:
     """Judge the rows of one table, by p-values that Holm's method corrects over its rows."""
     equivalences = holm([one.equivalence for one in comparisons])
     distinctions = holm([one.distinction for one in comparisons])
+    # The strictest level of Holm's method, which a row passes whatever becomes of the others.
+    level = LEVEL / max(1, len(comparisons))
     return [
-        _verdict(one, equivalence, distinction)
+        _verdict(one, equivalence, distinction, level)
         for one, equivalence, distinction in zip(
             comparisons, equivalences, distinctions, strict=True
         )
@@ -140,7 +144,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def _verdict(one: Comparison, equivalence: float, distinction: float) -> Verdict:
+def _verdict(one: Comparison, equivalence: float, distinction: float, level: float) -> Verdict:
     kind: Kind = "undecided"
     if equivalence < LEVEL:
         kind = "reproduced"
@@ -149,20 +153,24 @@ def _verdict(one: Comparison, equivalence: float, distinction: float) -> Verdict
     if kind != "undecided":
         condition = ", if their spread is like ours" if one.rests_on_spread else ""
         return Verdict(kind, kind + condition)
-    if one.more is None:
+    if (more := one.needed(level)) is None:
         return Verdict(kind, f"undecided: {MOST_SEEDS} more seeds would not decide it")
-    return Verdict(kind, f"undecided: needs {one.more} more seeds")
+    return Verdict(kind, f"undecided: needs {more} more seeds")
 
 
-def _error(deviation: float, count: int, reported: Published) -> tuple[float, float]:
-    """Compute the standard error of the difference, and its degrees of freedom."""
+def _error(deviation: Any, count: int, reported: Published) -> tuple[Any, Any]:
+    """Compute the standard error of the difference, and its degrees of freedom.
+
+    Of one deviation, or of an array of them.
+    """
     if reported.deviation is None or reported.runs is None:
         return deviation * sqrt(1 + 1 / count), count - 1
     left, right = deviation**2 / count, reported.deviation**2 / reported.runs
-    if left + right == 0:
-        return 0.0, count - 1
-    freedom = (left + right) ** 2 / (left**2 / (count - 1) + right**2 / (reported.runs - 1))
-    return sqrt(left + right), freedom
+    total = left + right
+    freedom = total**2 / np.maximum(
+        left**2 / (count - 1) + right**2 / (reported.runs - 1), np.finfo(float).tiny
+    )
+    return total**0.5, np.maximum(freedom, 1)
 
 
 def _p_value(distance: float, error: float, freedom: float) -> float:
@@ -173,25 +181,45 @@ def _p_value(distance: float, error: float, freedom: float) -> float:
 
 
 def _needed(
-    difference: float, deviation: float, count: int, reported: Published, margin: float
+    difference: float,
+    deviation: float,
+    count: int,
+    reported: Published,
+    margin: float,
+    level: float,
 ) -> int | None:
-    """Compute how many further seeds decide the same difference and deviation with power `POWER`.
+    """Find how many further seeds decide a row with power `POWER`.
+
+    The reported number and the seeds that there are stand. Further ones are drawn with the same
+    mean and deviation.
 
     Returns:
         None where more than `MOST_SEEDS` are needed.
     """
-    farthest, nearest = abs(difference) + reported.rounding, abs(difference) - reported.rounding
-    for more in range(1, MOST_SEEDS + 1):
-        error, freedom = _error(deviation, count + more, reported)
-        # Two-sided, since equivalence can be missed on either side.
-        reach = float(stdtrit(freedom, (1 + POWER) / 2)) * error
-        equivalence = margin - farthest - float(stdtrit(freedom, 1 - LEVEL)) * error
-        distinction = (
-            nearest - float(stdtrit(freedom, 1 - LEVEL / 2)) * error if nearest > margin else -inf
-        )
-        if max(equivalence, distinction) > reach:
-            return more
-    return None
+
+    def is_enough(more: int) -> bool:
+        added = deviation * _draws()[:, :more]
+        means = difference + added.sum(axis=1) / (count + more)
+        squares = (count - 1) * deviation**2 + (added**2).sum(axis=1)
+        squares -= added.sum(axis=1) ** 2 / (count + more)
+        deviations = np.sqrt(np.maximum(squares, 0.0) / (count + more - 1))
+        error, freedom = _error(deviations, count + more, reported)
+        farthest = np.abs(means) + reported.rounding
+        nearest = np.maximum(0.0, np.abs(means) - reported.rounding)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            same = stdtr(freedom, (farthest - margin) / error) < level
+            other = (2 * stdtr(freedom, -nearest / error) < level) & (nearest > margin)
+        return bool(np.mean(same | other) >= POWER)
+
+    if not is_enough(MOST_SEEDS):
+        return None
+    return 1 + bisect_left(range(1, MOST_SEEDS), True, key=is_enough)
+
+
+@cache
+def _draws() -> np.ndarray:
+    """Standard normal numbers, `[draws, MOST_SEEDS]`, the same each time."""
+    return np.random.default_rng(0).standard_normal((400, MOST_SEEDS))
 
 
 SEEDS = (1, 3, 10)
