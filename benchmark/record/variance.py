@@ -88,5 +88,5 @@ def table(spreads: Iterable[Spread]) -> str:
             f"{metric.scale * one.variance**0.5:.2g} ({parts[one.source]:.0%})" for one in ones
         ]
         lines.append([title, metric.show(ones[0].scores[0]), *cells])
-    headers = ["method", "first draw", *get_args(Source)]
+    headers = ["method", "mean of the first draw", *get_args(Source)]
     return tabulate(lines, headers, tablefmt="pipe", disable_numparse=True)

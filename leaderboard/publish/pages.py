@@ -131,9 +131,10 @@ methods. The difference of two means has the variance v₁/n₁ + v₂/n₂ + w,
 variance over its n seeds and w that of the difference over networks (for Kendall's tau and R2, of
 their first-order influences; errors are compared by their logarithms). With few seeds v is badly
 known. It is drawn towards what the methods of a column have in common, by the empirical Bayes of
-Smyth (2004): where the spreads are alike this pools them, where they are not it leaves them apart,
-and a spread that is larger than the common one stays as it is. The quotients are compared with
-Tukey's studentized range, for all pairs of a column at once, at 5 %.
+Smyth (2004): where the spreads differ by no more than chance, one stands for all of them; where
+they differ by more, they are drawn together less, and one that is larger than the common one stays
+as it is. The quotients are compared with Tukey's studentized range, for all pairs of a column at
+once, at 5 %.
 
 The best method leads the first group, which goes down to the last method that does not differ from
 it. So no method is ranked below the leader of the group above without a test that says so, and none
@@ -141,6 +142,10 @@ above one with a better mean. The best of the others leads the next group. A ran
 {fewest_seeds} seeds; with fewer there is none, nor is there in a field of one. Below each table
 stands the difference that its seeds resolve: that which is found four times out of five. Intervals
 over seeds are Student's.
+
+Two arms of one method start alike. Where a sentence on the board says that a method loses less than
+the margin between them, they were compared in pairs of seeds, by two one-sided t-tests. That is
+sharper than the test of the claims, which may leave the same comparison undecided.
 
 A group is as wide as its seeds leave it. Three seeds tell apart what differs by several points, so
 that `#1` often holds methods whose means look different; they are not shown to be equal. How often
@@ -151,8 +156,9 @@ is ranked below another in about 5 of 100 tables.
 
 The ± of a table is the standard deviation over seeds of training alone: the networks that are read
 stay the same. For some methods the starts of those networks and the order of their neurons were
-drawn anew, too, five times each, while all else stayed. Standard deviations in the unit of the
-metric, and in brackets the shares in the sum of the three variances:
+drawn anew, too, five times each, while all else stayed. The table has each method's mean result on
+the first draw, the three standard deviations in the same unit, and in brackets the shares in the
+sum of the three variances:
 
 {variance}
 
@@ -167,7 +173,8 @@ metric, and in brackets the shares in the sum of the three variances:
   the papers, or were chosen by hand on validation, for some methods with more care than for others.
   A gap between two methods is in part one between their settings.
 - **One draw of the networks.** The ± and the ranks hold what training and the sample of test
-  networks vary, and not what another draw of starts would, which can be as large (above).
+  networks vary, and not what another draw of starts would, which can be several times as large
+  (above).
 - **Images that somebody drew.** INRs were fitted to standard images. Nothing here tells how methods
   do on networks that were trained for other ends.
 

@@ -13,8 +13,8 @@ from leaderboard.publish import style
 PAGE = """\
 # Rebuilt networks
 
-Most methods of this field are compared on two sets of INRs, one SIREN of two hidden layers of 32
-neurons for each image: those that NFN was published with
+Most methods of this field are compared on two sets of INRs, SIRENs of two hidden layers of 32
+neurons that draw one image each: those that NFN was published with
 ([arXiv:2302.14040](https://arxiv.org/abs/2302.14040)), and those of DWSNets
 ([arXiv:2301.12780](https://arxiv.org/abs/2301.12780)). NFN's paper has its recipe. DWSNets'
 networks themselves are only on Dropbox, the recipe that their authors gave later (Adam at 5e-4,
@@ -24,8 +24,9 @@ and [7](https://github.com/AvivNavon/DWSNets/issues/7)).
 
 But the mean and the standard deviation of every weight of both sets are public: the code of Neural
 Graphs ([arXiv:2403.12143](https://arxiv.org/abs/2403.12143)) carries them, to standardise its
-inputs. They tell the recipe. Too few steps leave the weights too small, too many make them too
-large, and the six tensors grow at different speeds, so that few recipes make all six agree.
+inputs. They narrow the recipe down. Too few steps leave the weights too small, too many make them
+too large, and the six tensors grow at different speeds. Some neighbours of a recipe agree as well:
+half as many steps or so at twice the rate, for NFN's, and no weight decay, for DWSNets' of MNIST.
 DWSNets' network is that of their public code: initial weights uniform within sqrt(6 / inputs) / 30
 and biases of zero in the sine layers, PyTorch's own start in the last, 0.5 added to the output, and
 images in [0, 1]. NFN's is the usual SIREN, of images in [-1, 1].

@@ -30,7 +30,7 @@ OWN_ALIKE = "mnist-inr-own-starts-100-steps-mini"
 """Networks that differ from `ONE` in their starts alone."""
 
 CANONICAL, AUGMENTED, SCATTERED = "+canonical=True", "+augmentation=scattering", "@scattered"
-SIMPLE = ("deepsets", "extra-trees", "boosted-trees", "statnn")
+SIMPLE = ("extra-trees", "boosted-trees", "statnn")
 """Readers that were not designed for the weights of networks."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,7 @@ are scattered and in canonical form.](starts.svg)
 ## The perception gap
 
 Everything that the networks' images show is in their weights. What a method misses of it is the
-perception gap (after ITheClixs/project-siren-gap). Its ceiling here is a small CNN that reads the
+perception gap (a word of ITheClixs/project-siren-gap). Its ceiling here is a small CNN that reads the
 rendered images, its floor is chance. The table gives the share of the way between the two that a
 method recovers, in percent, with the half width of a 95 % interval over seeds.
 
@@ -128,9 +129,10 @@ that does not hold, `(not claimed)` beside a symmetry that holds without one.
 
 "Symmetries in Weight Space Learning: To Retain or Remove?" (ICML workshop HiLD, 2025) asks when a
 reader should remove symmetries and when they carry information. ITheClixs/project-siren-gap (2026)
-changes the weights of MNIST SIRENs by each symmetry and measures what a plain MLP loses. Here every
-method is measured, with permutation as the baseline that the field builds in, a canonical form that
-any method can read, and residuals that show that the functions did not change.
+changes the weights of MNIST SIRENs by each symmetry, measures what a plain MLP loses, and tries a
+canonical form, alignment and equivariant readers against it. Here the methods of the field are
+measured alike, with permutation as the baseline that they build in, on networks of one start and of
+their own, and on CNNs and edits too.
 """
 
 
@@ -332,12 +334,16 @@ class Scores:
         spared = (
             words.several([words.named(self.titles[name]) for name in immune]) if immune else ""
         )
-        but = f", and {spared} lose{'' if len(immune) > 1 else 's'} nothing" if immune else ""
-        others = "All others" if immune else "Methods"
+        but = (
+            f", and {spared} lose{'' if len(immune) > 1 else 's'} less than a point"
+            if immune
+            else ""
+        )
+        others = "All others that read weights and" if immune else "Methods that"
         return (
             f"Scattering networks of one start costs {self.titles[most]} {large:.0f} points, the "
-            f"most of all, although not one function changes{but}. {others} that were trained on "
-            f"permuted networks alone lose {weakest:.0f} points or more on scattered ones. On "
+            f"most of all, although not one function changes{but}. {others} were trained on "
+            f"permuted networks alone lose {floor(weakest)} points or more on scattered ones. On "
             "networks with starts of their own, which scatter by themselves, the canonical form "
             f"is worth {mean_gain:.0f} points on "
             f"average, and up to {gain:.0f} ({self.titles[best]})."
