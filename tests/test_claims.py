@@ -259,14 +259,14 @@ def test_the_image_is_ahead_where_it_is(tmp_path: Path, image: int, weights: int
 def test_simple_readers_suffice_where_they_do(tmp_path: Path, plain: int, built: int) -> None:
     run(
         tmp_path,
-        {"deepsets": plain, "statnn": 20, "nft": built},
+        {"extra-trees": plain, "statnn": 20, "nft": built},
         task="generalization",
         dataset={"name": "mnist-gs-mini"},
     )
     said = sentences.sentences(tables.boards(entries.of_results(tmp_path), lambda _: []))
     assert bool(said) == (plain > built)
     if said:
-        assert "DEEPSETS 91.0 and STATNN 21.0, against 81.0 of NFT." in said[0]
+        assert "EXTRA-TREES 91.0 and STATNN 21.0, against 81.0 of NFT." in said[0]
 
 
 def test_the_committed_board_says_what_its_tables_say() -> None:

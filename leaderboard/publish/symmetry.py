@@ -108,9 +108,9 @@ are scattered and in canonical form.](starts.svg)
 ## The perception gap
 
 Everything that the networks' images show is in their weights. What a method misses of it is the
-perception gap (a word of ITheClixs/project-siren-gap). Its ceiling here is a small CNN that reads the
-rendered images, its floor is chance. The table gives the share of the way between the two that a
-method recovers, in percent, with the half width of a 95 % interval over seeds.
+perception gap (a word of ITheClixs/project-siren-gap). Its ceiling here is a small CNN that reads
+the rendered images, its floor is chance. The table gives the share of the way between the two that
+a method recovers, in percent, with the half width of a 95 % interval over seeds.
 
 {recovered}
 
