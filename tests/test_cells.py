@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import Command, finished_run, hold_after, start, wait_for
+from helpers import UNFINISHED, Command, finished_run, hold_after, start, wait_for
 from scripts import HANGS
 
 from benchmark.errors import UserError
@@ -117,14 +117,15 @@ def test_a_worker_takes_what_is_left_and_makes_no_failure_twice(
 ) -> None:
     """A record that failed is made once more where it was asked for, by one process alone."""
     runs = cells.runs_of([CELL, OTHER])
-    finished_run(tmp_path, name="mlp", suite="mini", status="failed", reason="no luck", **PLACE)
+    no_luck = {"status": "failed", "reason": "no luck"} | UNFINISHED
+    finished_run(tmp_path, name="mlp", suite="mini", **no_luck, **PLACE)
     asked = cells.wanted(runs, tmp_path)
     made: list[Run] = []
 
     def make(run: Run, results: Path, *_: object) -> Record:
         made.append(run)
         name = run.cell.entrant.method
-        failed = {"status": "failed", "reason": "again", "finished_at": LATER}
+        failed = UNFINISHED | {"status": "failed", "reason": "again", "finished_at": LATER}
         return finished_run(results, name=name, **PLACE, **failed)
 
     monkeypatch.setattr(cells.launch, "execute_here", make)
@@ -276,7 +277,7 @@ def test_a_record_of_older_code_gives_way(
 
 def test_a_failure_gives_way_to_a_result(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    finished_run(first, status="failed", reason="no luck", finished_at=LATER)
+    finished_run(first, status="failed", reason="no luck", finished_at=LATER, **UNFINISHED)
     record = finished_run(second)
     for folders in ([first, second], [second, first]):
         shutil.rmtree(tmp_path / "both", ignore_errors=True)

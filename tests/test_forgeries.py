@@ -28,9 +28,9 @@ from benchmark.record import descriptions, metrics
 from benchmark.record.cell import Cell
 from benchmark.record.predictions import Outcome, Predictions, digest
 from benchmark.record.predictions import write as write_predictions
-from benchmark.record.schema import Record
+from benchmark.record.schema import Record, RecordError
 from benchmark.runs.fit import problem_of
-from leaderboard.archive import checks, entries, growth, provenance, reruns
+from leaderboard.archive import checks, entries, growth, provenance, reruns, tables
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.submissions import review
 
@@ -274,6 +274,18 @@ def test_a_forgery_is_named(name: str, tmp_path: Path, committed: list[Entry]) -
     lines = checks.failures(archive_of(tmp_path, forge(committed)))
     assert any(message in line for line in lines), lines
     assert all("\n" not in line for line in lines)
+
+
+def test_a_run_that_did_not_finish_has_no_results(tmp_path: Path, committed: list[Entry]) -> None:
+    """An archive in which it has some is refused, and no board ranks it."""
+    victim = the(committed, VICTIM)
+    diverged = {"status": "diverged", "reason": "the training loss was NaN or infinite at step 9"}
+    false = replace(victim, record=victim.record.model_copy(update=diverged))
+    with pytest.raises(RecordError, match="a run that did not finish has no results"):
+        archive_of(tmp_path, [false])
+    for entry, ranked in ((victim, ["statnn"]), (false, [])):
+        (board,) = tables.boards([entry], judge=lambda _: [])
+        assert list(board.samples[victim.record.dataset.name]) == ranked
 
 
 def test_careful_paper_numbers_need_the_projects_own_run(committed: list[Entry]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers import CPU, FEW, ROOT, example_record, finished_run
+from helpers import CPU, FEW, ROOT, UNFINISHED, example_record, finished_run
 
 import leaderboard
 from benchmark.errors import UserError
@@ -122,8 +122,7 @@ def test_the_table_shows_the_test_split_only_when_asked() -> None:
 
 def test_records_load_as_a_table(tmp_path: Path) -> None:
     finished_run(tmp_path / "results", 70, seed=0, name="mlp")
-    failed = {"metrics": {}, "predictions": None, "curve": [], "cost": None}
-    failed |= {"status": "failed", "reason": "no luck", "seed": 1}
+    failed = UNFINISHED | {"status": "failed", "reason": "no luck", "seed": 1}
     schema.write(
         example_record(**failed, method={"name": "mlp", "parameters": None}), tmp_path / "results"
     )
