@@ -489,6 +489,31 @@ def test_the_sandbox_has_no_files_network_or_processes(cheats: Path) -> None:
     assert json.loads(answer.output) == []
 
 
+def test_of_the_methods_folder_code_alone_enters_the_sandbox(tmp_path: Path) -> None:
+    """No link leads to the embedded datasets, and no file beside a method holds their targets."""
+    root = copy_project(tmp_path)
+    targets = root / "benchmark/datasets/embedded/targets.json"
+    targets.parent.mkdir()
+    targets.write_text("[7]")
+    for place in ("baselines/data", "benchmark/suites/data"):
+        (root / place).symlink_to(targets.parent)
+    for place in ("baselines/link.py", "nft/link.json"):
+        (root / place).symlink_to(targets)
+    (root / "baselines/parts").mkdir()
+    for name in ("labels.bin", "part.py"):
+        (root / "baselines/parts" / name).write_text("x = 7")
+    (root / "benchmark/probe.py").write_text(
+        "import json\n"
+        "from pathlib import Path\n"
+        "names = [*Path('baselines').rglob('*'), *Path('.').rglob('link.*'),"
+        " *Path('.').rglob('data'), *Path('.').rglob('targets.json')]\n"
+        "print(json.dumps([str(one) for one in names if not one.match('baselines/*.py')]))\n"
+    )
+    answer = sandbox.run("benchmark.probe", root=root)
+    assert answer.status == 0, answer.errors
+    assert sorted(json.loads(answer.output)) == ["baselines/parts", "baselines/parts/part.py"]
+
+
 def test_the_command_line_works_in_the_sandbox() -> None:
     answer = sandbox.run("benchmark", ("conform", "--help"))
     assert answer.status == 0, answer.errors
