@@ -24,7 +24,7 @@ from benchmark.checks import hidden
 from benchmark.datasets import locate
 from benchmark.datasets.storage import SPLITS
 from benchmark.errors import UserError
-from benchmark.record import descriptions, metrics
+from benchmark.record import descriptions, metrics, sources
 from benchmark.record.cell import Cell
 from benchmark.record.predictions import Outcome, Predictions, digest
 from benchmark.record.predictions import write as write_predictions
@@ -568,10 +568,53 @@ def test_without_a_sandbox_nothing_stands(monkeypatch: pytest.MonkeyPatch) -> No
     assert report.failures == ["no namespaces here; review it on Linux with user namespaces"]
 
 
-def test_data_in_a_methods_file_is_told(cheats: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = cheats / "baselines"
-    monkeypatch.setattr(review.sources, "METHODS", folder)
-    assert review._large("cheat") is None
-    (folder / "cheats.py").write_text(CHEATS + f"\nLABELS = {list(range(3000))}\n")
-    assert "holds 3000 values" in review._large("cheat")
-    (folder / "cheats.py").write_text(CHEATS)
+@pytest.fixture
+def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository whose methods' folder has one method, of two files."""
+    folder = tmp_path / "baselines"
+    folder.mkdir()
+    (folder / "README.md").write_text("The methods.")
+    (folder / "parts.py").write_text("SIZE = 3\n")
+    (folder / "cheats.py").write_text("from baselines.parts import SIZE\n" + CHEATS)
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "a method")
+    monkeypatch.setattr(sources, "ROOT", tmp_path)
+    monkeypatch.setattr(sources, "METHODS", folder)
+    monkeypatch.setattr(entries, "read", lambda: Archive([]))
+    monkeypatch.setattr(checks, "failures", lambda *_: [])
+    return folder
+
+
+LABELS = f"LABELS = {list(range(3000))}\n"
+
+
+@pytest.mark.parametrize("place", ["cheats.py", "parts.py"])
+def test_data_in_a_methods_files_is_told(submitted: Path, place: str) -> None:
+    assert review._large(review._files_of("cheat")) == []
+    path = submitted / place
+    path.write_text(path.read_text() + LABELS)
+    (line,) = review._large(review._files_of("cheat"))
+    assert f"{place} holds 3000 values" in line
+
+
+def test_what_a_submission_adds_is_code_without_data(submitted: Path) -> None:
+    """Whatever imports it, and whatever its name is."""
+    (submitted / "README.md").write_text("The methods, of which there are more.")
+    (submitted / "new.py").write_text("SIZE = 4\n")
+    git(submitted, "add", "-A")
+    assert review.review([], "HEAD", run=False).stands
+    (submitted / "lib").mkdir()
+    (submitted / "lib/more.py").write_text(LABELS)
+    (submitted / "data").symlink_to("../benchmark/datasets/embedded")
+    (submitted / "link.py").symlink_to("cheats.py")
+    (submitted / "labels\n.bin").write_bytes(b"7")
+    git(submitted, "add", "-A")
+    assert review.review([], "HEAD", run=False).failures == [
+        *(
+            f"baselines/{name} is no Python file: a method has nothing else"
+            for name in ("data", "labels\n.bin", "link.py")
+        ),
+        "more.py holds 3000 values in line 1: a method has no data",
+    ]
+    assert review.changed_methods("HEAD") == []
