@@ -237,14 +237,34 @@ def test_folders_are_joined_with_what_lies_beside_records(tmp_path: Path, comman
 
 def test_weights_that_one_machine_kept_come_to_the_same_result(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    record = finished_run(first, finished_at=LATER)
+    record = finished_run(first)
     kept = record.path.with_suffix(".safetensors")
     (first / kept).write_text("weights")
-    finished_run(second)
+    finished_run(second, finished_at=LATER)
     before = (second / record.path).read_bytes()
     assert merge.merge([first], second) == (0, 1)
     assert (second / kept).read_text() == "weights"
     assert (second / record.path).read_bytes() == before
+
+
+@pytest.mark.parametrize("there", ["old", "new"])
+@pytest.mark.parametrize("counts", [["old"], ["new"], ["old", "new"], []])
+def test_of_equal_results_the_current_record_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str, counts: list[str]
+) -> None:
+    """Else the newer. Weights that were kept there stay."""
+    records = {
+        "old": finished_run(tmp_path / "old"),
+        "new": finished_run(tmp_path / "new", finished_at=LATER),
+    }
+    path = tmp_path / there / records[there].path
+    path.with_suffix(".safetensors").write_text("weights")
+    current = [records[name] for name in counts]
+    monkeypatch.setattr(merge, "_is_current", lambda one: one in current)
+    merge.merge([tmp_path / ("new" if there == "old" else "old")], tmp_path / there)
+    assert schema.read(path) == records["old" if counts == ["old"] else "new"]
+    assert path.with_suffix(".safetensors").read_text() == "weights"
+    assert path.with_suffix(".npz").exists()
 
 
 def test_two_results_of_a_cell_are_refused_before_anything_is_copied(tmp_path: Path) -> None:
