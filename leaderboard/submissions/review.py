@@ -21,7 +21,7 @@ from benchmark.record.paths import regular
 from benchmark.record.schema import RecordError
 from leaderboard.archive import checks, provenance, reruns
 from leaderboard.archive import entries as archive
-from leaderboard.publish.text import markdown
+from leaderboard.publish.text import code
 from leaderboard.submissions import hidden, standing
 
 LIMIT = 4000
@@ -201,16 +201,14 @@ def comment(review: Review) -> str:
     """Render a review as Markdown, in which no submitted word has an effect."""
     verdict = "The submission stands." if review.stands else "The submission does not stand yet."
     parts = [f"**{verdict}**\n"]
-    parts += [f"- {markdown(line)}" for line in review.failures]
+    parts += [f"- {code(line)}" for line in review.failures]
     if not review.methods:
         parts.append("No method changed.")
     for method in review.methods:
         verb = "conforms" if method.conforms else "does not conform"
-        parts.append(f"\n### {markdown(method.name)}: {verb} to the contract\n")
+        parts.append(f"\n### {code(method.name)}: {verb} to the contract\n")
         parts += [f"    {line}" for line in method.conformance.replace("\r", "").splitlines()]
         parts.append("")
-        parts += [f"- {markdown(line)}" for line in method.reruns] or [
-            "- no record to compare with"
-        ]
-        parts += [f"- {markdown(line)}" for line in method.standings]
+        parts += [f"- {code(line)}" for line in method.reruns] or ["- no record to compare with"]
+        parts += [f"- {code(line)}" for line in method.standings]
     return "\n".join(parts) + "\n"
