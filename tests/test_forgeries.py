@@ -366,6 +366,25 @@ def test_hidden_results_are_compared_with_the_seeds(
     assert reruns.verdict("accuracy", (0.59, 0.60, 0.61), values) == verdict
 
 
+@pytest.mark.parametrize(
+    ("submitted", "values", "verdict"),
+    [
+        ((0.5, 0.5, 0.5), [None, 0.52, None], "worse"),
+        ((0.5, 0.5, 0.5), [0.9, None, 0.9], "worse"),
+        ((0.5, None, 0.5), [None, 0.5, 0.5], "as submitted"),
+        ((0.5, None, 0.5), [None, 0.9, 0.9], "as submitted"),
+        ((0.5, None, 0.5), [None, 0.1, 0.1], "worse"),
+        ((0.5, None, 0.5), [0.9], "better"),
+        ((0.5, None, 0.5), [None], "worse"),
+        ((None,), [0.5], "as submitted"),
+    ],
+)
+def test_an_undefined_result_is_never_better(
+    submitted: tuple[float | None, ...], values: list[float | None], verdict: str
+) -> None:
+    assert reruns.verdict("kendall_tau", submitted, values) == verdict
+
+
 def test_scattered_seeds_make_no_room_for_invention() -> None:
     assert reruns.verdict("accuracy", (0.3, 0.9, 0.9), [0.3]) == "worse"
     assert reruns.verdict("accuracy", (0.6,), [0.5]) == "worse"
