@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmark.datasets.listing import EMBEDDED
-from benchmark.record.sources import ROOT
+from benchmark.record.sources import METHODS, ROOT
 
 PACKAGES = ("nft", "baselines", "benchmark", "leaderboard")
 NAMESPACES = ("--user", "--map-root-user", "--mount", "--net", "--pid", "--ipc", "--fork")
@@ -115,9 +115,22 @@ def _laid_out(folder: Path) -> Path:
 
 
 def _copy(root: Path, tree: Path, datasets: bool) -> None:
-    """Copy the code; nothing else of a checkout goes along."""
-    hidden = ("records", "tables") if datasets else ("records", "tables", EMBEDDED.name)
-    ignored = shutil.ignore_patterns("__pycache__", *hidden)
+    """Copy the code; nothing else of a checkout goes along.
+
+    A link could lead to what is hidden, and a method's data to the targets: links stay behind, and
+    of the methods' folder all that is no Python file.
+    """
+    hidden = {"__pycache__", "records", "tables"} | (set() if datasets else {EMBEDDED.name})
+    methods = root / METHODS.name
+
+    def ignored(folder: str, names: list[str]) -> list[str]:
+        return [name for name in names if name in hidden or not goes_along(Path(folder, name))]
+
+    def goes_along(path: Path) -> bool:
+        if path.is_symlink():
+            return False
+        return path.is_dir() or path.suffix == ".py" or methods not in path.parents
+
     for package in PACKAGES:
         shutil.copytree(root / package, tree / package, ignore=ignored)
 

@@ -120,6 +120,10 @@ def example_record(**changes: Any) -> Record:
     return Record.model_validate(example(**changes))
 
 
+UNFINISHED: dict[str, Any] = {"metrics": {}, "predictions": None, "curve": [], "cost": None}
+"""What the record of a run that did not finish has in the place of results."""
+
+
 TARGETS = np.arange(100) % 10
 
 

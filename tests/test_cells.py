@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import Command, finished_run, hold_after, start, wait_for
+from helpers import UNFINISHED, Command, finished_run, hold_after, start, wait_for
 from scripts import HANGS
 
 from benchmark.errors import UserError
@@ -117,14 +117,15 @@ def test_a_worker_takes_what_is_left_and_makes_no_failure_twice(
 ) -> None:
     """A record that failed is made once more where it was asked for, by one process alone."""
     runs = cells.runs_of([CELL, OTHER])
-    finished_run(tmp_path, name="mlp", suite="mini", status="failed", reason="no luck", **PLACE)
+    no_luck = {"status": "failed", "reason": "no luck"} | UNFINISHED
+    finished_run(tmp_path, name="mlp", suite="mini", **no_luck, **PLACE)
     asked = cells.wanted(runs, tmp_path)
     made: list[Run] = []
 
     def make(run: Run, results: Path, *_: object) -> Record:
         made.append(run)
         name = run.cell.entrant.method
-        failed = {"status": "failed", "reason": "again", "finished_at": LATER}
+        failed = UNFINISHED | {"status": "failed", "reason": "again", "finished_at": LATER}
         return finished_run(results, name=name, **PLACE, **failed)
 
     monkeypatch.setattr(cells.launch, "execute_here", make)
@@ -236,14 +237,34 @@ def test_folders_are_joined_with_what_lies_beside_records(tmp_path: Path, comman
 
 def test_weights_that_one_machine_kept_come_to_the_same_result(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    record = finished_run(first, finished_at=LATER)
+    record = finished_run(first)
     kept = record.path.with_suffix(".safetensors")
     (first / kept).write_text("weights")
-    finished_run(second)
+    finished_run(second, finished_at=LATER)
     before = (second / record.path).read_bytes()
     assert merge.merge([first], second) == (0, 1)
     assert (second / kept).read_text() == "weights"
     assert (second / record.path).read_bytes() == before
+
+
+@pytest.mark.parametrize("there", ["old", "new"])
+@pytest.mark.parametrize("counts", [["old"], ["new"], ["old", "new"], []])
+def test_of_equal_results_the_current_record_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str, counts: list[str]
+) -> None:
+    """Else the newer. Weights that were kept there stay."""
+    records = {
+        "old": finished_run(tmp_path / "old"),
+        "new": finished_run(tmp_path / "new", finished_at=LATER),
+    }
+    path = tmp_path / there / records[there].path
+    path.with_suffix(".safetensors").write_text("weights")
+    current = [records[name] for name in counts]
+    monkeypatch.setattr(merge, "_is_current", lambda one: one in current)
+    merge.merge([tmp_path / ("new" if there == "old" else "old")], tmp_path / there)
+    assert schema.read(path) == records["old" if counts == ["old"] else "new"]
+    assert path.with_suffix(".safetensors").read_text() == "weights"
+    assert path.with_suffix(".npz").exists()
 
 
 def test_two_results_of_a_cell_are_refused_before_anything_is_copied(tmp_path: Path) -> None:
@@ -276,7 +297,7 @@ def test_a_record_of_older_code_gives_way(
 
 def test_a_failure_gives_way_to_a_result(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    finished_run(first, status="failed", reason="no luck", finished_at=LATER)
+    finished_run(first, status="failed", reason="no luck", finished_at=LATER, **UNFINISHED)
     record = finished_run(second)
     for folders in ([first, second], [second, first]):
         shutil.rmtree(tmp_path / "both", ignore_errors=True)

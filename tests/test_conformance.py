@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers import ROOT, finished_run
+from markdown_it import MarkdownIt
 from torch import Tensor, nn
 
 import baselines
@@ -216,7 +217,7 @@ def test_a_review_tells_what_stands(tmp_path: Path) -> None:
         methods=[fine.model_copy(update={"stands": False})], failures=["<img src=x>"]
     )
     assert "does not stand" in review.comment(bad)
-    assert "<img" not in review.comment(bad)
+    assert "- `<img src=x>`\n" in review.comment(bad)  # text, in a span of code
     with pytest.raises(ValueError, match="at most 4000"):
         review.MethodReview(
             name="nft",
@@ -228,6 +229,47 @@ def test_a_review_tells_what_stands(tmp_path: Path) -> None:
         )
     with pytest.raises(RecordError, match="git cannot tell"):
         review.changed_methods("no-such-commit")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "@everyone see #1, GH-2 and https://example.org",
+        "`@everyone` ``#1``",
+        "\\`@everyone",
+        "[x](y) **z** <b> &lt; ![i](j)",
+        "# a\n\n- @b",
+        "`",
+        "```",
+    ],
+)
+def test_submitted_words_are_code_in_a_comment(words: str) -> None:
+    method = review.MethodReview(
+        name="deadbeef",
+        conforms=True,
+        conformance=words,
+        reruns=[words],
+        standings=[words],
+        stands=True,
+    )
+    text = review.comment(review.Review(methods=[method], failures=[words]))
+    tokens = MarkdownIt("commonmark").parse(text)
+    inner = [one for token in tokens for one in token.children or ()]
+    line = " ".join(words.split())
+    assert [one.content for one in inner if one.type == "code_inline"] == [
+        line,
+        "deadbeef",
+        line,
+        line,
+    ]
+    assert {one.content for one in inner if one.type == "text"} <= {
+        "",
+        "The submission does not stand yet.",
+        ": conforms to the contract",
+    }
+    assert {one.type for one in inner} == {"text", "code_inline", "strong_open", "strong_close"}
+    (block,) = [token.content for token in tokens if token.type == "code_block"]
+    assert block.strip() == words
 
 
 def test_changed_methods_are_found_by_their_files() -> None:

@@ -24,13 +24,13 @@ from benchmark.checks import hidden
 from benchmark.datasets import locate
 from benchmark.datasets.storage import SPLITS
 from benchmark.errors import UserError
-from benchmark.record import descriptions, metrics
+from benchmark.record import descriptions, metrics, sources
 from benchmark.record.cell import Cell
 from benchmark.record.predictions import Outcome, Predictions, digest
 from benchmark.record.predictions import write as write_predictions
-from benchmark.record.schema import Record
+from benchmark.record.schema import Record, RecordError
 from benchmark.runs.fit import problem_of
-from leaderboard.archive import checks, entries, growth, provenance, reruns
+from leaderboard.archive import checks, entries, growth, provenance, reruns, tables
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.submissions import review
 
@@ -276,6 +276,18 @@ def test_a_forgery_is_named(name: str, tmp_path: Path, committed: list[Entry]) -
     assert all("\n" not in line for line in lines)
 
 
+def test_a_run_that_did_not_finish_has_no_results(tmp_path: Path, committed: list[Entry]) -> None:
+    """An archive in which it has some is refused, and no board ranks it."""
+    victim = the(committed, VICTIM)
+    diverged = {"status": "diverged", "reason": "the training loss was NaN or infinite at step 9"}
+    false = replace(victim, record=victim.record.model_copy(update=diverged))
+    with pytest.raises(RecordError, match="a run that did not finish has no results"):
+        archive_of(tmp_path, [false])
+    for entry, ranked in ((victim, ["statnn"]), (false, [])):
+        (board,) = tables.boards([entry], judge=lambda _: [])
+        assert list(board.samples[victim.record.dataset.name]) == ranked
+
+
 def test_careful_paper_numbers_need_the_projects_own_run(committed: list[Entry]) -> None:
     """Nothing contradicts them but a run, and the review cannot have the networks."""
     victim = the(committed, VICTIM)
@@ -352,6 +364,25 @@ def test_hidden_results_are_compared_with_the_seeds(
     values: list[float | None], verdict: str
 ) -> None:
     assert reruns.verdict("accuracy", (0.59, 0.60, 0.61), values) == verdict
+
+
+@pytest.mark.parametrize(
+    ("submitted", "values", "verdict"),
+    [
+        ((0.5, 0.5, 0.5), [None, 0.52, None], "worse"),
+        ((0.5, 0.5, 0.5), [0.9, None, 0.9], "worse"),
+        ((0.5, None, 0.5), [None, 0.5, 0.5], "as submitted"),
+        ((0.5, None, 0.5), [None, 0.9, 0.9], "as submitted"),
+        ((0.5, None, 0.5), [None, 0.1, 0.1], "worse"),
+        ((0.5, None, 0.5), [0.9], "better"),
+        ((0.5, None, 0.5), [None], "worse"),
+        ((None,), [0.5], "as submitted"),
+    ],
+)
+def test_an_undefined_result_is_never_better(
+    submitted: tuple[float | None, ...], values: list[float | None], verdict: str
+) -> None:
+    assert reruns.verdict("kendall_tau", submitted, values) == verdict
 
 
 def test_scattered_seeds_make_no_room_for_invention() -> None:
@@ -477,6 +508,31 @@ def test_the_sandbox_has_no_files_network_or_processes(cheats: Path) -> None:
     assert json.loads(answer.output) == []
 
 
+def test_of_the_methods_folder_code_alone_enters_the_sandbox(tmp_path: Path) -> None:
+    """No link leads to the embedded datasets, and no file beside a method holds their targets."""
+    root = copy_project(tmp_path)
+    targets = root / "benchmark/datasets/embedded/targets.json"
+    targets.parent.mkdir()
+    targets.write_text("[7]")
+    for place in ("baselines/data", "benchmark/suites/data"):
+        (root / place).symlink_to(targets.parent)
+    for place in ("baselines/link.py", "nft/link.json"):
+        (root / place).symlink_to(targets)
+    (root / "baselines/parts").mkdir()
+    for name in ("labels.bin", "part.py"):
+        (root / "baselines/parts" / name).write_text("x = 7")
+    (root / "benchmark/probe.py").write_text(
+        "import json\n"
+        "from pathlib import Path\n"
+        "names = [*Path('baselines').rglob('*'), *Path('.').rglob('link.*'),"
+        " *Path('.').rglob('data'), *Path('.').rglob('targets.json')]\n"
+        "print(json.dumps([str(one) for one in names if not one.match('baselines/*.py')]))\n"
+    )
+    answer = sandbox.run("benchmark.probe", root=root)
+    assert answer.status == 0, answer.errors
+    assert sorted(json.loads(answer.output)) == ["baselines/parts", "baselines/parts/part.py"]
+
+
 def test_the_command_line_works_in_the_sandbox() -> None:
     answer = sandbox.run("benchmark", ("conform", "--help"))
     assert answer.status == 0, answer.errors
@@ -531,10 +587,53 @@ def test_without_a_sandbox_nothing_stands(monkeypatch: pytest.MonkeyPatch) -> No
     assert report.failures == ["no namespaces here; review it on Linux with user namespaces"]
 
 
-def test_data_in_a_methods_file_is_told(cheats: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = cheats / "baselines"
-    monkeypatch.setattr(review.sources, "METHODS", folder)
-    assert review._large("cheat") is None
-    (folder / "cheats.py").write_text(CHEATS + f"\nLABELS = {list(range(3000))}\n")
-    assert "holds 3000 values" in review._large("cheat")
-    (folder / "cheats.py").write_text(CHEATS)
+@pytest.fixture
+def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository whose methods' folder has one method, of two files."""
+    folder = tmp_path / "baselines"
+    folder.mkdir()
+    (folder / "README.md").write_text("The methods.")
+    (folder / "parts.py").write_text("SIZE = 3\n")
+    (folder / "cheats.py").write_text("from baselines.parts import SIZE\n" + CHEATS)
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "a method")
+    monkeypatch.setattr(sources, "ROOT", tmp_path)
+    monkeypatch.setattr(sources, "METHODS", folder)
+    monkeypatch.setattr(entries, "read", lambda: Archive([]))
+    monkeypatch.setattr(checks, "failures", lambda *_: [])
+    return folder
+
+
+LABELS = f"LABELS = {list(range(3000))}\n"
+
+
+@pytest.mark.parametrize("place", ["cheats.py", "parts.py"])
+def test_data_in_a_methods_files_is_told(submitted: Path, place: str) -> None:
+    assert review._large(review._files_of("cheat")) == []
+    path = submitted / place
+    path.write_text(path.read_text() + LABELS)
+    (line,) = review._large(review._files_of("cheat"))
+    assert f"{place} holds 3000 values" in line
+
+
+def test_what_a_submission_adds_is_code_without_data(submitted: Path) -> None:
+    """Whatever imports it, and whatever its name is."""
+    (submitted / "README.md").write_text("The methods, of which there are more.")
+    (submitted / "new.py").write_text("SIZE = 4\n")
+    git(submitted, "add", "-A")
+    assert review.review([], "HEAD", run=False).stands
+    (submitted / "lib").mkdir()
+    (submitted / "lib/more.py").write_text(LABELS)
+    (submitted / "data").symlink_to("../benchmark/datasets/embedded")
+    (submitted / "link.py").symlink_to("cheats.py")
+    (submitted / "labels\n.bin").write_bytes(b"7")
+    git(submitted, "add", "-A")
+    assert review.review([], "HEAD", run=False).failures == [
+        *(
+            f"baselines/{name} is no Python file: a method has nothing else"
+            for name in ("data", "labels\n.bin", "link.py")
+        ),
+        "more.py holds 3000 values in line 1: a method has no data",
+    ]
+    assert review.changed_methods("HEAD") == []

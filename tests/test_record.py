@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import ROOT, example
+from helpers import ROOT, UNFINISHED, example
 from helpers import example_record as make
 
 from benchmark.record import schema as records
@@ -44,6 +44,14 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
         (example(method={"name": "../../x"}), "method.name: String should match pattern"),
         (example(metrics={"test": 0.5}), "has test and validation metrics"),
         (example(status="diverged"), "says why"),
+        *(
+            (
+                example(**{"status": "diverged", "reason": "NaN"} | UNFINISHED | {part: value}),
+                "a run that did not finish has no results",
+            )
+            for part, value in example(predictions="c" * 64).items()
+            if part in UNFINISHED
+        ),
         ([], "the record: Input should be"),
     ],
 )

@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from helpers import example_record, finished_run, outcome, reported
+from helpers import UNFINISHED, example_record, finished_run, outcome, reported
 
 import baselines
 from benchmark import suites
@@ -103,10 +103,7 @@ def test_controls_are_told_apart_and_not_ranked() -> None:
 
 
 def test_runs_that_did_not_finish_are_told() -> None:
-    diverged = example_record(
-        status="diverged", reason="the loss was NaN at step 7", metrics={}, curve=[]
-    )
-    diverged = diverged.model_copy(update={"cost": None})
+    diverged = example_record(status="diverged", reason="the loss was NaN at step 7", **UNFINISHED)
     (board,) = boards([diverged])
     for markdown in (render.text([board]), render.board_markdown(board)):
         assert "NaN at step 7" in markdown
@@ -175,9 +172,8 @@ def test_hostile_words_stay_text(words: str, tmp_path: Path) -> None:
         command=words,
         status="failed",
         reason=words,
-        metrics={},
-        curve=[],
-    ).model_copy(update={"cost": None})
+        **UNFINISHED,
+    )
     fine = example_record(seed=1, method={"title": words[:80]}, setting=words)
     entries = [Entry(several, None, "here", Kept(tmp_path / "none")) for several in (record, fine)]
     (board,) = tables.boards(entries)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers import CPU, FEW, ROOT, example_record, finished_run
+from helpers import CPU, FEW, ROOT, UNFINISHED, example_record, finished_run
 
 import leaderboard
 from benchmark.errors import UserError
@@ -91,6 +92,7 @@ def test_a_method_in_a_file_runs_and_is_known_by_no_code(mine: Path, tmp_path: P
         ("{mine}:Other", (), "Other is no Method; its methods are DeepSets"),
         ("/nowhere/mine.py:Mine", (), "/nowhere/mine.py: there is no such file"),
         ("{twin}:DeepSets", (), "'deepsets' is a method of the project"),
+        ("{mine}:DeepSets,{copy}:DeepSets", (), "{copy}:DeepSets are both named 'my-sets'"),
         ("{broken}:DeepSets", (), "broken.py: ZeroDivisionError: division by zero; mend it"),
     ],
 )
@@ -100,9 +102,11 @@ def test_mistakes_are_named(
     twin, broken = mine.with_name("twin.py"), mine.with_name("broken.py")
     twin.write_text((ROOT / "baselines/deepsets.py").read_text(encoding="utf-8"))
     broken.write_text("1 / 0")
+    places = {"mine": mine, "twin": twin, "broken": broken, "copy": mine.with_name("copy.py")}
+    shutil.copy(mine, places["copy"])
     with pytest.raises(UserError) as caught:
-        planned(methods.format(mine=mine, twin=twin, broken=broken), *options)
-    assert message in str(caught.value)
+        planned(methods.format(**places), *options)
+    assert message.format(**places) in str(caught.value)
 
 
 def test_the_table_shows_the_test_split_only_when_asked() -> None:
@@ -122,8 +126,7 @@ def test_the_table_shows_the_test_split_only_when_asked() -> None:
 
 def test_records_load_as_a_table(tmp_path: Path) -> None:
     finished_run(tmp_path / "results", 70, seed=0, name="mlp")
-    failed = {"metrics": {}, "predictions": None, "curve": [], "cost": None}
-    failed |= {"status": "failed", "reason": "no luck", "seed": 1}
+    failed = UNFINISHED | {"status": "failed", "reason": "no luck", "seed": 1}
     schema.write(
         example_record(**failed, method={"name": "mlp", "parameters": None}), tmp_path / "results"
     )

@@ -151,6 +151,8 @@ class Record(Part):
                 raise ValueError("a finished run has test and validation metrics and its cost")
         elif not self.reason:
             raise ValueError(f"a run that {self.status} says why")
+        elif self.metrics or self.predictions or self.curve or self.encoder or self.cost:
+            raise ValueError("a run that did not finish has no results")
         return self
 
     @property

@@ -58,7 +58,7 @@ def digest(source: str | None, task: str, arm: str) -> str | None:
     roots = [ROOT / _file(f"benchmark/tasks/{task}"), ROOT / _file(f"benchmark/arms/{arm}")]
     if source is None or not all(path.is_file() for path in [*roots, ROOT / source]):
         return None
-    return digest_of(_closure([ROOT / source, *roots, *(ROOT / name for name in HARNESS)]))
+    return digest_of(closure([ROOT / source, *roots, *(ROOT / name for name in HARNESS)]))
 
 
 def digest_of(paths: Iterable[Path]) -> str:
@@ -67,6 +67,23 @@ def digest_of(paths: Iterable[Path]) -> str:
     for path in sorted(paths, key=lambda path: path.relative_to(ROOT).as_posix()):
         hashed.update(_syntax_of(_text(path)) + b"\0")
     return hashed.hexdigest()
+
+
+def closure(roots: Iterable[Path]) -> set[Path]:
+    """The files and all that they import of the packages that are followed, directly or not."""
+    files: set[Path] = set()
+    waiting = list(roots)
+    while waiting:
+        path = waiting.pop()
+        if path in files:
+            continue
+        files.add(path)
+        for module in _imports(path):
+            if any(f"{module}.".startswith(f"{package}.") for package in FOLLOWED):
+                place = ROOT / module.replace(".", "/")
+                places = (place.with_suffix(".py"), place / "__init__.py")
+                waiting += [file for file in places if file.is_file()]
+    return files
 
 
 def methods_in(path: Path) -> dict[str, str]:
@@ -126,23 +143,6 @@ def _variants(value: ast.expr) -> Iterator[str]:
 
 def _file(place: str) -> str:
     return place.replace("-", "_") + ".py"
-
-
-def _closure(roots: Iterable[Path]) -> set[Path]:
-    """The files and all that they import of the packages that are followed, directly or not."""
-    files: set[Path] = set()
-    waiting = list(roots)
-    while waiting:
-        path = waiting.pop()
-        if path in files:
-            continue
-        files.add(path)
-        for module in _imports(path):
-            if any(f"{module}.".startswith(f"{package}.") for package in FOLLOWED):
-                place = ROOT / module.replace(".", "/")
-                places = (place.with_suffix(".py"), place / "__init__.py")
-                waiting += [file for file in places if file.is_file()]
-    return files
 
 
 def _imports(path: Path) -> Iterator[str]:

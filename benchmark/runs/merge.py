@@ -57,7 +57,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Copying:
-    """What is done for a cell. files: those to write, by suffix. whole: whether the record, too."""
+    """What is done for a cell.
+
+    files: those that lie beside its record then, by suffix. whole: whether the record is written.
+    """
 
     found: Found
     files: Mapping[str, Path]
@@ -117,29 +120,26 @@ def _compare(folders: Iterable[Path], results: Path) -> Iterable[Copying]:
     there = {record.cell: Found(results, record) for record in schema.read_all(results)}
     for cell, several in candidates.items():
         before = there.get(cell)
-        best = reduce(_better, [*([before] if before else []), *several])
+        several = [*([before] if before else []), *several]
+        best = reduce(_better, several)
         files: dict[str, Path] = {}
-        for found in reversed([best, *several]):
+        for found in reversed([best, *several]):  # one machine may have kept weights, another not
             files |= found.beside if found.result == best.result else {}
-        if best is before:  # which may lack weights that another machine kept
-            files = {name: path for name, path in files.items() if name not in best.beside}
         yield Copying(best, files, best is not before)
 
 
 def _better(first: Found, second: Found) -> Found:
-    """The one of two records of a cell that counts.
+    """The one of two records of a cell that counts: the current one, or else the newer.
 
     Raises UserError where both do, and have other results.
     """
-    if first.result == second.result:
-        return first
     standing = [found for found in (first, second) if _is_current(found.record)]
-    if len(standing) == 2:
+    if len(standing) == 2 and first.result != second.result:
         raise UserError(
             f"{first.record.cell} has two results, in {first.path} and {second.path}: keep one, "
             "and remove the other"
         )
-    return standing[0] if standing else max(first, second, key=lambda one: one.record.finished_at)
+    return max(standing or (first, second), key=lambda one: one.record.finished_at)
 
 
 def _is_current(record: Record) -> bool:
@@ -164,12 +164,15 @@ def _check_predictions(found: Found) -> None:
 
 def _copy(one: Copying, results: Path) -> None:
     target = results / one.found.record.path
+    files = {target.with_suffix(suffix): path for suffix, path in one.files.items()}
     if one.whole:
         # An older record goes first: at no time does one stand beside another's files.
-        for suffix in (".json", *BESIDE):
-            target.with_suffix(suffix).unlink(missing_ok=True)
-    for suffix, path in one.files.items():
-        _write(path, target.with_suffix(suffix))
+        for place in map(target.with_suffix, (".json", *BESIDE)):
+            if files.get(place) != place:
+                place.unlink(missing_ok=True)
+    for place, path in files.items():
+        if path != place:
+            _write(path, place)
     if one.whole:
         _write(one.found.path, target)
 

@@ -86,12 +86,14 @@ def read(
     """The entrants by their names, and the trial that a command asks for; None for none.
 
     Raises:
-        UserError: for a file that holds no method, or an option that is none.
+        UserError: for a file that holds no method, two methods of one name, or an option that is
+            none.
     """
     for option in options:
         if not OPTION.fullmatch(option):
             raise UserError(f"--set takes FIELD=VALUE, as --set learning_rate=1e-3, not {option!r}")
-    names, files = [], []
+    names: list[str] = []
+    files: dict[str, MethodFile] = {}
     for entrant in entrants or ():
         if not is_in_file(entrant):
             names.append(entrant)
@@ -100,11 +102,13 @@ def read(
         if match is None:
             raise UserError(f"{entrant}: name the file and the class in it, as ./mine.py:Mine")
         file = MethodFile(str(absolute(match["path"])), match["name"])
-        names.append(file.row.name + match["condition"])
-        files.append(file)
+        name = file.row.name
+        if (other := files.setdefault(name, file)) != file:
+            raise UserError(f"{other} and {file} are both named {name!r}; give one another name")
+        names.append(name + match["condition"])
     if not (options or steps or files):
         return entrants, None
-    return entrants and names, Trial(tuple(options), steps, tuple(dict.fromkeys(files)))
+    return entrants and names, Trial(tuple(options), steps, tuple(files.values()))
 
 
 @cache

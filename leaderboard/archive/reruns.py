@@ -66,23 +66,32 @@ WIDEST = 10
 LEVEL = 0.02
 
 
-def verdict(name: str, submitted: Sequence[float], values: Sequence[float | None]) -> Verdict:
+def verdict(
+    name: str, submitted: Sequence[float | None], values: Sequence[float | None]
+) -> Verdict:
     """Compare results under hidden conditions with the submitted seeds.
 
     They are "as submitted" where the means are within the metric's margin; or within `WIDEST`
     margins, and one new result is inside the 95 % prediction interval of the seeds, or several are
-    not told from them by Welch's t-test.
+    not told from them by Welch's t-test. An undefined result is worse than any seed's, unless seeds
+    have some, too: then those that are defined are compared, and never are "better".
     """
-    metric, known = metrics.get(name), [value for value in values if value is not None]
-    if not known or not submitted:
-        return "worse" if submitted else "as submitted"
-    here, there = (sum(scores) / len(scores) for scores in (known, submitted))
+    metric = metrics.get(name)
+    known, before = ([one for one in scores if one is not None] for scores in (values, submitted))
+    lacking = len(known) < len(values)
+    if not before:
+        return "as submitted"
+    if not known or (lacking and len(before) == len(submitted)):
+        return "worse"
+    here, there = (sum(scores) / len(scores) for scores in (known, before))
     margin = metric.tolerance(there * metric.scale) / metric.scale
     if abs(here - there) <= margin:
         return "as submitted"
-    if abs(here - there) <= WIDEST * margin and _are_alike(submitted, known):
+    if abs(here - there) <= WIDEST * margin and _are_alike(before, known):
         return "as submitted"
-    return "better" if (here > there) == (metric.direction == "max") else "worse"
+    if (here > there) != (metric.direction == "max"):
+        return "worse"
+    return "as submitted" if lacking else "better"
 
 
 def _are_alike(submitted: Sequence[float], known: Sequence[float]) -> bool:

@@ -243,7 +243,9 @@ def _samples(
         runs: dict[str, dict[int, Outcome]] = {}
         for entry in entries:
             record = entry.record
-            if entry.has_predictions and record.metrics.get("test") is not None:
+            if record.status != "finished" or record.metrics["test"] is None:
+                continue
+            if entry.has_predictions:
                 by_seed = runs.setdefault(record.dataset.name, {})
                 by_seed[record.seed] = _like(by_seed.values(), entry)
         if not objections:

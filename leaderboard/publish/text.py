@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from benchmark.errors import visible
 
 _MARKDOWN = (
@@ -39,6 +41,15 @@ def markdown(text: str) -> str:
     for special, escape in _MARKDOWN:
         text = text.replace(special, escape)
     return text
+
+
+def code(text: str) -> str:
+    """Put text into a code span of Markdown, where no name, number or address becomes a link."""
+    text = visible(text)
+    # A span ends at as many backticks as begin it; one space within either end is no part of it.
+    ticks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if "`" in (text[:1], text[-1:]) else ""
+    return f"{ticks}{space}{text}{space}{ticks}" if text else ""
 
 
 def latex(text: str) -> str:

@@ -40,9 +40,8 @@ def rerun(entries: Sequence[Entry]) -> Rerun:
     """
     record = entries[0].record
     scores = [entry.record.metrics.get("test") for entry in entries]
-    submitted = tuple(score for score in scores if score is not None)
     results = [_run(record)]
-    if _verdict(record, submitted, results) == "worse":
+    if _verdict(record, scores, results) == "worse":
         results += [_run(record) for _ in range(AGAIN)]
     return Rerun(
         cell=record.cell.row,
@@ -50,9 +49,9 @@ def rerun(entries: Sequence[Entry]) -> Rerun:
         draws=tuple(one["draw"] for one in results),
         metric=record.metric,
         code_sha256=record.method.code_sha256,
-        submitted=submitted,
+        submitted=tuple(score for score in scores if score is not None),
         values=tuple(one["value"] for one in results),
-        verdict=_verdict(record, submitted, results),
+        verdict=_verdict(record, scores, results),
         weakness=results[0]["weakness"],
         commit=_commit(),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -60,9 +59,9 @@ def rerun(entries: Sequence[Entry]) -> Rerun:
 
 
 def _verdict(
-    record: Record, submitted: Sequence[float], results: Sequence[dict[str, Any]]
+    record: Record, scores: Sequence[float | None], results: Sequence[dict[str, Any]]
 ) -> Verdict:
-    return reruns.verdict(record.metric, submitted, [one["value"] for one in results])
+    return reruns.verdict(record.metric, scores, [one["value"] for one in results])
 
 
 def _run(record: Record) -> dict[str, Any]:

@@ -7,6 +7,7 @@ the base's, and whatever runs submitted code is in a sandbox.
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,7 +21,7 @@ from benchmark.record.paths import regular
 from benchmark.record.schema import RecordError
 from leaderboard.archive import checks, provenance, reruns
 from leaderboard.archive import entries as archive
-from leaderboard.publish.text import markdown
+from leaderboard.publish.text import code
 from leaderboard.submissions import hidden, standing
 
 LIMIT = 4000
@@ -64,21 +65,26 @@ def changed_methods(base: str) -> list[str]:
     Raises:
         RecordError: git cannot compare with the commit.
     """
-    try:
-        listing = git(sources.ROOT, "diff", "--name-only", "--merge-base", base)
-    except GitError as error:
-        raise RecordError(f"git cannot tell what changed since {base!r}: {error}") from None
     names: list[str] = []
-    for path in map(Path, listing.splitlines()):
-        if (
-            path.parts[0] == "baselines"
-            and path.suffix == ".py"
-            and (sources.ROOT / path).is_file()
-        ):
-            names += sources.methods_in(sources.ROOT / path)
-        elif path.parts[:2] == ("leaderboard", "records") and path.suffix == ".jsonl":
+    for path in _changed(base):
+        if sources.METHODS in path.parents and _is_code(path):
+            names += sources.methods_in(path)
+        elif archive.FOLDER in path.parents and path.suffix == ".jsonl":
             names.append(path.stem)
     return list(dict.fromkeys(names))
+
+
+def _changed(base: str, *options: str) -> list[Path]:
+    """The files that differ from a commit's, or those of them that options of git choose."""
+    try:
+        listing = git(sources.ROOT, "diff", "-z", "--name-only", "--merge-base", *options, base)
+    except GitError as error:
+        raise RecordError(f"git cannot tell what changed since {base!r}: {error}") from None
+    return [sources.ROOT / name for name in listing.split("\0") if name]
+
+
+def _is_code(path: Path) -> bool:
+    return path.suffix == ".py" and path.is_file() and not path.is_symlink()
 
 
 def review(names: list[str], base: str | None = None, run: bool = True) -> Review:
@@ -91,7 +97,7 @@ def review(names: list[str], base: str | None = None, run: bool = True) -> Revie
     """
     try:
         records = archive.read()
-        failures = checks.failures(records, base)
+        failures = checks.failures(records, base) + (_intruders(base) if base else [])
     except RecordError as error:
         return Review(methods=[], failures=[str(error)[:LIMIT]])
     if run and (weakness := sandbox.weakness()):
@@ -103,8 +109,8 @@ def review(names: list[str], base: str | None = None, run: bool = True) -> Revie
 def _review(name: str, records: archive.Archive, run: bool) -> MethodReview:
     answer = sandbox.run("benchmark", ("conform", name), datasets=True)
     entries = [entry for entry in records.current if entry.record.method.name == name]
-    data = _large(name)
-    lines, stands = [data] if data else [], not data
+    lines = _large(_files_of(name))
+    stands = not lines
     for seeds in hidden.by_cell(entries).values() if run else ():
         line, fine = _rerun(seeds)
         lines.append(line)
@@ -143,24 +149,44 @@ def _rerun(seeds: list[archive.Entry]) -> tuple[str, bool]:
     return str(one), one.stands
 
 
+def _intruders(base: str) -> list[str]:
+    """Tell of what a submission adds to the methods' folder that is no code, or carries data."""
+    added, changed = (
+        [path for path in paths if sources.METHODS in (path, *path.parents)]
+        for paths in (_changed(base, "--diff-filter=ACRT"), _changed(base))
+    )
+    lines = [
+        f"{path.relative_to(sources.ROOT)} is no Python file: a method has nothing else"
+        for path in added
+        if not _is_code(path)
+    ]
+    return lines + _large(filter(_is_code, changed))
+
+
+def _files_of(name: str) -> list[Path]:
+    """The methods' files that a method is made of: its own, and what it imports of the others."""
+    own = [path for path in sources.METHODS.glob("*.py") if name in sources.methods_in(path)]
+    return sorted(path for path in sources.closure(own) if sources.METHODS in path.parents)
+
+
 LONGEST = 2000
 """Characters of one text, or numbers of one list, in a method's file: more could hold labels."""
 
 
-def _large(name: str) -> str | None:
-    """Tell of a method's file that carries data."""
-    for path in sources.METHODS.glob("*.py"):
-        if name not in sources.methods_in(path):
-            continue
+def _large(paths: Iterable[Path]) -> list[str]:
+    """Tell of methods' files that carry data, a line each."""
+    lines = []
+    for path in paths:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             size = len(getattr(node, "elts", None) or getattr(node, "keys", None) or ())
             if isinstance(node, ast.Constant):
                 size = len(str(node.value))
             if size > LONGEST:
-                return (
+                lines.append(
                     f"{path.name} holds {size} values in line {node.lineno}: a method has no data"
                 )
-    return None
+                break
+    return lines
 
 
 def read(path: Path) -> Review:
@@ -175,16 +201,14 @@ def comment(review: Review) -> str:
     """Render a review as Markdown, in which no submitted word has an effect."""
     verdict = "The submission stands." if review.stands else "The submission does not stand yet."
     parts = [f"**{verdict}**\n"]
-    parts += [f"- {markdown(line)}" for line in review.failures]
+    parts += [f"- {code(line)}" for line in review.failures]
     if not review.methods:
         parts.append("No method changed.")
     for method in review.methods:
         verb = "conforms" if method.conforms else "does not conform"
-        parts.append(f"\n### {markdown(method.name)}: {verb} to the contract\n")
+        parts.append(f"\n### {code(method.name)}: {verb} to the contract\n")
         parts += [f"    {line}" for line in method.conformance.replace("\r", "").splitlines()]
         parts.append("")
-        parts += [f"- {markdown(line)}" for line in method.reruns] or [
-            "- no record to compare with"
-        ]
-        parts += [f"- {markdown(line)}" for line in method.standings]
+        parts += [f"- {code(line)}" for line in method.reruns] or ["- no record to compare with"]
+        parts += [f"- {code(line)}" for line in method.standings]
     return "\n".join(parts) + "\n"
