@@ -92,16 +92,27 @@ def test_a_method_in_a_file_runs_and_is_known_by_no_code(mine: Path, tmp_path: P
         ("/nowhere/mine.py:Mine", (), "/nowhere/mine.py: there is no such file"),
         ("{twin}:DeepSets", (), "'deepsets' is a method of the project"),
         ("{broken}:DeepSets", (), "broken.py: ZeroDivisionError: division by zero; mend it"),
+        ("{many}:DeepSets", (), "channels is (32, 32), which no record can hold"),
+        ("{none}:DeepSets", (), "channels is None, which no record can hold"),
+        ("{long}:DeepSets", (), "its paper has 90 letters; name it with at most 80"),
     ],
 )
 def test_mistakes_are_named(
     mine: Path, methods: str, options: tuple[str, ...], message: str
 ) -> None:
-    twin, broken = mine.with_name("twin.py"), mine.with_name("broken.py")
-    twin.write_text((ROOT / "baselines/deepsets.py").read_text(encoding="utf-8"))
-    broken.write_text("1 / 0")
+    text = mine.read_text(encoding="utf-8")
+    files = {
+        "twin": text.replace('"my-sets"', '"deepsets"'),
+        "broken": "1 / 0",
+        "many": text.replace("channels: int = 64", "channels: tuple[int, ...] = (32, 32)"),
+        "none": text.replace("channels: int = 64", "channels: int | None = None"),
+        "long": text.replace("arXiv:1703.06114", "x" * 90),
+    }
+    paths = {name: mine.with_name(f"{name}.py") for name in files}
+    for name, path in paths.items():
+        path.write_text(files[name], encoding="utf-8")
     with pytest.raises(UserError) as caught:
-        planned(methods.format(mine=mine, twin=twin, broken=broken), *options)
+        planned(methods.format(mine=mine, **paths), *options)
     assert message in str(caught.value)
 
 

@@ -19,7 +19,7 @@ from benchmark.fields import recorded
 from benchmark.methods import Method
 from benchmark.record import sources
 from benchmark.record.cell import Cell, Entrant
-from benchmark.record.schema import MethodPart
+from benchmark.record.schema import LONGEST_NAME, MethodPart
 from benchmark.runs.trials import Trial
 from benchmark.suites import Suite, TaskSettings
 from benchmark.suites.protocol import Protocol
@@ -168,7 +168,7 @@ TITLES = {
 def _title(title: str, options: Sequence[str]) -> str:
     added = [f" + {TITLES[option]}" for option in options if option in TITLES]
     fields = [f", {option.replace('=', ' ')}" for option in options if option not in TITLES]
-    return "".join((title, *added, *fields))[:80]
+    return "".join((title, *added, *fields))[:LONGEST_NAME]
 
 
 def plan(

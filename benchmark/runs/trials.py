@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import math
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
+from typing import Any
 
 import baselines
 from baselines import Row
@@ -21,6 +23,7 @@ from benchmark.errors import UserError
 from benchmark.methods import Method
 from benchmark.record.cell import CONDITION, NAME
 from benchmark.record.paths import absolute
+from benchmark.record.schema import LONGEST_NAME
 
 FOLDER = "trials"
 """Of trials, in a results folder."""
@@ -135,6 +138,17 @@ def _is_method(value: object, module: str) -> bool:
     return isinstance(value, type) and issubclass(value, Method) and value.__module__ == module
 
 
+def _values(method: type[Method]) -> dict[str, Any]:
+    """What a method's fields are where no option sets them."""
+    values = {field.name: field.default for field in fields(method) if field.default is not MISSING}
+    values |= {
+        field.name: field.default_factory()
+        for field in fields(method)
+        if field.default_factory is not MISSING
+    }
+    return values | (method.mini or {})
+
+
 def _check(method: type[Method], place: str) -> None:
     if inspect.isabstract(method) or "__dataclass_fields__" not in vars(method):
         raise UserError(
@@ -142,8 +156,22 @@ def _check(method: type[Method], place: str) -> None:
             "baselines/deepsets.py"
         )
     for field in ("name", "title", "paper"):
-        if not isinstance(getattr(method, field, None), str):
+        value = getattr(method, field, None)
+        if not isinstance(value, str) or (field == "title" and not value):
             raise UserError(f"{place} has no {field}; give it one, as in baselines/deepsets.py")
+    if len(method.paper) > LONGEST_NAME:
+        raise UserError(
+            f"{place}: its paper has {len(method.paper)} letters; name it with at most "
+            f'{LONGEST_NAME}, as "arXiv:..."'
+        )
+    for field, value in _values(method).items():
+        if not isinstance(value, (int, float, str)) or (
+            isinstance(value, float) and not math.isfinite(value)
+        ):
+            raise UserError(
+                f"{place}: {field} is {repr(value)[:80]}, which no record can hold; make its "
+                "fields numbers, strings or truth values"
+            )
     if not re.fullmatch(NAME, method.name) or method.name in baselines.registry():
         why = "is a method of the project" if method.name in baselines.registry() else "is no name"
         raise UserError(
