@@ -15,7 +15,7 @@ from benchmark.record import schema
 from benchmark.runs import trial_table, trials
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import Run, plan
-from benchmark.runs.training import Monitor
+from benchmark.runs.training import Monitor, Stopped
 from leaderboard.archive import entries
 from leaderboard.submissions import submit
 
@@ -165,6 +165,26 @@ def test_superseded_records_are_loaded_when_asked(tmp_path: Path) -> None:
     everything = leaderboard.load(tmp_path / "records", superseded=True)
     assert list(everything["test"]) == [0.7, 0.6]
     assert list(everything["superseded"]) == [False, True]
+
+
+def test_a_checkpoint_of_a_file_that_was_edited_is_not_taken_up(mine: Path, tmp_path: Path) -> None:
+    for edited, steps in ((False, [20]), (False, [40]), (True, [20])):
+        if edited:
+            text = mine.read_text(encoding="utf-8")
+            mine.write_text(text.replace("nn.ReLU(),\n", "nn.GELU(),\n"), encoding="utf-8")
+        trials._load.cache_clear()  # as another command would find it
+        trials._row.cache_clear()
+        (run,) = planned(f"{mine}:DeepSets", "channels=8")
+        seen: list[int] = []
+
+        def stop(step: int, seen: list[int] = seen) -> None:
+            seen.append(step)
+            raise Stopped
+
+        many = FEW.model_copy(update={"steps": 80})
+        with pytest.raises(Stopped):
+            execute(replace(run, protocol=many), tmp_path, CPU, 1, Monitor(step=stop))
+        assert seen == steps
 
 
 def test_a_run_takes_no_class_along_that_only_its_process_has_loaded(mine: Path) -> None:

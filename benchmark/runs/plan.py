@@ -135,6 +135,12 @@ class Run:
         """Digest of the code that its numbers come from; None for a method outside the project."""
         return sources.digest(self.row.source, self.cell.task, self.cell.entrant.arm)
 
+    @property
+    def code_or_file(self) -> str | None:
+        """What tells its code from other code: of a method in a user's file, the file's SHA-256."""
+        file = self.trial and self.trial.file_of(self.cell.entrant.method)
+        return self.code or (file and file.sha256)
+
     def describe_method(self, parameters: int | None) -> MethodPart:
         """The method as a record tells of it."""
         row, options = self.row, self.cell.entrant.options

@@ -15,6 +15,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import baselines
@@ -46,6 +48,11 @@ class MethodFile:
     def row(self) -> Row:
         """Its row. Raises UserError where the file holds no such method."""
         return _row(self.path, self.name)
+
+    @property
+    def sha256(self) -> str:
+        """Of the file, as this process loaded it."""
+        return _load(self.path)[1]
 
     def __str__(self) -> str:
         return f"{self.path}:{self.name}"
@@ -111,18 +118,26 @@ def read(
 
 
 @cache
-def _row(path: str, name: str) -> Row:
+def _load(path: str) -> tuple[ModuleType, str]:
+    """A file's module and SHA-256. Raises UserError for a file that is none, or fails."""
     spec = importlib.util.spec_from_file_location(
         f"method_{hashlib.sha256(path.encode()).hexdigest()[:16]}", path
     )
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module  # where dataclasses look up what annotations mean
     try:
+        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         spec.loader.exec_module(module)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file") from None
     except Exception as error:  # whatever the file does wrong
         raise UserError(f"{path}: {type(error).__name__}: {error}; mend it") from None
+    return module, digest
+
+
+@cache
+def _row(path: str, name: str) -> Row:
+    module, _ = _load(path)
     method = getattr(module, name, None)
     if not (isinstance(method, type) and issubclass(method, Method)):
         known = [key for key, value in vars(module).items() if _is_method(value, module.__name__)]
