@@ -236,6 +236,16 @@ def changed(
         ({"Accuracy": lambda one: one}, {"targets": ("accuracy", "Accuracy")}, "no name of its"),
         ({"weights": lambda one: one}, {}, "a column 'weights' is the dataset's own"),
         (
+            {"activation": lambda one: one},
+            {"targets": ("activation",)},
+            "'activation' is what a dataset calls the networks' own activations",
+        ),
+        (
+            {"activation": lambda one: one, "kind": lambda one: "relu"},
+            {"activation": "kind"},
+            "'kind' holds the networks' activations, which the dataset has as 'activation'",
+        ),
+        (
             {"part": lambda one: np.array(["train", "validation", "test"])[one.index % 3]},
             {"split": "part", "group": "run"},
             "networks of run 0 are in several splits",

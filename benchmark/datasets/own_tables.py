@@ -25,6 +25,9 @@ from nft.network import ACTIVATIONS, VARIOUS
 RESERVED = ("weights", "source_index", "copy")
 """Columns that every dataset has."""
 
+ACTIVATION = "activation"
+"""A column that a dataset of networks with various activations has."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -117,6 +120,11 @@ def activations(table: Table, named: str) -> tuple[str, torch.Tensor | None]:
     if named not in table.rows.columns:
         raise UserError(
             f"{named!r} is neither an activation ({', '.join(known)}) nor a column of {table.path}"
+        )
+    if named != ACTIVATION and ACTIVATION in table.rows.columns:
+        raise UserError(
+            f"{table.path}: {named!r} holds the networks' activations, which the dataset has as "
+            f"{ACTIVATION!r}; give the column of that name another one"
         )
     column = table.column(named).astype(str)
     if strangers := sorted(set(column) - set(known)):
@@ -212,11 +220,18 @@ def further(table: Table, used: Sequence[str]) -> dict[str, pa.Array]:
 
 
 def check_names(table: Table, names: Sequence[str]) -> None:
-    """Raise UserError for targets that are named twice, or alike as a part of a dataset's name."""
+    """Raise UserError for targets that are named twice, or alike as a part of a dataset's name, or
+    as the dataset names the networks' own activations.
+    """
     if not names:
         raise UserError(
             "name what is to be predicted: --targets with columns of numbers, --classes with "
             f"columns of classes; {table.path} has {', '.join(map(str, table.rows.columns))}"
+        )
+    if ACTIVATION in names:
+        raise UserError(
+            f"{table.path}: {ACTIVATION!r} is what a dataset calls the networks' own activations; "
+            "give the target another name"
         )
     slugs = [storage.slug(name) for name in names]
     for name, slug in zip(names, slugs, strict=True):
