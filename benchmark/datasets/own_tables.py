@@ -200,17 +200,20 @@ def _drawn(group: np.ndarray, name: str, fractions: Sequence[float], seed: int) 
 
 
 def further(table: Table, used: Sequence[str]) -> dict[str, pa.Array]:
-    """The columns that are kept beside those that are used: numbers, truth values, and text."""
-    arrays = {}
+    """The columns that are kept beside those that are used: numbers, truth values, and text.
+
+    Whole numbers of which one is too large for int64, as seeds are, become text.
+    """
+    arrays, largest = {}, np.iinfo(np.int64).max
     for name in map(str, table.rows.columns):
         if name in used:
             continue
         column = table.rows[name]
         if pd.api.types.is_bool_dtype(column):
             kind = pa.bool_()
-        elif pd.api.types.is_integer_dtype(column):
+        elif pd.api.types.is_integer_dtype(column) and not (column > largest).any():
             kind = pa.int64()
-        elif pd.api.types.is_numeric_dtype(column):
+        elif pd.api.types.is_float_dtype(column):
             kind = pa.float64()
         else:
             kind, column = pa.string(), column.astype(object).where(column.notna(), None)
