@@ -213,7 +213,7 @@ def test_a_submission_is_whole_checked_and_keeps_what_was(
     with pytest.raises(RecordError, match=r"since; clip was 7.0, is [\d.]+; commit, and run it"):
         submit.submit("nft", "mini", results, None, folder)
     finished_run(results, seed=1, environment={"versions": {"torch": "2.9", "numpy": "2.3"}})
-    with pytest.raises(RecordError, match="seeds ran with different code or versions"):
+    with pytest.raises(RecordError, match="seeds ran with different code, data or versions"):
         submit.submit("nft", "mini", results, None, folder)
     finished_run(results, seed=1)
     assert len(submit.submit("nft", "mini", results, None, folder)) == 2

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import queue
 import shutil
 import signal
 import subprocess
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -153,6 +156,31 @@ def test_a_run_that_is_stopped_leaves_a_checkpoint_at_that_step(tmp_path: Path) 
     stopped = state["progress"]["step"]
     assert 0 < stopped < LONG.steps
     assert not (tmp_path / run.path).exists()
+
+
+def test_a_worker_ends_whatever_is_still_to_be_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of curves, say, that are larger than a pipe."""
+    many = LONG.model_copy(update={"evaluations": LONG.steps // 20})
+    run = run_of("mini/sine-frequency/sine-inr-mini/mlp/0", many)
+    untold: list[launch.Events] = []
+    monkeypatch.setattr(launch, "_show", lambda events, *_: untold.append(events))
+    curve = tmp_path / run.path.with_suffix(".csv")
+
+    def is_over() -> bool:
+        return curve.exists() and len(curve.read_text().splitlines()) > 100
+
+    with Display([run], live=False) as display:
+        arguments = ([run], tmp_path, CPU, 1, display, is_over)
+        thread = threading.Thread(target=launch.execute_all, args=arguments)
+        thread.start()
+        thread.join(HANGS)
+        hangs = thread.is_alive()
+        while thread.is_alive():  # so that the worker can end
+            with suppress(queue.Empty):
+                untold[0].get(timeout=1)
+    assert not hangs
 
 
 def test_code_that_changes_under_a_command_ends_it(

@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import CPU, copy_project, edit, finished_run, run_of, small
+from helpers import CPU, TARGETS, copy_project, edit, finished_run, run_of, small
 from torch import Tensor
 
 from benchmark import suites
 from benchmark.errors import UserError
-from benchmark.record import equivalence, sources
+from benchmark.record import equivalence, schema, sources
 from benchmark.record.cell import Cell, Entrant
 from benchmark.record.equivalence import Equivalence
+from benchmark.record.predictions import SPLITS, Outcome
+from benchmark.record.predictions import digest as digest_of_predictions
+from benchmark.record.predictions import write as write_predictions
 from benchmark.record.schema import Record
 from benchmark.runs import fit as fitting
 from benchmark.runs.execute import execute, is_current
@@ -319,6 +322,27 @@ def test_seeds_made_alike_are_no_mixture(project: Path, tmp_path: Path) -> None:
     note_equivalence("d" * 64, digest())
     assert provenance.mixtures(entry.record for entry in entries) == {}
     assert lints.failures(entries) == []
+
+
+def test_no_mean_is_of_two_datasets_of_one_name(tmp_path: Path) -> None:
+    """However many test networks each has."""
+    finished_run(tmp_path, 90, 0, dataset={"fingerprint": "d" * 64})
+    for seed, networks, day in ((1, 50, 2), (2, 60, 2), (3, 70, 3)):
+        finished = {"finished_at": f"2026-02-0{day}T00:00:00+00:00"}
+        fingerprint = str(networks)[0] * 64
+        record = finished_run(tmp_path, 60, seed, dataset={"fingerprint": fingerprint}, **finished)
+        part = dict.fromkeys(SPLITS, Outcome(TARGETS[:networks], TARGETS[:networks]))
+        record = record.model_copy(update={"predictions": digest_of_predictions(part)})
+        path = schema.write(record, tmp_path)
+        write_predictions(path.with_suffix(".npz"), [(record.predictions, part)])
+    entries = archive.of_results(tmp_path)
+    (mixture,) = provenance.mixtures(entry.record for entry in entries).values()
+    assert len(mixture) == 4
+    assert "data dddddddddddd" in "\n".join(lints.failures(entries))
+    (board,) = tables.boards(entries, lambda _: [])
+    newest, others = board.rows
+    assert (newest.is_ranked, newest.cells["small"].summary.seeds) == (True, 1)
+    assert others.objections == ("on other networks than its cell's newest",)
 
 
 def test_no_mean_is_of_two_versions(tmp_path: Path) -> None:

@@ -174,6 +174,19 @@ def test_what_the_table_says_is_in_the_dataset(files: tuple[Path, Path], moons: 
     assert torch.equal(torch.tensor(first["weights"]), flat)
 
 
+def test_a_kept_number_that_int64_does_not_hold_is_text(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    seeds = {"seed": lambda one: np.arange(len(one), dtype=np.uint64) + np.uint64(2**63)}
+    manifest = make(changed(files, tmp_path, **seeds), tmp_path / "moons")
+    kept = [
+        seed
+        for file in (file for files in manifest.files.values() for file in files)
+        for seed in pq.read_table(tmp_path / "moons" / file.path)["seed"].to_pylist()
+    ]
+    assert sorted(kept) == [str(2**63 + row) for row in range(60)]
+
+
 def test_groups_are_not_parted(moons: Path) -> None:
     runs = [set(part.source_index.tolist()) for part in storage.read(moons).splits.values()]
     assert [len(one) for one in runs] == [14, 2, 4]
@@ -235,6 +248,16 @@ def changed(
         ({"accuracy": lambda one: one.where(one.index != 4)}, {}, "row 5 has no 'accuracy'"),
         ({"Accuracy": lambda one: one}, {"targets": ("accuracy", "Accuracy")}, "no name of its"),
         ({"weights": lambda one: one}, {}, "a column 'weights' is the dataset's own"),
+        (
+            {"activation": lambda one: one},
+            {"targets": ("activation",)},
+            "'activation' is what a dataset calls the networks' own activations",
+        ),
+        (
+            {"activation": lambda one: one, "kind": lambda one: "relu"},
+            {"activation": "kind"},
+            "'kind' holds the networks' activations, which the dataset has as 'activation'",
+        ),
         (
             {"part": lambda one: np.array(["train", "validation", "test"])[one.index % 3]},
             {"split": "part", "group": "run"},

@@ -37,10 +37,23 @@ class Odd(Method):
             raise RuntimeError("no\nluck")
         outputs = problem.outputs + (self.deed == "shape")
         linear = nn.Linear(problem.spec.parameters, outputs)
+        if self.deed == "overflow":
+            return Overflows(linear)
         return Explodes(linear) if self.deed == "diverge" else linear
 
     def skip(self, problem: Problem) -> str | None:
         return "reads no SIRENs" if self.deed == "skip" else None
+
+
+class Overflows(nn.Module):
+    """Has a finite loss, and infinite outputs in evaluation."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.linear = linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x) * (1 if self.training else torch.inf)
 
 
 class Explodes(nn.Module):
@@ -55,8 +68,8 @@ class Explodes(nn.Module):
 
 @pytest.fixture(autouse=True)
 def _few_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset = small("fashion-inr-mini", 200)
-    monkeypatch.setattr(locate, "load", lambda name: (dataset, "embedded"))
+    datasets = {name: small(name, 200) for name in ("fashion-inr-mini", "sine-inr-mini")}
+    monkeypatch.setattr(locate, "load", lambda name: (datasets[name], "embedded"))
 
 
 @pytest.fixture
@@ -95,6 +108,15 @@ def test_what_goes_wrong_is_recorded(
     assert record.metrics == {}
     assert bool(list(tmp_path.rglob("*.traceback.txt"))) == (status == "failed")
     assert not list(tmp_path.rglob("*.checkpoint"))
+
+
+def test_an_infinite_metric_is_undefined(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(baselines, "registry", lambda: {"odd": baselines.Row(Odd)})
+    monkeypatch.setattr(Odd, "mini", {"deed": "overflow"})
+    run = run_of("mini/sine-frequency/sine-inr-mini/odd/0")
+    record = execute(run, tmp_path, CPU, 1, Monitor())
+    assert (record.status, record.metrics["test"]) == ("finished", None)
+    assert records.read(tmp_path / run.path) == record
 
 
 def test_the_same_seed_gives_the_same_record(odd: Callable[..., Record]) -> None:

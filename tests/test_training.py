@@ -113,20 +113,26 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
     assert numbers(trainer(tmp_path / "again").run(*data())) == whole
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("step", [20, 100, 140, 200])
-def test_a_run_that_time_ended_goes_on_at_that_very_step(tmp_path: Path, step: int) -> None:
+def test_a_run_that_time_ended_goes_on_at_that_very_step(
+    tmp_path: Path, step: int, precision: str
+) -> None:
     """Also where an evaluation is due at that step."""
-    whole = numbers(trainer(tmp_path / "whole").run(*data()))
+    protocol = PROTOCOL.model_copy(update={"precision": precision})
+    whole = numbers(replace(trainer(tmp_path / "whole"), protocol=protocol).run(*data()))
 
     def stop(at: int) -> None:
         if at == step:
             raise Stopped
 
     with pytest.raises(Stopped):
-        replace(trainer(tmp_path / "stopped"), monitor=Monitor(step=stop)).run(*data())
+        stopped = replace(trainer(tmp_path / "stopped"), protocol=protocol)
+        replace(stopped, monitor=Monitor(step=stop)).run(*data())
     torch.manual_seed(99)
     seen: list[int] = []
-    resumed = replace(trainer(tmp_path / "stopped"), monitor=Monitor(step=seen.append))
+    resumed = replace(trainer(tmp_path / "stopped"), protocol=protocol)
+    resumed = replace(resumed, monitor=Monitor(step=seen.append))
     assert numbers(resumed.run(*data())) == whole
     assert seen == list(range(step + 20, 201, 20))
 

@@ -16,7 +16,7 @@ from benchmark.record import schema
 from benchmark.runs import trial_table, trials
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import Run, plan
-from benchmark.runs.training import Monitor
+from benchmark.runs.training import Monitor, Stopped
 from leaderboard.archive import entries
 from leaderboard.submissions import submit
 
@@ -94,19 +94,29 @@ def test_a_method_in_a_file_runs_and_is_known_by_no_code(mine: Path, tmp_path: P
         ("{twin}:DeepSets", (), "'deepsets' is a method of the project"),
         ("{mine}:DeepSets,{copy}:DeepSets", (), "{copy}:DeepSets are both named 'my-sets'"),
         ("{broken}:DeepSets", (), "broken.py: ZeroDivisionError: division by zero; mend it"),
+        ("{many}:DeepSets", (), "channels is (32, 32), which no record can hold"),
+        ("{none}:DeepSets", (), "channels is None, which no record can hold"),
+        ("{long}:DeepSets", (), "its paper has 90 letters; name it with at most 80"),
     ],
 )
 def test_mistakes_are_named(
     mine: Path, methods: str, options: tuple[str, ...], message: str
 ) -> None:
-    twin, broken = mine.with_name("twin.py"), mine.with_name("broken.py")
-    twin.write_text((ROOT / "baselines/deepsets.py").read_text(encoding="utf-8"))
-    broken.write_text("1 / 0")
-    places = {"mine": mine, "twin": twin, "broken": broken, "copy": mine.with_name("copy.py")}
-    shutil.copy(mine, places["copy"])
+    text = mine.read_text(encoding="utf-8")
+    files = {
+        "twin": text.replace('"my-sets"', '"deepsets"'),
+        "broken": "1 / 0",
+        "copy": text,
+        "many": text.replace("channels: int = 64", "channels: tuple[int, ...] = (32, 32)"),
+        "none": text.replace("channels: int = 64", "channels: int | None = None"),
+        "long": text.replace("arXiv:1703.06114", "x" * 90),
+    }
+    paths = {name: mine.with_name(f"{name}.py") for name in files}
+    for name, path in paths.items():
+        path.write_text(files[name], encoding="utf-8")
     with pytest.raises(UserError) as caught:
-        planned(methods.format(**places), *options)
-    assert message.format(**places) in str(caught.value)
+        planned(methods.format(mine=mine, **paths), *options)
+    assert message.format(mine=mine, **paths) in str(caught.value)
 
 
 def test_the_table_shows_the_test_split_only_when_asked() -> None:
@@ -157,6 +167,26 @@ def test_superseded_records_are_loaded_when_asked(tmp_path: Path) -> None:
     everything = leaderboard.load(tmp_path / "records", superseded=True)
     assert list(everything["test"]) == [0.7, 0.6]
     assert list(everything["superseded"]) == [False, True]
+
+
+def test_a_checkpoint_of_a_file_that_was_edited_is_not_taken_up(mine: Path, tmp_path: Path) -> None:
+    for edited, steps in ((False, [20]), (False, [40]), (True, [20])):
+        if edited:
+            text = mine.read_text(encoding="utf-8")
+            mine.write_text(text.replace("nn.ReLU(),\n", "nn.GELU(),\n"), encoding="utf-8")
+        trials._load.cache_clear()  # as another command would find it
+        trials._row.cache_clear()
+        (run,) = planned(f"{mine}:DeepSets", "channels=8")
+        seen: list[int] = []
+
+        def stop(step: int, seen: list[int] = seen) -> None:
+            seen.append(step)
+            raise Stopped
+
+        many = FEW.model_copy(update={"steps": 80})
+        with pytest.raises(Stopped):
+            execute(replace(run, protocol=many), tmp_path, CPU, 1, Monitor(step=stop))
+        assert seen == steps
 
 
 def test_a_run_takes_no_class_along_that_only_its_process_has_loaded(mine: Path) -> None:

@@ -25,6 +25,9 @@ from nft.network import ACTIVATIONS, VARIOUS
 RESERVED = ("weights", "source_index", "copy")
 """Columns that every dataset has."""
 
+ACTIVATION = "activation"
+"""A column that a dataset of networks with various activations has."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -118,6 +121,11 @@ def activations(table: Table, named: str) -> tuple[str, torch.Tensor | None]:
         raise UserError(
             f"{named!r} is neither an activation ({', '.join(known)}) nor a column of {table.path}"
         )
+    if named != ACTIVATION and ACTIVATION in table.rows.columns:
+        raise UserError(
+            f"{table.path}: {named!r} holds the networks' activations, which the dataset has as "
+            f"{ACTIVATION!r}; give the column of that name another one"
+        )
     column = table.column(named).astype(str)
     if strangers := sorted(set(column) - set(known)):
         raise UserError(
@@ -192,17 +200,20 @@ def _drawn(group: np.ndarray, name: str, fractions: Sequence[float], seed: int) 
 
 
 def further(table: Table, used: Sequence[str]) -> dict[str, pa.Array]:
-    """The columns that are kept beside those that are used: numbers, truth values, and text."""
-    arrays = {}
+    """The columns that are kept beside those that are used: numbers, truth values, and text.
+
+    Whole numbers of which one is too large for int64, as seeds are, become text.
+    """
+    arrays, largest = {}, np.iinfo(np.int64).max
     for name in map(str, table.rows.columns):
         if name in used:
             continue
         column = table.rows[name]
         if pd.api.types.is_bool_dtype(column):
             kind = pa.bool_()
-        elif pd.api.types.is_integer_dtype(column):
+        elif pd.api.types.is_integer_dtype(column) and not (column > largest).any():
             kind = pa.int64()
-        elif pd.api.types.is_numeric_dtype(column):
+        elif pd.api.types.is_float_dtype(column):
             kind = pa.float64()
         else:
             kind, column = pa.string(), column.astype(object).where(column.notna(), None)
@@ -212,11 +223,18 @@ def further(table: Table, used: Sequence[str]) -> dict[str, pa.Array]:
 
 
 def check_names(table: Table, names: Sequence[str]) -> None:
-    """Raise UserError for targets that are named twice, or alike as a part of a dataset's name."""
+    """Raise UserError for targets that are named twice, or alike as a part of a dataset's name, or
+    as the dataset names the networks' own activations.
+    """
     if not names:
         raise UserError(
             "name what is to be predicted: --targets with columns of numbers, --classes with "
             f"columns of classes; {table.path} has {', '.join(map(str, table.rows.columns))}"
+        )
+    if ACTIVATION in names:
+        raise UserError(
+            f"{table.path}: {ACTIVATION!r} is what a dataset calls the networks' own activations; "
+            "give the target another name"
         )
     slugs = [storage.slug(name) for name in names]
     for name, slug in zip(names, slugs, strict=True):

@@ -25,6 +25,7 @@ from benchmark.record.paths import regular
 NAME = "^[a-z0-9][a-z0-9-]*$"
 SHA256 = "^[0-9a-f]{64}$"
 VERSION = 3
+LONGEST_NAME = 80  # of a title or a paper
 
 Settings = dict[str, int | float | str | bool]
 
@@ -41,8 +42,8 @@ class Part(BaseModel):
 
 class MethodPart(Part):
     name: str = Field(pattern=NAME)
-    title: str = Field(min_length=1, max_length=80)
-    paper: str = Field(max_length=80)
+    title: str = Field(min_length=1, max_length=LONGEST_NAME)
+    paper: str = Field(max_length=LONGEST_NAME)
     base: str = Field(pattern=NAME)  # the method that it is a variant of, which seeds it; or itself
     options: tuple[str, ...]  # fields that the command line set, "field=value"
     reads_functions: bool  # whether it may evaluate the networks that it reads
@@ -192,8 +193,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def defined(value: float) -> float | None:
-    """None for what has no value: JSON holds no NaN."""
-    return None if math.isnan(value) else value
+    """None for what has no finite value: JSON holds neither NaN nor infinity."""
+    return value if math.isfinite(value) else None
 
 
 def parse(text: bytes, where: str, mend: str = "delete the file to run it again") -> Record:

@@ -84,7 +84,7 @@ def execute(
     try:
         fitted = fit(run, dataset, results, device, following)
     except Skipped as skipped:
-        status, reason = "skipped", str(skipped)
+        status, reason = "skipped", str(skipped)[:500] or "the method did not say why"
     except Diverged as diverged:
         status, reason = "diverged", str(diverged)
     except BdbQuit:  # somebody left the debugger

@@ -250,5 +250,5 @@ def _head_trainer(
 def _identity(run: Run, dataset: WeightDataset, parts: list[object]) -> str:
     """A digest of what a stage's result depends on: data, arm, seeds, code, versions, `parts`."""
     data = [dataset.name, dataset.manifest.fingerprint, run.cell.entrant.arm, run.seeds]
-    code = [run.code, versions(run.libraries)]
+    code = [run.code_or_file, versions(run.libraries)]
     return hashlib.sha256(json.dumps([data, code, parts], sort_keys=True).encode()).hexdigest()

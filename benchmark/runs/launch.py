@@ -221,6 +221,7 @@ def _show(events: Events, runs: Sequence[Run], display: Display) -> None:
 def _start(events: Events, stop: multiprocessing.synchronize.Event, parent: int) -> None:
     global _events, _stop, _parent
     _events, _stop, _parent = events, stop, parent
+    events.cancel_join_thread()  # the parent reads no more of them when it ends the workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
 
 

@@ -19,7 +19,7 @@ from benchmark.fields import recorded
 from benchmark.methods import Method
 from benchmark.record import sources
 from benchmark.record.cell import Cell, Entrant
-from benchmark.record.schema import MethodPart
+from benchmark.record.schema import LONGEST_NAME, MethodPart
 from benchmark.runs.trials import Trial
 from benchmark.suites import Suite, TaskSettings
 from benchmark.suites.protocol import Protocol
@@ -135,6 +135,12 @@ class Run:
         """Digest of the code that its numbers come from; None for a method outside the project."""
         return sources.digest(self.row.source, self.cell.task, self.cell.entrant.arm)
 
+    @property
+    def code_or_file(self) -> str | None:
+        """What tells its code from other code: of a method in a user's file, the file's SHA-256."""
+        file = self.trial and self.trial.file_of(self.cell.entrant.method)
+        return self.code or (file and file.sha256)
+
     def describe_method(self, parameters: int | None) -> MethodPart:
         """The method as a record tells of it."""
         row, options = self.row, self.cell.entrant.options
@@ -168,7 +174,7 @@ TITLES = {
 def _title(title: str, options: Sequence[str]) -> str:
     added = [f" + {TITLES[option]}" for option in options if option in TITLES]
     fields = [f", {option.replace('=', ' ')}" for option in options if option not in TITLES]
-    return "".join((title, *added, *fields))[:80]
+    return "".join((title, *added, *fields))[:LONGEST_NAME]
 
 
 def plan(

@@ -217,10 +217,10 @@ class Trainer:
             try:
                 self._train(train, optimizer, progress, mark)
             except Stopped:
-                self._save(optimizer, progress)
+                self._save(optimizer, progress, small=False)
                 raise
             self._evaluate(validation, progress)
-            self._save(optimizer, progress)
+            self._save(optimizer, progress, small=self.protocol.precision == "bfloat16")
         self.module.load_state_dict(progress.best_state)
         return self._outcome(progress, validation, test)
 
@@ -323,13 +323,15 @@ class Trainer:
         enabled = device.type == "cuda" and self.protocol.precision == "bfloat16"
         return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
-    def _save(self, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-        if self.protocol.precision == "bfloat16":
+    def _save(self, optimizer: torch.optim.Optimizer, progress: Progress, small: bool) -> None:
+        """Write a checkpoint, with small moments only where a run that is not stopped has them."""
+        if small:
             _round_moments(optimizer)
+        moments = optimizer.state_dict()
         state: dict[str, Any] = {
             "identity": self.identity,
             "module": self.module.state_dict(),
-            "optimizer": _packed(optimizer.state_dict(), self.protocol.precision),
+            "optimizer": _packed(moments) if small else moments,
             "progress": vars(progress),
             "generator": torch.get_rng_state(),
         }
@@ -373,16 +375,14 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 def _round_moments(optimizer: torch.optim.Optimizer) -> None:
     """Round the moments that the run goes on with, too.
 
-    So it makes no difference whether it is stopped and resumed here.
+    So it makes no difference whether it is killed and resumed here.
     """
     for state in optimizer.state.values():
         for name in MOMENTS:
             state[name].copy_(state[name].bfloat16())
 
 
-def _packed(state: dict[str, Any], precision: str) -> dict[str, Any]:
-    if precision != "bfloat16":
-        return state
+def _packed(state: dict[str, Any]) -> dict[str, Any]:
     packed = {
         key: {
             name: value.bfloat16() if name in MOMENTS else value for name, value in moments.items()

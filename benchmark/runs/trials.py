@@ -9,11 +9,15 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import math
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import baselines
 from baselines import Row
@@ -21,6 +25,7 @@ from benchmark.errors import UserError
 from benchmark.methods import Method
 from benchmark.record.cell import CONDITION, NAME
 from benchmark.record.paths import absolute
+from benchmark.record.schema import LONGEST_NAME
 
 FOLDER = "trials"
 """Of trials, in a results folder."""
@@ -43,6 +48,11 @@ class MethodFile:
     def row(self) -> Row:
         """Its row. Raises UserError where the file holds no such method."""
         return _row(self.path, self.name)
+
+    @property
+    def sha256(self) -> str:
+        """Of the file, as this process loaded it."""
+        return _load(self.path)[1]
 
     def __str__(self) -> str:
         return f"{self.path}:{self.name}"
@@ -112,18 +122,26 @@ def read(
 
 
 @cache
-def _row(path: str, name: str) -> Row:
+def _load(path: str) -> tuple[ModuleType, str]:
+    """A file's module and SHA-256. Raises UserError for a file that is none, or fails."""
     spec = importlib.util.spec_from_file_location(
         f"method_{hashlib.sha256(path.encode()).hexdigest()[:16]}", path
     )
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module  # where dataclasses look up what annotations mean
     try:
+        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         spec.loader.exec_module(module)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file") from None
     except Exception as error:  # whatever the file does wrong
         raise UserError(f"{path}: {type(error).__name__}: {error}; mend it") from None
+    return module, digest
+
+
+@cache
+def _row(path: str, name: str) -> Row:
+    module, _ = _load(path)
     method = getattr(module, name, None)
     if not (isinstance(method, type) and issubclass(method, Method)):
         known = [key for key, value in vars(module).items() if _is_method(value, module.__name__)]
@@ -139,6 +157,17 @@ def _is_method(value: object, module: str) -> bool:
     return isinstance(value, type) and issubclass(value, Method) and value.__module__ == module
 
 
+def _values(method: type[Method]) -> dict[str, Any]:
+    """What a method's fields are where no option sets them."""
+    values = {field.name: field.default for field in fields(method) if field.default is not MISSING}
+    values |= {
+        field.name: field.default_factory()
+        for field in fields(method)
+        if field.default_factory is not MISSING
+    }
+    return values | (method.mini or {})
+
+
 def _check(method: type[Method], place: str) -> None:
     if inspect.isabstract(method) or "__dataclass_fields__" not in vars(method):
         raise UserError(
@@ -146,8 +175,22 @@ def _check(method: type[Method], place: str) -> None:
             "baselines/deepsets.py"
         )
     for field in ("name", "title", "paper"):
-        if not isinstance(getattr(method, field, None), str):
+        value = getattr(method, field, None)
+        if not isinstance(value, str) or (field == "title" and not value):
             raise UserError(f"{place} has no {field}; give it one, as in baselines/deepsets.py")
+    if len(method.paper) > LONGEST_NAME:
+        raise UserError(
+            f"{place}: its paper has {len(method.paper)} letters; name it with at most "
+            f'{LONGEST_NAME}, as "arXiv:..."'
+        )
+    for field, value in _values(method).items():
+        if not isinstance(value, (int, float, str)) or (
+            isinstance(value, float) and not math.isfinite(value)
+        ):
+            raise UserError(
+                f"{place}: {field} is {repr(value)[:80]}, which no record can hold; make its "
+                "fields numbers, strings or truth values"
+            )
     if not re.fullmatch(NAME, method.name) or method.name in baselines.registry():
         why = "is a method of the project" if method.name in baselines.registry() else "is no name"
         raise UserError(

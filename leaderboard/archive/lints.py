@@ -24,7 +24,7 @@ def failures(entries: Sequence[Entry]) -> list[str]:
     for cell, identities in provenance.mixtures(entry.record for entry in entries).items():
         variants = " and ".join(", ".join(map(_short, identity)) for identity in identities)
         lines.append(
-            f"{cell}: its seeds ran with different code or versions: {variants}; "
+            f"{cell}: its seeds ran with different code, data or versions: {variants}; "
             "run all of them again"
         )
     for entry in entries:
@@ -171,7 +171,9 @@ def _is_same(
 
 
 def _short(part: str) -> str:
-    """Shorten a digest; leave all else as it is."""
+    """Shorten the digests of code and data; leave versions as they are."""
+    if part.startswith("data "):
+        return part[:17]
     return f"code {part[:12]}" if len(part) == 64 else part
 
 

@@ -35,16 +35,16 @@ def objections(record: Record) -> list[str]:
 
 
 def identity(record: Record) -> tuple[str, ...]:
-    """Return what records of one mean have in common: equivalent code, and library versions."""
+    """Return what records of one mean have in common: equivalent code, data and versions."""
     code = equivalence.representative(record.method.name, record.method.code_sha256)
     versions = (
         f"{name} {version}" for name, version in sorted(record.environment.versions.items())
     )
-    return code, *versions
+    return code, f"data {record.dataset.fingerprint}", *versions
 
 
 def mixtures(records: Iterable[Record]) -> dict[str, list[tuple[str, ...]]]:
-    """Return the cells whose seeds differ in code or versions, each with its identities."""
+    """Return the cells whose seeds differ in code, data or versions, each with its identities."""
     identities: dict[str, list[tuple[str, ...]]] = {}
     for record in records:
         known = identities.setdefault(str(record.cell.column), [])

@@ -213,9 +213,9 @@ def _in_order(suite: str, task: str, datasets: set[str]) -> tuple[str, ...]:
 
 
 def _strays(entries: Sequence[Entry]) -> dict[str, tuple[str, ...]]:
-    """Object, by place, to records whose code or versions differ from their cell's newest.
+    """Object, by place, to records whose code, data or versions differ from their cell's newest.
 
-    No mean is of runs with different code or versions.
+    No mean is of runs with different code, data or versions.
     """
     mixtures = provenance.mixtures(entry.record for entry in entries)
     newest: dict[str, Record] = {}
@@ -225,13 +225,18 @@ def _strays(entries: Sequence[Entry]) -> dict[str, tuple[str, ...]]:
             other = newest.setdefault(cell, entry.record)
             if entry.record.finished_at > other.finished_at:
                 newest[cell] = entry.record
-    reason = ("of other code or library versions than its cell's newest",)
     return {
-        entry.place: reason
+        entry.place: (_difference(other, entry.record),)
         for entry in entries
         if (other := newest.get(str(entry.record.cell.column))) is not None
         and provenance.identity(other) != provenance.identity(entry.record)
     }
+
+
+def _difference(newest: Record, record: Record) -> str:
+    if record.dataset.fingerprint != newest.dataset.fingerprint:
+        return "on other networks than its cell's newest"
+    return "of other code or library versions than its cell's newest"
 
 
 def _samples(
@@ -240,6 +245,8 @@ def _samples(
     """Entrants without objections by dataset, by their predictions."""
     samples: dict[str, dict[str, Sample]] = {dataset: {} for dataset in datasets}
     for (entrant, objections), entries in groups.items():
+        if objections:
+            continue
         runs: dict[str, dict[int, Outcome]] = {}
         for entry in entries:
             record = entry.record
@@ -248,9 +255,8 @@ def _samples(
             if entry.has_predictions:
                 by_seed = runs.setdefault(record.dataset.name, {})
                 by_seed[record.seed] = _like(by_seed.values(), entry)
-        if not objections:
-            for dataset, outcomes in runs.items():
-                samples[dataset][entrant] = ranking.sample(metric, outcomes)
+        for dataset, outcomes in runs.items():
+            samples[dataset][entrant] = ranking.sample(metric, outcomes)
     return samples
 
 
