@@ -73,9 +73,11 @@ def shift(spec: NetworkSpec, flat: Tensor, turns: Sequence[Tensor]) -> Tensor:
         turns: Whole numbers, how many times pi, for each hidden layer.
 
     Raises:
-        ValueError: If the network is not a SIREN, or the turns do not fit.
+        ValueError: If the network is not a SIREN, its omega is 0, or the turns do not fit.
     """
     _require(spec, "phase")
+    if spec.omega == 0:
+        raise ValueError("networks with sines need omega, the factor inside the sine: give it")
     signs = [1 - 2 * (part % 2) for part in turns]
     layers = spec.to_layers(_rescale(spec, flat, [torch.ones_like(part) for part in signs], signs))
     return spec.to_flat(

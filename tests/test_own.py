@@ -249,6 +249,11 @@ def changed(
         ({"Accuracy": lambda one: one}, {"targets": ("accuracy", "Accuracy")}, "no name of its"),
         ({"weights": lambda one: one}, {}, "a column 'weights' is the dataset's own"),
         (
+            {"kind": lambda one: np.array(["relu", "sine"])[one.index % 2]},
+            {"activation": "kind"},
+            "column 'kind' holds 'sine'; networks with sines need --omega",
+        ),
+        (
             {"activation": lambda one: one},
             {"targets": ("activation",)},
             "'activation' is what a dataset calls the networks' own activations",

@@ -247,6 +247,8 @@ def test_a_good_module_has_the_spec_of_its_state_dict() -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
     network = nn.Sequential(nn.Linear(2, 8), Sine(), nn.Linear(8, 1))
     assert NetworkSpec.from_module(network, POINTS, "sine", 30.0).neurons == (2, 8, 1)
+    with pytest.raises(ValueError, match="need omega, the factor inside the sine"):
+        NetworkSpec.from_module(network, POINTS, "sine")
     depthwise = nn.Sequential(nn.Conv1d(4, 8, 3, groups=4), nn.GELU(), nn.Conv1d(8, 2, 1))
     spec = NetworkSpec.from_module(depthwise, torch.randn(3, 4, 8), "gelu")
     assert spec.layers == (LayerSpec(8, 4, (3,)), LayerSpec(2, 8, (1,)))

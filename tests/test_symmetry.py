@@ -101,6 +101,13 @@ def test_the_canonical_form_has_a_gradient_and_jumps_where_it_says() -> None:
     assert jump.abs().max() > 1
 
 
+def test_sines_without_their_factor_are_refused() -> None:
+    spec = NetworkSpec.mlp(2, 6, 1, activation="sine")
+    for change in (symmetry.canonical, lambda *batch: symmetry.scatter(*batch, ("phase",))):
+        with pytest.raises(ValueError, match="need omega, the factor inside the sine"):
+            change(spec, networks(spec))
+
+
 def test_a_change_that_the_activation_lacks_is_refused() -> None:
     with pytest.raises(ValueError, match="'tanh' have no phase symmetry, only permutation, sign"):
         symmetry.scatter(TANH, networks(TANH), ("phase",))

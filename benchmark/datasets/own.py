@@ -102,6 +102,11 @@ class Networks:
             self.tensor, example = _tensor(source, len(table.rows)), like
         self.source, self.like = source, like
         kind, self.activations = own_tables.activations(table, options.activation)
+        if options.omega == 0 and own_tables.has_sines(self.activations):
+            raise UserError(
+                f"{table.path}: column {options.activation!r} holds 'sine'; networks with sines "
+                "need --omega, the factor inside the sine"
+            )
         self.spec = _spec(example, options, kind)
         if self.tensor is not None and self.tensor.shape[1] != self.spec.parameters:
             raise UserError(

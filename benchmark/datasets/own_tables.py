@@ -134,6 +134,11 @@ def activations(table: Table, named: str) -> tuple[str, torch.Tensor | None]:
     return VARIOUS, torch.tensor([ACTIVATIONS.index(name) for name in column])
 
 
+def has_sines(places: torch.Tensor | None) -> bool:
+    """Whether networks with sines are among those of various activations."""
+    return places is not None and bool((places == ACTIVATIONS.index("sine")).any())
+
+
 def splits(
     table: Table,
     name: str,
