@@ -95,6 +95,7 @@ def test_a_method_in_a_file_runs_and_is_known_by_no_code(mine: Path, tmp_path: P
         ("{broken}:DeepSets", (), "broken.py: ZeroDivisionError: division by zero; mend it"),
         ("{many}:DeepSets", (), "channels is (32, 32), which no record can hold"),
         ("{none}:DeepSets", (), "channels is None, which no record can hold"),
+        ("{mini}:DeepSets", (), "channels is [8, 8], which no record can hold"),
         ("{long}:DeepSets", (), "its paper has 90 letters; name it with at most 80"),
     ],
 )
@@ -108,6 +109,7 @@ def test_mistakes_are_named(
         "copy": text,
         "many": text.replace("channels: int = 64", "channels: tuple[int, ...] = (32, 32)"),
         "none": text.replace("channels: int = 64", "channels: int | None = None"),
+        "mini": text.replace("mini = {}", 'mini = {"channels": [8, 8]}'),
         "long": text.replace("arXiv:1703.06114", "x" * 90),
     }
     paths = {name: mine.with_name(f"{name}.py") for name in files}

@@ -12,7 +12,7 @@ import inspect
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -157,15 +157,14 @@ def _is_method(value: object, module: str) -> bool:
     return isinstance(value, type) and issubclass(value, Method) and value.__module__ == module
 
 
-def _values(method: type[Method]) -> dict[str, Any]:
-    """What a method's fields are where no option sets them."""
-    values = {field.name: field.default for field in fields(method) if field.default is not MISSING}
-    values |= {
-        field.name: field.default_factory()
-        for field in fields(method)
-        if field.default_factory is not MISSING
-    }
-    return values | (method.mini or {})
+def _values(method: type[Method]) -> Iterator[tuple[str, Any]]:
+    """What a method's fields are where no option sets them: by default, and in suite `mini`."""
+    for field in fields(method):
+        if field.default is not MISSING:
+            yield field.name, field.default
+        elif field.default_factory is not MISSING:
+            yield field.name, field.default_factory()
+    yield from (method.mini or {}).items()
 
 
 def _check(method: type[Method], place: str) -> None:
@@ -183,7 +182,7 @@ def _check(method: type[Method], place: str) -> None:
             f"{place}: its paper has {len(method.paper)} letters; name it with at most "
             f'{LONGEST_NAME}, as "arXiv:..."'
         )
-    for field, value in _values(method).items():
+    for field, value in _values(method):
         if not isinstance(value, (int, float, str)) or (
             isinstance(value, float) and not math.isfinite(value)
         ):
