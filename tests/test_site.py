@@ -172,7 +172,8 @@ def test_verdicts_come_before_what_was_not_compared() -> None:
         ("A", {"not comparable": 1, "not run": 1}),
         ("B", {"lower": 1}),
     ]
-    assert "1 have a verdict: 1 lower. 1 could be run" in papers.totals(ones)
+    said = papers.totals(ones)
+    assert "1 have a verdict: 1 lower. All of these were read second hand. 1 have not" in said
     assert ones[0].reason == "why"
     assert papers.figure(ones[:2]) is None
     (axis,) = papers.figure(ones).axes
