@@ -194,8 +194,8 @@ A result is printed but not ranked where
   has no canary;
 - it read networks that are not those of the catalogue's fingerprint;
 - its settings have changed since: the suite's protocol, or the method's hyperparameters;
-- it ran with other code or library versions than the newest result of its cell: no mean is over
-  runs with different code or versions.
+- it ran with other code, data or library versions than the newest result of its cell: no mean is
+  over runs with different code, data or versions.
 
 *Controls* are not ranked either. They are runs whose result is known beforehand, so that a leak
 would show: an MLP that learns from other networks' labels (the arm `random-targets`) must stay at
