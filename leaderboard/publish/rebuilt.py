@@ -26,7 +26,7 @@ But the mean and the standard deviation of every weight of both sets are public:
 Graphs ([arXiv:2403.12143](https://arxiv.org/abs/2403.12143)) carries them, to standardise its
 inputs. They narrow the recipe down. Too few steps leave the weights too small, too many make them
 too large, and the six tensors grow at different speeds. Some neighbours of a recipe agree as well:
-half as many steps or so at twice the rate, for NFN's, and no weight decay, for DWSNets' of MNIST.
+two thirds of the steps at twice the rate, for NFN's, and no weight decay, for DWSNets' of MNIST.
 DWSNets' network is that of their public code: initial weights uniform within sqrt(6 / inputs) / 30
 and biases of zero in the sine layers, PyTorch's own start in the last, 0.5 added to the output, and
 images in [0, 1]. NFN's is the usual SIREN, of images in [-1, 1].
