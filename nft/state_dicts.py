@@ -148,7 +148,9 @@ class Layout:
             name = head + entry.name
             weight, bias = _layer(name, entry, bare[entry.name])
             if entry.norm is not None:
-                weight, bias = _fold(weight, bias, bare[entry.norm], entry.epsilon)
+                norm = bare[entry.norm]
+                _check_norm(head + entry.norm, len(weight), norm)
+                weight, bias = _fold(weight, bias, norm, entry.epsilon)
             weight = _dense(entry, weight).reshape(entry.shape[0], entry.inputs, *entry.kernel)
             for part, tensor in (("weight", weight), ("bias", bias)):
                 tensor = tensor.to(dtype)
@@ -220,6 +222,7 @@ def _check_names(name: str, parts: Set[str], *, folds: bool) -> None:
 def _check_shapes(name: str, tensors: Mapping[str, Tensor]) -> None:
     """Raise ValueError for what has a layer's names, and is none."""
     if _is_norm(tensors.keys()):
+        _check_norm(name, tensors["running_mean"].numel(), tensors)
         return
     if "weight" not in tensors:
         raise ValueError(f"{name}.bias has no {name}.weight beside it")
@@ -364,6 +367,15 @@ def _layer(name: str, entry: Entry, tensors: Mapping[str, Tensor]) -> tuple[Tens
             )
     weight = tensors["weight"]
     return weight, tensors.get("bias", weight.new_zeros(len(weight)))
+
+
+def _check_norm(name: str, outputs: int, tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless a batch norm has a number for each of so many outputs."""
+    if missing := {"running_mean", "running_var"} - tensors.keys():
+        raise ValueError(f"{name}.{min(missing)} is missing, without which it cannot be folded")
+    for part, tensor in tensors.items():
+        if part != "num_batches_tracked" and tuple(tensor.shape) != (outputs,):
+            raise ValueError(f"{name}.{part} has shape {tuple(tensor.shape)}, and not {(outputs,)}")
 
 
 def _fold(

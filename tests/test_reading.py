@@ -117,6 +117,31 @@ def test_batch_norms_and_groups_are_folded_exactly() -> None:
     torch.testing.assert_close(folded(IMAGES.double()), module.double()(IMAGES.double()))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"1.running_var": torch.ones(())}, r"1\.running_var has shape \(\)"),
+        ({"1.weight": torch.ones(3)}, r"1\.weight has shape \(3,\), and not \(4,\)"),
+        ({"1.running_mean": None}, "1.running_mean is missing"),
+    ],
+)
+def test_a_batch_norm_that_fits_no_layer_is_refused(
+    changes: dict[str, Tensor | None], message: str
+) -> None:
+    """None of its tensors is taken for all channels at once."""
+    state = normed().state_dict()
+    spec = NetworkSpec.from_state_dict(state, fold_batch_norm=1e-3)
+    changed = {name: part for name, part in (state | changes).items() if part is not None}
+    with pytest.raises(ValueError, match=message):
+        spec.flatten([changed])
+
+
+def test_a_scalar_is_no_batch_norm() -> None:
+    scalar = {f"1.{name}": torch.ones(()) for name in ("running_mean", "running_var")}
+    with pytest.raises(ValueError, match=r"1\.\w+ has shape \(4,\), and not \(1,\)"):
+        NetworkSpec.from_state_dict(normed().state_dict() | scalar, fold_batch_norm=1e-3)
+
+
 def test_a_state_dict_comes_back() -> None:
     for module in (
         dense(),
