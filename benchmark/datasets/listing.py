@@ -79,8 +79,8 @@ def fingerprint(name: str) -> str | None:
 
 def is_known(name: str) -> bool:
     """Whether it can be told that networks of a dataset are the catalogue's, and no others."""
-    data = catalog_data().datasets.get(name, {})
-    return "fingerprint" in data or data.get("statistics", NONE) != NONE
+    statistics = catalog_data().datasets.get(name, {}).get("statistics", NONE)
+    return fingerprint(name) is not None or statistics != NONE
 
 
 def is_rebuilt(name: str) -> bool:

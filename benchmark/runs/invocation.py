@@ -226,7 +226,6 @@ def _announce(folder: Standing, results: Path, manner: str, trial: Trial | None)
 
 def _show_results(finished: Sequence[Entry]) -> None:
     """Print the tables of new results, and how they stand beside the committed ones."""
-
     # What keeps a result from being ranked is said below the table, and tears no row in two.
     boards, archive = tables.boards(finished, lambda _: []), entries.read()
     typer.echo(render.text(boards))

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from benchmark import suites
 from benchmark.datasets import listing
 from benchmark.record import descriptions, differences, sources
-from benchmark.record.cell import DEFAULT_ARM, Entrant
+from benchmark.record.cell import DEFAULT_ARM, Cell, Entrant
 from benchmark.record.descriptions import Description
 from benchmark.record.schema import Record, RecordError
 from leaderboard.archive import provenance
@@ -42,7 +42,7 @@ def _of_suite(record: Record) -> Iterator[str]:
         return
     if arm not in _arms():
         yield f"there is no arm {arm!r}"
-    elif not _is_run(record):
+    elif not is_run(record.cell):
         yield f"suite {record.suite!r} does not run {record.cell.entrant} on {name}"
     if record.seed not in settings.seeds:
         known = ", ".join(map(str, settings.seeds))
@@ -58,13 +58,12 @@ def _arms() -> frozenset[str]:
     return frozenset(sources.arms())
 
 
-def _is_run(record: Record) -> bool:
-    """Whether a suite runs a method under a record's condition."""
-    settings = suites.get(record.suite).tasks[record.task]
-    entrant, method = record.cell.entrant, record.method.name
-    under = settings.conditions.get(record.dataset.name)
+def is_run(cell: Cell) -> bool:
+    """Whether a suite runs a method under a cell's condition."""
+    settings, entrant = suites.get(cell.suite).tasks[cell.task], cell.entrant
+    under = settings.conditions.get(cell.dataset)
     if under is not None:
-        return entrant in {Entrant.parse(f"{method}{condition}") for condition in under}
+        return entrant in {Entrant.parse(f"{entrant.method}{condition}") for condition in under}
     usual = not entrant.options and entrant.arm == DEFAULT_ARM
     return usual or str(entrant) in settings.controls
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from benchmark.record.traces import Point, Trace, deviations, table
+from benchmark.record.traces import Point, Statistic, Trace, deviations, table
 from leaderboard.publish import style
 
 PAGE = """\
@@ -103,9 +103,8 @@ def _whole(trace: Trace) -> str:
     headers = ["statistic", "published", "rebuilt", "of the deviation", "standard errors"]
     layout = ("left", "right", "right", "right", "right")
     comparison = tabulate(lines, headers, tablefmt="pipe", disable_numparse=True, colalign=layout)
-    whole = deviations(trace.rebuilt)
-    farthest = max(whole, key=lambda one: abs(one.percent))
-    surest = max(whole, key=lambda one: abs(one.errors))
+    farthest = _farthest(trace.rebuilt)
+    surest = max(deviations(trace.rebuilt), key=lambda one: abs(one.errors))
     return (
         f"All {trace.whole:,} training networks against the published ones. The standard deviation "
         f"that is farthest off is that of {farthest.tensor}, by {farthest.percent:+.1f} %. With so "
@@ -118,15 +117,20 @@ def _whole(trace: Trace) -> str:
 def _first(trace: Trace) -> str:
     """State how near the networks of the recipe's own settings are, where there are no others."""
     said = "The whole dataset was not built here yet."
-    for point in trace.points:
-        if point.settings == trace.settings:
-            farthest = max(deviations(point.statistics), key=lambda one: abs(one.percent))
-            said += (
-                f" Of its first {trace.networks} networks, the standard deviation that is farthest "
-                f"off is that of {farthest.tensor}, by {farthest.percent:+.1f} % "
-                f"({farthest.errors:+.1f} standard errors)."
-            )
-    return said
+    own = next((one for one in trace.points if one.settings == trace.settings), None)
+    if own is None:
+        return said
+    farthest = _farthest(own.statistics)
+    return (
+        f"{said} Of its first {trace.networks} networks, the standard deviation that is farthest "
+        f"off is that of {farthest.tensor}, by {farthest.percent:+.1f} % "
+        f"({farthest.errors:+.1f} standard errors)."
+    )
+
+
+def _farthest(statistics: Sequence[Statistic]) -> Statistic:
+    """The standard deviation that is farthest off, in percent."""
+    return max(deviations(statistics), key=lambda one: abs(one.percent))
 
 
 def figure(trace: Trace) -> Any:

@@ -106,14 +106,12 @@ def compare(scores: np.ndarray, reported: Published, margin: float) -> Compariso
     if count < 2:
         return Comparison(difference, 1.0, 1.0, False, lambda _: 2 - count, lone)
     deviation = float(np.std(scores, ddof=1))
-    error, freedom = _error(deviation, count, reported)
-    farthest = abs(difference) + reported.rounding
-    nearest = max(0.0, abs(difference) - reported.rounding)
+    equivalence, distinction, beyond = _tests(difference, deviation, count, reported, margin)
     return Comparison(
         difference,
-        _p_value(farthest - margin, error, freedom),
-        min(1.0, 2 * _p_value(-nearest, error, freedom)),
-        nearest > margin,
+        float(equivalence),
+        float(distinction),
+        bool(beyond),
         partial(_needed, difference, deviation, count, reported, margin),
         lone,
     )
@@ -173,11 +171,22 @@ def _error(deviation: Any, count: int, reported: Published) -> tuple[Any, Any]:
     return total**0.5, np.maximum(freedom, 1)
 
 
-def _p_value(distance: float, error: float, freedom: float) -> float:
+def _tests(
+    difference: Any, deviation: Any, count: int, reported: Published, margin: float
+) -> tuple[Any, Any, Any]:
+    """Compute a comparison's `equivalence`, `distinction` and `beyond`, of one or of an array."""
+    error, freedom = _error(deviation, count, reported)
+    farthest = np.abs(difference) + reported.rounding
+    nearest = np.maximum(0.0, np.abs(difference) - reported.rounding)
+    equivalence = _p_value(farthest - margin, error, freedom)
+    distinction = np.minimum(1.0, 2 * _p_value(-nearest, error, freedom))
+    return equivalence, distinction, nearest > margin
+
+
+def _p_value(distance: Any, error: Any, freedom: Any) -> Any:
     """The chance of a distance as low as this where the true one is zero."""
-    if error == 0:
-        return float(distance >= 0)
-    return float(stdtr(freedom, distance / error))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(error == 0, distance >= 0, stdtr(freedom, np.divide(distance, error)))
 
 
 def _needed(
@@ -203,13 +212,8 @@ def _needed(
         squares = (count - 1) * deviation**2 + (added**2).sum(axis=1)
         squares -= added.sum(axis=1) ** 2 / (count + more)
         deviations = np.sqrt(np.maximum(squares, 0.0) / (count + more - 1))
-        error, freedom = _error(deviations, count + more, reported)
-        farthest = np.abs(means) + reported.rounding
-        nearest = np.maximum(0.0, np.abs(means) - reported.rounding)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            same = stdtr(freedom, (farthest - margin) / error) < level
-            other = (2 * stdtr(freedom, -nearest / error) < level) & (nearest > margin)
-        return bool(np.mean(same | other) >= POWER)
+        same, other, beyond = _tests(means, deviations, count + more, reported, margin)
+        return bool(np.mean((same < level) | ((other < level) & beyond)) >= POWER)
 
     if not is_enough(MOST_SEEDS):
         return None

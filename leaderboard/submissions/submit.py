@@ -12,7 +12,7 @@ from benchmark.record import schema as records
 from benchmark.record import sources
 from benchmark.record.cell import Cell, Entrant
 from benchmark.record.schema import RecordError
-from leaderboard.archive import checks, provenance
+from leaderboard.archive import checks, declarations, provenance
 from leaderboard.archive import entries as archive
 from leaderboard.archive.entries import WHY_LIMIT, Entry
 
@@ -109,14 +109,12 @@ def _require_all(method: str, suite: str, entries: Sequence[Entry]) -> None:
         entrants = dict.fromkeys(cell.entrant for cell in cells if cell.task == task)
         for dataset in settings.datasets:
             under = settings.conditions.get(dataset)
-            if under is None:
-                required = {Entrant(entrant.method) for entrant in entrants}
-                allowed = required | {Entrant.parse(control) for control in settings.controls}
-            else:
-                allowed = {Entrant.parse(f"{method}{condition}") for condition in under}
-                required = allowed & set(entrants) if is_variant else allowed
+            named = ("",) if under is None else under
+            required = {Entrant.parse(f"{method}{condition}") for condition in named}
+            if under is not None and is_variant:
+                required &= set(entrants)
             for cell in cells:
-                if (cell.task, cell.dataset) == (task, dataset) and cell.entrant not in allowed:
+                if (cell.task, cell.dataset) == (task, dataset) and not declarations.is_run(cell):
                     raise RecordError(
                         f"{cell.entrant} on {dataset} is no run of suite {suite!r}, and a "
                         "submission has those alone"
