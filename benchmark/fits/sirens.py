@@ -1,4 +1,4 @@
-"""Fits of many SIRENs: each alone on a core by the kernel, or in batches by torch."""
+"""Fits of many SIRENs: each alone by a kernel, or in batches by torch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from benchmark.fits import gpu
 from benchmark.runs.environment import can_compile
 from nft import siren
 from nft.network import NetworkSpec
@@ -37,8 +38,8 @@ def fit(
 ) -> tuple[Tensor, Tensor]:
     """Fit every SIREN to its own targets, as `siren.fit` does.
 
-    On a CPU the kernel does it, a network on each of torch's threads; on a GPU, and without numba,
-    torch. The two differ by rounding.
+    On a CPU a kernel does it, a network on each of torch's threads, and on a GPU another, where
+    they can; else torch. All differ by rounding.
 
     Args:
         spec, start, targets, steps, learning_rate, schedule, weight_decay, stop_error: as in
@@ -52,6 +53,8 @@ def fit(
     given = (spec, start, targets, coordinates, steps, learning_rate, schedule)
     if start.device.type == "cpu" and spec.scale == 1 and kernel():
         return _by_the_kernel(*given, progress, weight_decay, stop_error)
+    if start.device.type == "cuda" and (launch := gpu.kernel(spec, start)):
+        return gpu.fit(launch, *given, progress, weight_decay, stop_error)
     return _by_torch(*given, progress, weight_decay, stop_error)
 
 
