@@ -19,10 +19,10 @@ from nft.network import NetworkSpec
 
 SOURCE = Path(__file__).with_name("siren.cu")
 
-WARPS = 4
+WARPS = 3
 """Warps that fit a SIREN."""
 
-BLOCKS = 3
+BLOCKS = 4
 """SIRENs that a processor fits at a time."""
 
 CAPABILITY = (8, 0)
