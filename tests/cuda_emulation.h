@@ -1,11 +1,12 @@
-// A block of a GPU's threads, by threads of the processor: enough of CUDA for the tests to run a kernel
-// where there is no GPU. The kernel's source is given by the compiler's option KERNEL.
+// A block of a GPU's threads, as contexts that take turns on one thread of the processor: enough of CUDA
+// for the tests to run a kernel where there is no GPU. A context goes on until it waits for others. The
+// kernel's source is given by the compiler's option KERNEL.
 
-#include <barrier>
+#include <ucontext.h>
+
 #include <cmath>
 #include <cstring>
-#include <memory>
-#include <thread>
+#include <functional>
 #include <vector>
 
 #define __device__
@@ -24,15 +25,60 @@ struct Index {
     int x;
 };
 
-static thread_local Index threadIdx, blockIdx;
+static Index threadIdx, blockIdx;
 alignas(16) char memory[1 << 18];
-static std::unique_ptr<std::barrier<>> block, warps[WARPS];
 static float floats[WARPS][32];
 static unsigned words[WARPS][32][6];
 
+static const int THREADS_OF_BLOCK = 32 * WARPS;
+static ucontext_t scheduler, contexts[THREADS_OF_BLOCK];
+static bool finished[THREADS_OF_BLOCK];
+static std::function<void()> body;
+
+struct Barrier {
+    int waiting = 0, generation = 0;
+
+    void wait(int threads) {
+        const int mine = generation;
+        if (++waiting == threads) {
+            waiting = 0;
+            generation++;
+        }
+        while (generation == mine) swapcontext(&contexts[threadIdx.x], &scheduler);
+    }
+};
+
+static Barrier block, warps[WARPS];
+
 static int warp_of_thread() { return threadIdx.x / 32; }
-static void __syncthreads() { block->arrive_and_wait(); }
-static void __syncwarp() { warps[warp_of_thread()]->arrive_and_wait(); }
+static void __syncthreads() { block.wait(THREADS_OF_BLOCK); }
+static void __syncwarp() { warps[warp_of_thread()].wait(32); }
+
+static void enter() {
+    body();
+    finished[threadIdx.x] = true;
+    swapcontext(&contexts[threadIdx.x], &scheduler);
+}
+
+static void run_block() {
+    std::vector<std::vector<char>> stacks(THREADS_OF_BLOCK, std::vector<char>(1 << 17));
+    for (int thread = 0; thread < THREADS_OF_BLOCK; thread++) {
+        finished[thread] = false;
+        getcontext(&contexts[thread]);
+        contexts[thread].uc_stack.ss_sp = stacks[thread].data();
+        contexts[thread].uc_stack.ss_size = stacks[thread].size();
+        makecontext(&contexts[thread], enter, 0);
+    }
+    for (bool going = true; going;) {
+        going = false;
+        for (int thread = 0; thread < THREADS_OF_BLOCK; thread++)
+            if (!finished[thread]) {
+                going = true;
+                threadIdx.x = thread;
+                swapcontext(&scheduler, &contexts[thread]);
+            }
+    }
+}
 
 static unsigned __float_as_uint(float value) {
     unsigned bits;
@@ -81,16 +127,10 @@ extern "C" void launch(
     float* roots, int points, int steps, double omega, double decay, double stop) {
     static_assert(sizeof(Shared) <= sizeof memory);
     for (int network = 0; network < networks; network++) {
-        block = std::make_unique<std::barrier<>>(32 * WARPS);
-        for (auto& warp : warps) warp = std::make_unique<std::barrier<>>(32);
-        std::vector<std::thread> threads;
-        for (int thread = 0; thread < 32 * WARPS; thread++)
-            threads.emplace_back([=] {
-                threadIdx.x = thread;
-                blockIdx.x = network;
-                fit(weights, errors, targets, coordinates, rates, roots, points, steps, omega, decay,
-                    stop);
-            });
-        for (auto& thread : threads) thread.join();
+        blockIdx.x = network;
+        body = [&] {
+            fit(weights, errors, targets, coordinates, rates, roots, points, steps, omega, decay, stop);
+        };
+        run_block();
     }
 }
