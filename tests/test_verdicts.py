@@ -12,21 +12,37 @@ from leaderboard.reported.verdicts import Published, Verdict, compare, published
 
 
 def test_each_spread_is_taken_for_what_it_is() -> None:
-    assert published(5.0, 0.3, "std", 4) == Published(5.0, 0.3, 4)
+    assert published(5.0, 0.3, "std", 4) == sample(5.0, 0.3, 4)
     assert published(5.0, 0.3, "standard error", 4).deviation == pytest.approx(0.6)
     # Two runs at 4 and 6: half their range is 1, their standard deviation the root of two.
     assert published(5.0, 1.0, "half range", 2).deviation == pytest.approx(np.std([4, 6], ddof=1))
-    for lone in (
-        published(5.0, None, None, None),
-        published(5.0, 0.3, "not stated", 3),
-        published(5.0, 0.3, "std", None),
-    ):
-        assert lone == Published(5.0)
+    assert published(5.0, None, None, None) == Published(5.0)
+    assert published(5.0, None, None, 3) == Published(5.0, runs=3, counted=True)
+    assert published(5.0, 0.3, "not stated", 3) == Published(5.0, runs=3, counted=True)
+
+
+def test_a_spread_means_two_runs_at_least() -> None:
+    assert published(5.0, 0.3, "std", None) == Published(5.0, 0.3, 2)
+    assert published(5.0, 0.3, "not stated", None) == Published(5.0, runs=2)
+    assert published(5.0, 0.3, "standard error", None).deviation == pytest.approx(0.3 * 2**0.5)
+    ours = scores(80.0, 0.4, 4)
+    lone, narrow, wide = (
+        compare(ours, published(80.5, spread, "std", None), 1.0) for spread in (None, 0.1, 0.8)
+    )
+    assert narrow.equivalence < lone.equivalence < wide.equivalence
+    # A narrower spread than ours is no evidence, since nobody knows of how many runs it is.
+    equal = compare(ours, published(80.5, 0.4, "std", None), 1.0)
+    assert narrow.equivalence == pytest.approx(equal.equivalence)
 
 
 def judge(ours: np.ndarray, reported: Published, margin: float) -> Verdict:
     """The verdict on a row that stands alone in its table."""
     return verdicts.judge([compare(ours, reported, margin)])[0]
+
+
+def sample(value: float, deviation: float, runs: int, rounding: float = 0.0) -> Published:
+    """A number with the deviation of so many runs."""
+    return Published(value, deviation, runs, True, rounding)
 
 
 def scores(mean: float, deviation: float, count: int) -> np.ndarray:
@@ -37,10 +53,10 @@ def scores(mean: float, deviation: float, count: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("ours", "reported", "kind"),
     [
-        (scores(80.1, 0.2, 5), Published(80.0, 0.2, 3), "reproduced"),
-        (scores(83.0, 0.2, 5), Published(80.0, 0.2, 3), "higher"),
+        (scores(80.1, 0.2, 5), sample(80.0, 0.2, 3), "reproduced"),
+        (scores(83.0, 0.2, 5), sample(80.0, 0.2, 3), "higher"),
         (scores(77.0, 0.2, 5), Published(80.0), "lower"),
-        (scores(80.1, 3.0, 5), Published(80.0, 3.0, 3), "undecided"),
+        (scores(80.1, 3.0, 5), sample(80.0, 3.0, 3), "undecided"),
         (scores(80.9, 0.5, 3), Published(80.0), "undecided"),
     ],
 )
@@ -49,13 +65,13 @@ def test_what_is_claimed(ours: np.ndarray, reported: Published, kind: str) -> No
 
 
 def test_one_seed_never_reproduces() -> None:
-    one = judge(np.array([80.0]), Published(80.0, 0.1, 3), 1.0)
-    assert one == Verdict("undecided", "undecided: needs 1 more seeds")
+    one = judge(np.array([80.0]), sample(80.0, 0.1, 3), 1.0)
+    assert one == Verdict("undecided", "undecided: needs 1 more seed")
     assert judge(np.array([70.0]), Published(80.0), 1.0).kind == "undecided"
 
 
 def test_a_verdict_says_what_it_rests_on() -> None:
-    assert judge(scores(80.1, 0.2, 5), Published(80.0, 0.2, 3), 1.0).text == "reproduced"
+    assert judge(scores(80.1, 0.2, 5), sample(80.0, 0.2, 3), 1.0).text == "reproduced"
     lone = judge(scores(80.1, 0.1, 5), Published(80.0), 1.0)
     assert lone == Verdict("reproduced", "reproduced, if their spread is like ours")
 
@@ -63,18 +79,18 @@ def test_a_verdict_says_what_it_rests_on() -> None:
 def test_rounding_is_no_evidence() -> None:
     """Of a printed .020 the true value is within .0005, half of the margin of 5 %."""
     ours = scores(0.0203, 0.0001, 5)
-    assert judge(ours, Published(0.020, 0.0001, 3), 0.001).kind == "reproduced"
-    assert judge(ours, Published(0.020, 0.0001, 3, rounding=0.0005), 0.001).kind == "reproduced"
+    assert judge(ours, sample(0.020, 0.0001, 3), 0.001).kind == "reproduced"
+    assert judge(ours, sample(0.020, 0.0001, 3, rounding=0.0005), 0.001).kind == "reproduced"
     ours = scores(0.0207, 0.0001, 5)
-    assert judge(ours, Published(0.020, 0.0001, 3), 0.001).kind == "reproduced"
-    assert judge(ours, Published(0.020, 0.0001, 3, rounding=0.0005), 0.001).kind == "undecided"
+    assert judge(ours, sample(0.020, 0.0001, 3), 0.001).kind == "reproduced"
+    assert judge(ours, sample(0.020, 0.0001, 3, rounding=0.0005), 0.001).kind == "undecided"
     ours = scores(0.0213, 0.0001, 5)
-    assert judge(ours, Published(0.020, 0.0001, 3), 0.001).kind == "higher"
-    assert judge(ours, Published(0.020, 0.0001, 3, rounding=0.0005), 0.001).kind == "undecided"
+    assert judge(ours, sample(0.020, 0.0001, 3), 0.001).kind == "higher"
+    assert judge(ours, sample(0.020, 0.0001, 3, rounding=0.0005), 0.001).kind == "undecided"
 
 
 def test_a_table_of_many_rows_is_corrected() -> None:
-    row = compare(scores(80.5, 0.5, 5), Published(80.0, 0.2, 5), 1.0)
+    row = compare(scores(80.5, 0.5, 5), sample(80.0, 0.2, 5), 1.0)
     assert 0.01 < row.equivalence < 0.05
     assert verdicts.judge([row])[0].kind == "reproduced"
     assert {verdict.kind for verdict in verdicts.judge([row] * 6)} == {"undecided"}
@@ -96,9 +112,9 @@ def test_results_without_any_spread_are_judged() -> None:
 @pytest.mark.parametrize(
     ("few", "reported"),
     [
-        (scores(80.0, 0.9, 3), Published(80.0, 0.6, 10)),
+        (scores(80.0, 0.9, 3), sample(80.0, 0.6, 10)),
         (scores(80.2, 0.3, 4), Published(80.0)),
-        (scores(82.0, 1.0, 4), Published(80.0, 0.5, 3)),
+        (scores(82.0, 1.0, 4), sample(80.0, 0.5, 3)),
     ],
 )
 def test_the_seeds_it_asks_for_most_often_decide(
@@ -128,12 +144,15 @@ def test_the_rates_of_false_verdicts_are_what_the_page_says() -> None:
 
 
 def test_false_verdicts_are_rare() -> None:
-    """Also where spreads differ, but for a lone number, whose spread nobody knows."""
+    """Also where spreads differ, but for a number whose spread or runs nobody knows."""
     lines = pages.read_rates()["verdicts"]
+    lone, uncounted = verdicts.LONE.name, verdicts.UNCOUNTED.name
     for row in lines:
         if row["seeds"] == 1:
             assert row["undecided"] == 1
-        if row["paper"] != "a lone number" or row["ours"] >= row["theirs"]:
+        if row["paper"] not in (lone, uncounted) or row["ours"] >= row["theirs"]:
             assert row["wrong"] < 0.075, row
-    blind = [row for row in lines if row["paper"] == "a lone number" and row["theirs"] > 0.3]
+        if row["paper"] == uncounted:
+            assert row["wrong"] < 0.1, row
+    blind = [row for row in lines if row["paper"] == lone and row["theirs"] > 0.3]
     assert max(row["wrong"] for row in blind) > 0.2  # as METHOD.md warns

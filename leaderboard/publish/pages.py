@@ -101,18 +101,21 @@ that their margin is relative.
   run, or we lack the dataset or the method. **not run**: everything is there, but no run yet.
 
 What a paper's ± means decides the test. With a standard deviation, a standard error or the half
-range of a known number of runs, the two samples are compared by Welch's test. A number without a
-spread is treated as a single observation with the variance of our seeds: the standard error of the
-difference is `s · sqrt(1 + 1/n)`, with s the standard deviation of our n seeds. The verdict depends
-on this and says so, `if their spread is like ours`. A spread whose meaning or number of runs is not
-stated is ignored. A printed number stands for every value that rounds to it (.020 for .020 ±
-.0005); each test uses the end of that range that is least favourable to its claim. The rows of a
-paper's table that were run are corrected together, by Holm's method.
+range of a known number of runs, the two samples are compared by Welch's test. Where the number of
+runs is not stated, they are two at least, since one run has no ±: the number is taken for the mean
+of two, with the larger of the paper's deviation and ours, so that the standard error of the
+difference is `sqrt(max(s, t)² / 2 + s² / n)`, with t the paper's deviation and s that of our n
+seeds. A number without a ±, or with one whose meaning is not stated, is taken to spread like our
+seeds, and for a single run where no ± and no number of runs is given; the verdict depends on this
+and says so, `if their spread is like ours`. A printed number stands for every value that rounds to
+it (.020 for .020 ± .0005); each test uses the end of that range that is least favourable to its
+claim. The rows of a paper's table that were run are corrected together, by Holm's method.
 
 How often these verdicts are wrong is simulated ([SIMULATION.md](SIMULATION.md)). Where the paper
-gives a spread, at most {stated:.1f} % are, whatever the two spreads are. A lone number keeps that
-only where its unknown spread is no larger than ours: with one five times as large, up to
-{lone:.0f} % of the verdicts on it are wrong.
+gives a spread, at most {stated:.1f} % are, whatever the two spreads are, and at most
+{uncounted:.1f} % where it does not say of how many runs. A lone number keeps that only where its
+unknown spread is no larger than ours: with one five times as large, up to {lone:.0f} % of the
+verdicts on it are wrong.
 
 ## Seeds
 
@@ -404,17 +407,16 @@ def method() -> str:
         ]
         for metric in metrics.METRICS.values()
     ]
-    lone = verdicts.PAPERS[-1].name
-    wrong = {True: 0.0, False: 0.0}
+    wrong = dict.fromkeys(("stated", "lone", "uncounted"), 0.0)
+    kinds = {verdicts.LONE.name: "lone", verdicts.UNCOUNTED.name: "uncounted"}
     for row in read_rates()["verdicts"]:
-        is_lone = row["paper"] == lone
-        wrong[is_lone] = max(wrong[is_lone], 100 * row["wrong"])
+        kind = kinds.get(row["paper"], "stated")
+        wrong[kind] = max(wrong[kind], 100 * row["wrong"])
     return METHOD.format(
         margins=tabulate(margins, ["metric", "margin"], tablefmt="pipe", disable_numparse=True),
         accuracy=_usual_spread("accuracy"),
         tau=_usual_spread("kendall_tau"),
-        stated=wrong[False],
-        lone=wrong[True],
+        **wrong,
         fewest_seeds=ranks.FEWEST_SEEDS,
         variance=variance.table(variance.read()),
         tallies=tallies.table(tallies.read()),

@@ -107,6 +107,6 @@ def figure(checked: Sequence[Checked]) -> Any | None:
 def _reach(one: Checked) -> float:
     """Half a 95 % interval of a paper's mean; 0 where its spread or runs are unknown."""
     stated = check.published(one.row)
-    if stated.deviation is None or stated.runs is None:
+    if stated.deviation is None or not stated.is_sample:
         return 0.0
     return summaries.reach(stated.deviation, stated.runs)

@@ -2,9 +2,10 @@
 
 Equivalence is tested by Schuirmann's two one-sided tests (TOST) within the metric's margin,
 difference by Student's t-test, both at 5 % for all rows of a table together. Where the paper gives
-a spread over a known number of runs, Welch's test compares the two samples; a single number is one
-new observation, with the variance of our seeds. A printed number may be anywhere within its
-rounding, so both tests take the end of it that speaks against them.
+a spread over a known number of runs, Welch's test compares the two samples. Any other number is one
+new observation with the variance of our seeds, or the mean of two where a ± is printed, which one
+run has not, and then with the larger of both variances. A printed number may be anywhere within
+its rounding, so both tests take the end of it that speaks against them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from scipy.special import stdtr
 LEVEL = 0.05
 POWER = 0.8
 MOST_SEEDS = 30  # a verdict that needs more names no number
+FEWEST = 2  # runs of a number with a ±
 
 Kind = Literal["reproduced", "higher", "lower", "undecided"]
 
@@ -31,14 +33,22 @@ Kind = Literal["reproduced", "higher", "lower", "undecided"]
 class Published:
     """A reported number.
 
-    deviation: the standard deviation over `runs` runs; None for a single number.
+    deviation: the standard deviation of its runs; None where none is printed.
+    runs: how many it is the mean of, or at least.
+    counted: whether the paper says how many.
     rounding: half a unit of its last printed digit.
     """
 
     value: float
     deviation: float | None = None
-    runs: int | None = None
+    runs: int = 1
+    counted: bool = False
     rounding: float = 0.0
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether it is known how its runs spread, and how many they are."""
+        return self.deviation is not None and self.counted and self.runs > 1
 
 
 @dataclass(frozen=True)
@@ -79,18 +89,19 @@ def published(
         value: The reported number.
         spread: What follows its ±.
         kind: What the ± means: "std", "standard error", "half range" (of two runs), "not stated".
-        runs: The number of runs.
+        runs: The number of runs, where it is stated.
         rounding: Half a unit of the last printed digit.
     """
-    if spread is None or runs is None or runs < 2 or kind in (None, "not stated"):
-        return Published(value, rounding=rounding)
-    if kind == "standard error":
+    counted = runs is not None
+    runs = max(runs or 1, 1 if spread is None else FEWEST)
+    if kind in (None, "not stated"):
+        spread = None
+    if spread is not None and kind == "standard error":
         spread *= sqrt(runs)
-    elif kind == "half range":
+    elif spread is not None and kind == "half range":
         # The deviation of two runs is their distance over the root of two.
-        spread *= sqrt(2)
-        runs = 2
-    return Published(value, spread, runs, rounding)
+        spread, runs, counted = spread * sqrt(2), 2, True
+    return Published(value, spread, runs, counted, rounding)
 
 
 def compare(scores: np.ndarray, reported: Published, margin: float) -> Comparison:
@@ -153,7 +164,7 @@ def _verdict(one: Comparison, equivalence: float, distinction: float, level: flo
         return Verdict(kind, kind + condition)
     if (more := one.needed(level)) is None:
         return Verdict(kind, f"undecided: {MOST_SEEDS} more seeds would not decide it")
-    return Verdict(kind, f"undecided: needs {more} more seeds")
+    return Verdict(kind, f"undecided: needs {more} more seed{'s' * (more > 1)}")
 
 
 def _error(deviation: Any, count: int, reported: Published) -> tuple[Any, Any]:
@@ -161,8 +172,10 @@ def _error(deviation: Any, count: int, reported: Published) -> tuple[Any, Any]:
 
     Of one deviation, or of an array of them.
     """
-    if reported.deviation is None or reported.runs is None:
-        return deviation * sqrt(1 + 1 / count), count - 1
+    if not reported.is_sample:
+        theirs = np.maximum(deviation, reported.deviation or 0.0)
+        return np.sqrt(theirs**2 / reported.runs + deviation**2 / count), count - 1
+    assert reported.deviation is not None
     left, right = deviation**2 / count, reported.deviation**2 / reported.runs
     total = left + right
     freedom = total**2 / np.maximum(
@@ -234,10 +247,15 @@ ROUNDING = 0.5  # as of a mean squared error of .020, whose margin is .001
 
 @dataclass(frozen=True)
 class Paper:
-    """What a simulated paper prints: so many runs' mean and deviation, or one number, rounded."""
+    """What a simulated paper prints: the mean of so many runs, rounded.
+
+    deviation, counted: whether it prints their standard deviation, and how many they are.
+    """
 
     name: str
-    runs: int | None
+    runs: int
+    deviation: bool = True
+    counted: bool = True
     rounding: float = 0.0
 
     def print(self, runs: np.ndarray) -> Published:
@@ -245,15 +263,18 @@ class Paper:
         value = float(runs.mean())
         if self.rounding:
             value = float(np.round(value / (2 * self.rounding)) * 2 * self.rounding)
-        if self.runs is None:
-            return Published(value, rounding=self.rounding)
-        return Published(value, float(runs.std(ddof=1)), self.runs, self.rounding)
+        deviation = float(runs.std(ddof=1)) if self.deviation else None
+        fewest = self.runs if self.counted else FEWEST
+        return Published(value, deviation, fewest, self.counted, self.rounding)
 
 
+LONE = Paper("a lone number", 1, deviation=False)
+UNCOUNTED = Paper("mean of 3 runs ±, not of how many", 3, counted=False)
 PAPERS = (
     Paper("mean of 3 runs ± their standard deviation", 3),
-    Paper("the same, rounded to a margin", 3, ROUNDING),
-    Paper("a lone number", None),
+    Paper("the same, rounded to a margin", 3, rounding=ROUNDING),
+    LONE,
+    UNCOUNTED,
 )
 
 
@@ -268,7 +289,7 @@ def simulate(trials: int, seed: int = 0) -> list[dict[str, float | int | str]]:
             # A paper's value is anywhere between two printed ones.
             level = random.uniform(-0.5, 0.5, trials)[:, None]
             scores = level + truth + ours * random.standard_normal((trials, seeds))
-            papers = level + theirs * random.standard_normal((trials, paper.runs or 1))
+            papers = level + theirs * random.standard_normal((trials, paper.runs))
             kinds = [
                 judge([compare(sample, paper.print(runs), 1.0)])[0].kind
                 for sample, runs in zip(scores, papers, strict=True)
