@@ -74,11 +74,15 @@ class Row:
     def settings(self, suite: str) -> Settings | None:
         """Return what a suite chose for the row; None without a file.
 
+        What it leaves to the suite that it is based on is not in there.
+
         Raises:
             UserError: If the file has a table of no task or dataset, or a key that is no field, or
                 a value that its field cannot have.
         """
-        chosen = suites.get(suite).settings
+        return self._choice(suites.get(suite).settings)
+
+    def _choice(self, chosen: str) -> Settings | None:
         if (choice := settings.read(chosen, self.name)) is None:
             return None
         place = settings.path_of(chosen, self.name)
@@ -99,7 +103,8 @@ class Row:
         """Make the method with its hyper-parameters for a suite's task on a dataset.
 
         Later sources override earlier ones: the paper's defaults, the sizes of suite `mini` where
-        the suite uses them, the variant's fields, the suite's settings file, the run's options.
+        the suite uses them, the variant's fields, the settings files of the suite that it is based
+        on and its own, the run's options.
 
         Args:
             suite: Name of the suite.
@@ -112,11 +117,12 @@ class Row:
                 that its field cannot have.
         """
         values: dict[str, Any] = {}
-        if suites.get(suite).settings == suites.MINI:
+        layers = suites.get(suite).layers
+        if suites.MINI in layers:
             values |= self.sizes
         values |= self.variant.fields if self.variant else {}
-        if (choice := self.settings(suite)) is not None:
-            values |= choice.of(task, dataset)
+        for choice in map(self._choice, layers):
+            values |= choice.of(task, dataset) if choice else {}
         values |= dict(self._option(option) for option in options)
         return self.method(**values)
 

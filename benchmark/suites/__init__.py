@@ -68,7 +68,7 @@ class Suite(BaseModel):
     """One file of `benchmark/suites/`.
 
     note: what its numbers may be compared with. settings: whose settings of the methods it uses,
-    its own unless it says otherwise.
+    its own unless it says otherwise. base: the suite whose settings stand where those say nothing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,7 +76,13 @@ class Suite(BaseModel):
     title: str
     note: str
     settings: Name
+    base: Name | None = None
     tasks: dict[Name, TaskSettings]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The suites whose settings it uses, each over those before it."""
+        return (self.base, self.settings) if self.base else (self.settings,)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from benchmark import suites
 from benchmark.datasets import listing
@@ -68,10 +69,12 @@ def changed_settings(record: Record) -> list[str]:
     try:
         suite = suites.get(record.suite)
         task = suite.tasks[record.task]
-        choices = settings.read(suite.settings, record.method.name)
+        choices = [settings.read(layer, record.method.name) for layer in suite.layers]
     except (UserError, KeyError):
         return [f"suite {record.suite!r} has no settings for {record.task} that can be read"]
-    values = choices.of(record.task, record.dataset.name) if choices else {}
+    values: dict[str, Any] = {}
+    for choice in choices:
+        values |= choice.of(record.task, record.dataset.name) if choice else {}
     options = {option.partition("=")[0] for option in record.method.options}
     chosen = {name: value for name, value in values.items() if name not in options}
     hyperparameters = record.method.hyperparameters
