@@ -29,6 +29,7 @@ from leaderboard.publish import (
     sentences,
     starts,
     symmetry,
+    tuning,
     words,
 )
 from leaderboard.publish.text import markdown
@@ -165,16 +166,16 @@ sum of the three variances:
 
 {variance}
 
-## Limits
+{tuning}## Limits
 
 - **Small networks, one architecture a dataset.** The ranked INRs have two hidden layers of 10 or 12
   neurons and draw 14 x 14 or 16 x 16 pixels; the ranked CNNs have three layers of 8 channels. What
   leads there need not lead on wider or deeper networks, or on other sizes of images.
 - **Few steps.** Every method of suite mini trains for as many steps on as many networks, and not to
   its end. One that learns slowly looks worse than it is; suite mini-seconds gives equal time.
-- **Hardly any tuning.** A search chose settings for {searched}. All other settings are those of
-  the papers, or were chosen by hand on validation, for some methods with more care than for others.
-  A gap between two methods is in part one between their settings.
+- **Hardly any tuning.** In suite mini, a search chose settings for {searched}. All others are those
+  of the papers, or were chosen by hand on validation, for some methods with more care than for
+  others. A gap between two methods is in part one between their settings.
 - **One draw of the networks.** The ± and the ranks hold what training and the sample of test
   networks vary, and not what another draw of starts would, which can be several times as large
   (above).
@@ -284,7 +285,7 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
         HERE / "LEADERBOARD.md": leaderboard(boards, archive),
         HERE / "VERDICTS.md": verdict_page(check.check(rows, records)),
         HERE / "CLAIMS.md": claims_page(boards),
-        HERE / "METHOD.md": method(),
+        HERE / "METHOD.md": method(boards),
         HERE / "SIMULATION.md": simulation_page(),
         HERE / "SYMMETRY.md": symmetry_page(archive),
         HERE / "symmetry.svg": symmetry.svg(),
@@ -396,7 +397,7 @@ def result(row: Reported, scores: Sequence[float]) -> str:
     return f"{summary.show(len(row.printed.partition('.')[2]))} (n={summary.seeds})"
 
 
-def method() -> str:
+def method(boards: Sequence[Board]) -> str:
     """Render `METHOD.md`."""
     margins = [
         [
@@ -421,6 +422,7 @@ def method() -> str:
         variance=variance.table(variance.read()),
         tallies=tallies.table(tallies.read()),
         searched=_searched(),
+        tuning=tuning.sections(boards),
     )
 
 

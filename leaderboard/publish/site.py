@@ -272,7 +272,7 @@ def _texts(
 ) -> dict[str, tuple[str, str]]:
     """The committed pages that the site has as they are: title and Markdown, by name."""
     return {
-        "statistics": ("Statistics", pages.method()),
+        "statistics": ("Statistics", pages.method(boards)),
         "simulations": ("Simulations", pages.simulation_page()),
         "symmetry": ("Symmetry", pages.symmetry_page(archive)),
         "claims": ("Papers' claims", pages.claims_page(boards)),

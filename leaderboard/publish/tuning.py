@@ -1,0 +1,126 @@
+"""What a search of settings changes: a suite that is based on another, beside that one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.stats import kendalltau
+from tabulate import tabulate
+
+from benchmark import suites
+from benchmark.suites import settings
+from benchmark.tuning import log as logs
+from benchmark.tuning.log import SearchLog
+from benchmark.tuning.search import BUDGET
+from leaderboard.archive.tables import Board, Cell
+from leaderboard.publish import render, words
+from leaderboard.publish.text import markdown
+
+SECTION = """\
+## What tuning changes
+
+Suite {suite} reads the networks of suite {base} ({dataset}) for as many steps, after a search that
+is the same for every method (`nox -s tune`): {trials} trials, from suite {base}'s settings on, or
+{minutes:.0f} minutes of CPU time, by validation, with a seed that no ranked run has. Half of the
+trials are given up after a quarter of their steps, and half of the others after half of them. The
+logs lie [beside the settings](../benchmark/suites/settings/{suite}/logs). Test {metric}:
+
+{table}
+
+{said}
+
+"""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A method before and after its search."""
+
+    title: str
+    before: Cell
+    after: Cell
+    log: SearchLog
+
+    def gain(self, better: int) -> float:
+        """By how much its mean is better after the search, in the metric's unit."""
+        assert self.before.summary and self.after.summary
+        return better * (self.after.summary.mean - self.before.summary.mean)
+
+    def chosen(self) -> str:
+        """The fields that the search changed, with their new values."""
+        best = self.log.best
+        found = best.settings if best else self.log.first
+        changed = [f"{name} {found[name]}" for name in found if found[name] != self.log.first[name]]
+        return ", ".join(changed) or "as before"
+
+
+def sections(boards: Sequence[Board]) -> str:
+    """Render a section for each dataset of a suite that is based on another; nothing without."""
+    known, parts = suites.registry(), []
+    places = {(board.suite, board.task): board for board in boards}
+    for board in boards:
+        base = known[board.suite].base if board.suite in known else None
+        untuned = places.get((base or "", board.task))
+        for dataset in board.datasets if untuned else ():
+            if len(changes := _changes(untuned, board, dataset)) > 1:
+                parts.append(_section(untuned, board, dataset, changes))
+    return "".join(parts)
+
+
+def _changes(untuned: Board, tuned: Board, dataset: str) -> list[Change]:
+    before = {row.entrant: row.cells.get(dataset) for row in untuned.rows}
+    changes = []
+    for row in tuned.rows:
+        cells = before.get(row.entrant), row.cells.get(dataset)
+        log = logs.read(settings.log_path(tuned.suite, row.method, dataset))
+        if log and all(cell and cell.summary for cell in cells):
+            changes.append(Change(row.label, *cells, log))
+    return changes
+
+
+def _section(untuned: Board, tuned: Board, dataset: str, changes: Sequence[Change]) -> str:
+    headers = ["method", f"suite {untuned.suite}", "after the search", "chosen", "trials"]
+    lines = [
+        [
+            markdown(change.title),
+            render.plain(tuned.metric, change.before),
+            render.plain(tuned.metric, change.after),
+            markdown(change.chosen()),
+            f"{len(change.log.trials)}, {change.log.cpu_seconds:,.0f} s",
+        ]
+        for change in changes
+    ]
+    return SECTION.format(
+        suite=tuned.suite,
+        base=untuned.suite,
+        dataset=words.dataset(dataset),
+        trials=BUDGET.trials,
+        minutes=BUDGET.cpu_seconds / 60,
+        metric=tuned.metric.label,
+        table=tabulate(lines, headers, tablefmt="pipe", disable_numparse=True),
+        said=_said(tuned, changes),
+    )
+
+
+def _said(tuned: Board, changes: Sequence[Change]) -> str:
+    """Say how many are better for it, and what becomes of the order."""
+    better = 1 if tuned.metric.direction == "max" else -1
+    gains = sorted((change.gain(better), change.title) for change in changes)
+    means = [
+        [cell.summary.mean for cell in (change.before, change.after) if cell.summary]
+        for change in changes
+    ]
+    agreement = kendalltau(*zip(*means, strict=True)).statistic
+    (least, loser), (most, winner) = gains[0], gains[-1]
+    text = (
+        f"{sum(gain > 0 for gain, _ in gains)} of {len(gains)} methods are better after it, by up "
+        f"to {tuned.metric.show(most)} ({winner})"
+    )
+    if least < 0:
+        text += (
+            f", and {sum(gain < 0 for gain, _ in gains)} worse, by up to "
+            f"{tuned.metric.show(-least)} ({loser}): the best of many trials with one seed is in "
+            "part the luckiest"
+        )
+    return f"{text}. Kendall's tau between the two orders is {agreement:.2f}."
