@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import FrozenInstanceError, asdict, dataclass
+from dataclasses import FrozenInstanceError, asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
@@ -360,3 +360,21 @@ def test_no_method_of_mini_declines_the_inrs(dataset: str) -> None:
 def test_records_leave_out_the_default_of_a_field_that_came_after_them() -> None:
     assert "batch_norm" not in recorded(MLP())
     assert recorded(MLP(batch_norm=True)) == recorded(MLP()) | {"batch_norm": True}
+
+
+def test_a_suite_has_the_settings_of_its_base_where_its_own_say_nothing() -> None:
+    task, dataset = "inr-classification", "mnist-inr-own-mini"
+    for name in suites.get("mini-tuned").tasks[task].methods:
+        row, own = baselines.get(name), settings.read("mini-tuned", name)
+        base = row.make("mini", task, dataset)
+        assert row.make("mini-tuned", task, dataset) == replace(
+            base, **(own.of(task, dataset) if own else {})
+        )
+
+
+@pytest.mark.parametrize("base", ["nothing", "mini-tuned", "dws"])
+def test_a_base_that_is_none_is_refused(base: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'settings = "dws"\nbase = "{base}"\n[tasks]\n', encoding="utf-8")
+    with pytest.raises(UserError, match=f"suite mine: base is another suite.*not '{base}'"):
+        suites.get(str(path))

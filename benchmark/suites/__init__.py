@@ -89,7 +89,10 @@ class Suite(BaseModel):
 def registry() -> dict[str, Suite]:
     """Every suite of the project, by name. Raises UserError for a malformed one."""
     files = sorted(HERE.glob("*.toml"))
-    return {path.stem: _parsed(path, {"settings": path.stem}) for path in files}
+    found = {path.stem: _parsed(path, {"settings": path.stem}) for path in files}
+    for suite in found.values():
+        _check_base(suite, found)
+    return found
 
 
 def takes_any_dataset(task: str) -> bool:
@@ -135,8 +138,19 @@ def _read(path: Path) -> Suite:
             f"{path}: settings are those of a suite of the project, {', '.join(registry())}, "
             f"not {suite.settings!r}"
         )
+    _check_base(suite, registry())
     note = f"A suite of its user's own, {name}. {suite.note}".strip()
     return suite.model_copy(update={"note": note[:300]})
+
+
+def _check_base(suite: Suite, known: Mapping[str, Suite]) -> None:
+    """Raise UserError for a base that is none, since settings have two layers and no more."""
+    bases = [name for name, other in known.items() if not other.base]
+    if suite.base is not None and (suite.base not in bases or suite.base == suite.settings):
+        raise UserError(
+            f"suite {suite.name}: base is another suite of the project without a base, "
+            f"{', '.join(bases)}, not {suite.base!r}"
+        )
 
 
 def _parsed(path: Path, defaults: Mapping[str, str]) -> Suite:
