@@ -121,6 +121,19 @@ def test_the_test_split_is_not_read(
     assert [point.step for point in two_stages.trials[0].curve] == [5, 10, 15, 20]
 
 
+def test_a_search_begins_with_zero_where_the_suite_has_it(
+    dataset: WeightDataset, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a logarithmic scale, whose low end stands for it."""
+    monkeypatch.setattr(search, "BUDGET", Budget(trials=3, cpu_seconds=1000))
+    suite_settings = settings.path_of("mini", "linear-fixed")
+    suite_settings.parent.mkdir(parents=True, exist_ok=True)
+    suite_settings.write_text("[inr-classification]\nlearning_rate = 0.0\n", encoding="utf-8")
+    settings.read.cache_clear()
+    log = conduct(dataset)
+    assert [trial.settings["learning_rate"] > 0 for trial in log.trials] == [False, True, True]
+
+
 def test_a_killed_search_goes_on_to_the_same_end(
     dataset: WeightDataset, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,8 @@ def test_each_spread_is_taken_for_what_it_is() -> None:
 
 def test_a_spread_means_two_runs_at_least() -> None:
     assert published(5.0, 0.3, "std", None) == Published(5.0, 0.3, 2)
-    assert published(5.0, 0.3, "not stated", None) == Published(5.0, runs=2)
+    assert published(5.0, 0.3, "not stated", None) == Published(5.0)  # of networks, say
+    assert published(5.0, 0.3, "std", 1) == Published(5.0, runs=1, counted=True)
     assert published(5.0, 0.3, "standard error", None).deviation == pytest.approx(0.3 * 2**0.5)
     ours = scores(80.0, 0.4, 4)
     lone, narrow, wide = (
@@ -153,6 +154,6 @@ def test_false_verdicts_are_rare() -> None:
         if row["paper"] not in (lone, uncounted) or row["ours"] >= row["theirs"]:
             assert row["wrong"] < 0.075, row
         if row["paper"] == uncounted:
-            assert row["wrong"] < 0.1, row
+            assert row["wrong"] < 0.2, row
     blind = [row for row in lines if row["paper"] == lone and row["theirs"] > 0.3]
     assert max(row["wrong"] for row in blind) > 0.2  # as METHOD.md warns

@@ -33,7 +33,7 @@ from benchmark.runs.plan import Run, plan
 from benchmark.tuning import log as logs
 from benchmark.tuning.display import Display
 from benchmark.tuning.log import Budget, Point, SearchLog
-from benchmark.tuning.space import Dimension, Log
+from benchmark.tuning.space import Dimension, Log, Value
 from benchmark.tuning.trial import Clock, attempt
 
 BUDGET = Budget(trials=20, cpu_seconds=1800)
@@ -113,7 +113,8 @@ def conduct(
     budget, steps = log.budget, search.run.protocol.steps
     space = {name: known.including(log.first[name]) for name, known in search.space.items()}
     drawn = {name: _distribution(dimension) for name, dimension in space.items()}
-    study = _study(log, steps)
+    first = {name: known.nearest(log.first[name]) for name, known in space.items()}
+    study = _study(log, steps, first)
     for number in range(budget.trials):
         course = Course(study.ask(drawn), log, steps)
         params = course.asked.params
@@ -167,15 +168,18 @@ def _taken_up(search: Search, path: Path, display: Display) -> SearchLog:
     return earlier
 
 
-def _study(log: SearchLog, steps: int) -> optuna.Study:
-    """Return an empty study, to be asked for the settings of a log's trials in their order."""
+def _study(log: SearchLog, steps: int, first: Mapping[str, Value]) -> optuna.Study:
+    """Return an empty study, to be asked for the settings of a log's trials in their order.
+
+    The first that it is asked for are `first`.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         direction={"max": "maximize", "min": "minimize"}[metrics.get(log.metric).direction],
         sampler=TPESampler(seed=log.seed),
         pruner=SuccessiveHalvingPruner(min_resource=max(1, steps // 2**HALVES), reduction_factor=2),
     )
-    study.enqueue_trial(log.first)
+    study.enqueue_trial(dict(first))
     return study
 
 

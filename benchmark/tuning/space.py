@@ -19,8 +19,12 @@ class Log:
             raise ValueError(f"a range goes from a positive number to a larger one, not {self}")
 
     def including(self, value: float) -> Log:
-        """Return the range widened to a value."""
-        return Log(min(self.low, value), max(self.high, value))
+        """Return the range widened to a value, but for zero, which has no logarithm."""
+        return Log(min(self.low, value), max(self.high, value)) if value > 0 else self
+
+    def nearest(self, value: float) -> float:
+        """Return the number of the range that stands for a value."""
+        return max(self.low, value)
 
     def rounded(self, drawn: float) -> float:
         """Return the value that is tried where this one was drawn."""
@@ -41,6 +45,10 @@ class Choice:
     def including(self, value: Value) -> Choice:
         """Return the choice with a value, appended where it is not listed."""
         return self if value in self.values else Choice(*self.values, value)
+
+    def nearest(self, value: Value) -> Value:
+        """Return the value, which is one of the choice's."""
+        return value
 
     def rounded(self, drawn: Value) -> Value:
         """Return the value that is tried where this one was drawn."""

@@ -106,17 +106,18 @@ range of a known number of runs, the two samples are compared by Welch's test. W
 runs is not stated, they are two at least, since one run has no ±: the number is taken for the mean
 of two, with the larger of the paper's deviation and ours, so that the standard error of the
 difference is `sqrt(max(s, t)² / 2 + s² / n)`, with t the paper's deviation and s that of our n
-seeds. A number without a ±, or with one whose meaning is not stated, is taken to spread like our
-seeds, and for a single run where no ± and no number of runs is given; the verdict depends on this
-and says so, `if their spread is like ours`. A printed number stands for every value that rounds to
-it (.020 for .020 ± .0005); each test uses the end of that range that is least favourable to its
-claim. The rows of a paper's table that were run are corrected together, by Holm's method.
+seeds. (This rule was adopted when rows had been seen that were undecided without it.) A number
+without a ±, or with one whose meaning is not stated, is taken to spread like our seeds, and for a
+single run where no number of runs is given. These verdicts say what they depend on, `if their
+spread is like ours`. A printed number stands for every value that rounds to it (.020 for .020 ±
+.0005); each test uses the end of that range that is least favourable to its claim. The rows of a
+paper's table that were run are corrected together, by Holm's method.
 
 How often these verdicts are wrong is simulated ([SIMULATION.md](SIMULATION.md)). Where the paper
-gives a spread, at most {stated:.1f} % are, whatever the two spreads are, and at most
-{uncounted:.1f} % where it does not say of how many runs. A lone number keeps that only where its
-unknown spread is no larger than ours: with one five times as large, up to {lone:.0f} % of the
-verdicts on it are wrong.
+gives a spread and the number of runs, at most {stated:.1f} % are, whatever the two spreads are.
+Other numbers keep that only where their spread is no larger than ours. With one five times as
+large, up to {uncounted:.0f} % of the verdicts are wrong on a mean of two runs with their deviation,
+and up to {lone:.0f} % on a lone number.
 
 ## Seeds
 
@@ -436,9 +437,9 @@ def _searched() -> str:
 def _usual_spread(metric: str) -> float:
     """The median standard deviation of a metric over runs, of the papers that give it."""
     spreads = [
-        deviation
+        number.deviation
         for row in reported.read()
-        if row.metric == metric and (deviation := check.published(row).deviation) is not None
+        if row.metric == metric and (number := check.published(row)).is_sample
     ]
     return median(spreads)
 

@@ -61,7 +61,7 @@ class Comparison:
     beyond: whether the difference is larger than the margin, however the number was rounded.
     needed: the number of further seeds that would probably decide it at a level; None where more
         than `MOST_SEEDS` are needed.
-    rests_on_spread: whether the reported number has no spread, so that ours stands for theirs.
+    rests_on_spread: whether the reported number's spread, or of how many runs it is, is unknown.
     """
 
     difference: float
@@ -92,10 +92,10 @@ def published(
         runs: The number of runs, where it is stated.
         rounding: Half a unit of the last printed digit.
     """
-    counted = runs is not None
-    runs = max(runs or 1, 1 if spread is None else FEWEST)
-    if kind in (None, "not stated"):
+    if kind in (None, "not stated") or runs == 1:
         spread = None
+    counted = runs is not None
+    runs = runs or (1 if spread is None else FEWEST)
     if spread is not None and kind == "standard error":
         spread *= sqrt(runs)
     elif spread is not None and kind == "half range":
@@ -112,7 +112,7 @@ def compare(scores: np.ndarray, reported: Published, margin: float) -> Compariso
         reported: The reported number.
         margin: The largest difference that does not matter.
     """
-    count, lone = len(scores), reported.deviation is None
+    count, lone = len(scores), not reported.is_sample
     difference = float(np.mean(scores)) - reported.value
     if count < 2:
         return Comparison(difference, 1.0, 1.0, False, lambda _: 2 - count, lone)
@@ -269,7 +269,7 @@ class Paper:
 
 
 LONE = Paper("a lone number", 1, deviation=False)
-UNCOUNTED = Paper("mean of 3 runs ±, not of how many", 3, counted=False)
+UNCOUNTED = Paper("mean of 2 runs ±, not of how many", FEWEST, counted=False)
 PAPERS = (
     Paper("mean of 3 runs ± their standard deviation", 3),
     Paper("the same, rounded to a margin", 3, rounding=ROUNDING),
