@@ -1,6 +1,7 @@
 // A block of a GPU's threads, as contexts that take turns on one thread of the processor: enough of CUDA
-// for the tests to run a kernel where there is no GPU. A context goes on until it waits for others. The
-// kernel's source is given by the compiler's option KERNEL.
+// for the tests to run a kernel where there is no GPU. A context goes on until it waits for others, and
+// here it also waits at every product and shuffle: a __syncwarp that is missing beside one is not seen.
+// The kernel's source is given by the compiler's option KERNEL.
 
 #include <ucontext.h>
 

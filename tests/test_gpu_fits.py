@@ -33,17 +33,17 @@ Case = tuple[tuple[int, ...], float, siren.Schedule, float]
 
 @pytest.fixture(scope="module")
 def emulation(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The kernel by threads of the processor: a function that compiles its launch."""
+    """The kernel without a GPU: a function that compiles its launch."""
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         pytest.skip("needs a C++ compiler")
 
     def compiled(inputs: int, outputs: int) -> gpu.Launch:
         library = tmp_path_factory.mktemp("kernel") / "kernel.so"
-        given = gpu.definitions(inputs, outputs) | {"KERNEL": f'"{gpu.SOURCE}"'}
+        given = gpu.definitions(inputs, outputs, 0) | {"KERNEL": f'"{gpu.SOURCE}"'}
         options = [f"-D{name}={value}" for name, value in given.items()]
         header = Path(ROOT, "tests", "cuda_emulation.h")
-        flags = ["-std=c++20", "-O1", "-shared", "-fPIC", "-pthread", "-x", "c++"]
+        flags = ["-std=c++20", "-O1", "-shared", "-fPIC", "-x", "c++"]
         command = [compiler, *flags, *options, "-o", str(library), str(header)]
         subprocess.run(command, check=True, capture_output=True)
         call = ctypes.CDLL(str(library)).launch

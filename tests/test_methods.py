@@ -372,9 +372,46 @@ def test_a_suite_has_the_settings_of_its_base_where_its_own_say_nothing() -> Non
         )
 
 
-@pytest.mark.parametrize("base", ["nothing", "mini-tuned", "dws"])
-def test_a_base_that_is_none_is_refused(base: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ('base = "mini"', "a base is for suites of the project"),
+        ('settings = "mini-tuned"', None),
+    ],
+)
+def test_a_suite_of_ones_own_has_the_base_of_its_settings(
+    lines: str, message: str | None, tmp_path: Path
+) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text(f'settings = "dws"\nbase = "{base}"\n[tasks]\n', encoding="utf-8")
-    with pytest.raises(UserError, match=f"suite mine: base is another suite.*not '{base}'"):
-        suites.get(str(path))
+    path.write_text(f"{lines}\n[tasks]\n", encoding="utf-8")
+    if message:
+        with pytest.raises(UserError, match=message):
+            suites.get(str(path))
+    else:
+        assert suites.get(str(path)).layers == ("mini", "mini-tuned")
+
+
+@pytest.mark.parametrize(
+    ("base", "settings"),
+    [("nothing", "one"), ("one", "one"), ("mini-tuned", "one"), ("mini", "mini")],
+)
+def test_a_base_that_is_none_is_refused(
+    base: str, settings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in suites.HERE.glob("mini*.toml"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    text = f'title = "one"\nnote = ""\nsettings = "{settings}"\nbase = "{base}"\n[tasks]\n'
+    (tmp_path / "one.toml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(suites, "HERE", tmp_path)
+    suites.registry.cache_clear()
+    with pytest.raises(UserError, match=f"suite one: a base is .*not '{base}'"):
+        suites.registry()
+    monkeypatch.undo()
+    suites.registry.cache_clear()
+
+
+def test_the_tuned_suite_trains_as_its_base_does() -> None:
+    for task, tuned in suites.get("mini-tuned").tasks.items():
+        base = suites.get("mini").tasks[task]
+        assert tuned.protocols("mlp") == base.protocols("mlp")
+        assert set(tuned.datasets) <= set(base.datasets)

@@ -23,15 +23,18 @@ WARPS = 3
 """Warps that fit a SIREN."""
 
 BLOCKS = 4
-"""SIRENs that a processor fits at a time."""
+"""SIRENs that a processor fits at a time, where its shared memory holds so many."""
 
 CAPABILITY = (8, 0)
 """The first GPUs with the products that the kernel is made of."""
 
-CHUNK = 4096
-"""SIRENs between two signs of progress."""
+CHUNK = 528
+"""SIRENs of a launch: those that an H100 fits at a time, so that it ends within seconds."""
 
 HIDDEN = 32
+
+RESERVED = 1024
+"""Bytes of shared memory that CUDA takes for each block."""
 
 Launch = Callable[[int, list[Any]], None]
 """Fit so many SIRENs, given the kernel's arguments."""
@@ -65,7 +68,13 @@ def fit(
     weight_decay: float,
     stop_error: float,
 ) -> tuple[Tensor, Tensor]:
-    """Fit every SIREN to its own targets by the kernel, as `sirens.fit` does."""
+    """Fit every SIREN to its own targets by the kernel, as `sirens.fit` does.
+
+    Raises:
+        ValueError: If there are not as many targets as SIRENs.
+    """
+    if len(targets) != len(start):
+        raise ValueError(f"{len(start)} SIRENs are fitted to {len(targets)} targets")
     rates, roots = [], []  # with Adam's corrections of its moments
     for step in range(steps):
         rate = learning_rate
@@ -73,10 +82,12 @@ def fit(
             rate *= (1 + cos(pi * step / steps)) / 2
         rates.append(rate / (1 - 0.9 ** (step + 1)))
         roots.append((1 - 0.999 ** (step + 1)) ** 0.5)
-    course = [coordinates.contiguous(), start.new_tensor(rates), start.new_tensor(roots)]
-    numbers = [len(coordinates), steps, spec.omega, float(weight_decay), float(stop_error)]
+    coordinates, targets = (each.to(start).contiguous() for each in (coordinates, targets))
+    course = [coordinates, start.new_tensor(rates), start.new_tensor(roots)]
+    # As in torch's fits, an error of zero is no reason to stop where none is asked for.
+    stop = float(stop_error or -1)
+    numbers = [len(coordinates), steps, spec.omega, float(weight_decay), stop]
     weights, errors = start.clone().contiguous(), start.new_empty(len(start))
-    targets = targets.contiguous()
     for first in range(0, len(start), CHUNK):
         part = slice(first, first + CHUNK)
         count = len(weights[part])
@@ -85,8 +96,8 @@ def fit(
     return weights, errors
 
 
-def definitions(inputs: int, outputs: int) -> dict[str, int]:
-    """What the compiler is told, by name."""
+def definitions(inputs: int, outputs: int, shared_memory: int) -> dict[str, int]:
+    """What the compiler is told, by name, for processors with that much shared memory in bytes."""
     parameters = HIDDEN * (inputs + 1) + HIDDEN * (HIDDEN + 1) + outputs * (HIDDEN + 1)
     packed, scratch = 2 * 512 * 4, WARPS * 1280
     small = 3 * parameters + HIDDEN * (inputs + 2) + WARPS
@@ -95,7 +106,7 @@ def definitions(inputs: int, outputs: int) -> dict[str, int]:
         "INPUTS": inputs,
         "OUTPUTS": outputs,
         "WARPS": WARPS,
-        "BLOCKS": BLOCKS,
+        "BLOCKS": max(1, min(BLOCKS, shared_memory // (size + RESERVED))),
         "BYTES": size,
     }
 
@@ -103,9 +114,10 @@ def definitions(inputs: int, outputs: int) -> dict[str, int]:
 @cache
 def _compiled(inputs: int, outputs: int, device: int) -> Launch | None:
     source = SOURCE.read_text(encoding="utf-8")
-    given = definitions(inputs, outputs)
-    options = [f"-D{name}={value}" for name, value in given.items()]
     try:
+        processor = torch.cuda.get_device_properties(device)
+        given = definitions(inputs, outputs, processor.shared_memory_per_multiprocessor)
+        options = [f"-D{name}={value}" for name, value in given.items()]
         compiled: Any = torch.cuda._compile_kernel(source, "fit", nvcc_options=options)
         compiled.set_shared_memory_config(given["BYTES"])
     except Exception:  # whatever is missing, torch's way is there

@@ -236,8 +236,6 @@ def fitting(count: int, device: torch.device) -> Case:
             network, start[:few], targets[:few], points, steps, rate
         ),
     }
-    if device.type != "cpu":
-        del contestants["ours, kernel"]  # it would be torch's fit again
     return Case(
         "SIREN fitting",
         {"networks": count, "pixels": len(points), "steps": steps},

@@ -68,7 +68,8 @@ class Suite(BaseModel):
     """One file of `benchmark/suites/`.
 
     note: what its numbers may be compared with. settings: whose settings of the methods it uses,
-    its own unless it says otherwise. base: the suite whose settings stand where those say nothing.
+    its own unless it says otherwise. base: the suite whose settings stand where its own say
+    nothing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -131,24 +132,25 @@ def _read(path: Path) -> Suite:
             f"{path}: {name!r} {why}; name the file with small letters, digits and hyphens, "
             "as mine.toml"
         )
-    defaults = {"title": name, "note": "", "settings": MINI}
-    suite = _parsed(path, defaults)
+    suite = _parsed(path, {"title": name, "note": "", "settings": MINI})
+    if suite.base is not None:
+        raise UserError(f"{path}: a base is for suites of the project; name `settings` alone")
     if suite.settings not in registry():
         raise UserError(
             f"{path}: settings are those of a suite of the project, {', '.join(registry())}, "
             f"not {suite.settings!r}"
         )
-    _check_base(suite, registry())
     note = f"A suite of its user's own, {name}. {suite.note}".strip()
-    return suite.model_copy(update={"note": note[:300]})
+    base = registry()[suite.settings].base
+    return suite.model_copy(update={"note": note[:300], "base": base})
 
 
 def _check_base(suite: Suite, known: Mapping[str, Suite]) -> None:
     """Raise UserError for a base that is none, since settings have two layers and no more."""
     bases = [name for name, other in known.items() if not other.base]
-    if suite.base is not None and (suite.base not in bases or suite.base == suite.settings):
+    if suite.base is not None and (suite.base not in bases or suite.settings != suite.name):
         raise UserError(
-            f"suite {suite.name}: base is another suite of the project without a base, "
+            f"suite {suite.name}: a base is of a suite with settings of its own, and is one of "
             f"{', '.join(bases)}, not {suite.base!r}"
         )
 

@@ -65,4 +65,4 @@ def _training(suite: str, task: str) -> Hashable:
         return suite, task
     settings = known[suite].tasks[task]
     steps = tuple(sorted(settings.steps.items()))
-    return known[suite].settings, task, settings.protocol, settings.encoder_protocol, steps
+    return known[suite].layers, task, settings.protocol, settings.encoder_protocol, steps

@@ -22,9 +22,9 @@ SECTION = """\
 
 Suite {suite} reads the networks of suite {base} ({dataset}) for as many steps, after a search that
 is the same for every method (`nox -s tune`): {trials} trials, from suite {base}'s settings on, or
-{minutes:.0f} minutes of CPU time, by validation, with a seed that no ranked run has. Half of the
-trials are given up after a quarter of their steps, and half of the others after half of them. The
-logs lie [beside the settings](../benchmark/suites/settings/{suite}/logs). Test {metric}:
+{minutes:.0f} minutes of CPU time, by validation, with a seed that no ranked run has. Trials that
+are not in the better half of those before them, after a quarter or half of their steps, are given
+up. The logs lie [beside the settings](../benchmark/suites/settings/{suite}/logs). Test {metric}:
 
 {table}
 
