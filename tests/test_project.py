@@ -88,6 +88,7 @@ ALLOWED = {
         "benchmark.errors",
         "benchmark.datasets.listing",
         "benchmark.sandbox",
+        "benchmark.tuning.log",
     ),
 }
 COMMAND_LINE = ("benchmark/__main__.py", "benchmark/runs/invocation.py")

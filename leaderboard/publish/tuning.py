@@ -12,7 +12,6 @@ from benchmark import suites
 from benchmark.suites import settings
 from benchmark.tuning import log as logs
 from benchmark.tuning.log import SearchLog
-from benchmark.tuning.search import BUDGET
 from leaderboard.archive.tables import Board, Cell
 from leaderboard.publish import render, words
 from leaderboard.publish.text import markdown
@@ -91,12 +90,13 @@ def _section(untuned: Board, tuned: Board, dataset: str, changes: Sequence[Chang
         ]
         for change in changes
     ]
+    budget = changes[0].log.budget  # the same for all
     return SECTION.format(
         suite=tuned.suite,
         base=untuned.suite,
         dataset=words.dataset(dataset),
-        trials=BUDGET.trials,
-        minutes=BUDGET.cpu_seconds / 60,
+        trials=budget.trials,
+        minutes=budget.cpu_seconds / 60,
         metric=tuned.metric.label,
         table=tabulate(lines, headers, tablefmt="pipe", disable_numparse=True),
         said=_said(tuned, changes),
