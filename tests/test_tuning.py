@@ -28,7 +28,9 @@ from benchmark.tuning import log as logs
 from benchmark.tuning.display import Display, summary
 from benchmark.tuning.log import Budget, Point, SearchLog, Trial
 from benchmark.tuning.space import Choice, Log
-from leaderboard.archive import provenance
+from leaderboard.archive import entries, provenance
+from leaderboard.archive import tables as boards_of
+from leaderboard.publish import tuning
 
 DATASET, OTHER = suites.get("mini").tasks["inr-classification"].datasets[:2]
 
@@ -474,3 +476,21 @@ def test_a_record_of_other_steps_is_objected_to(tmp_path: Path) -> None:
     assert provenance.objections(record) == [], hyperparameters
     other = record.model_copy(update={"protocol": record.protocol | {"steps": 1600}})
     assert provenance.objections(other) == ["of settings that have changed since"]
+
+
+def test_what_a_search_changed_is_told_from_the_records() -> None:
+    boards = boards_of.boards(entries.read().current)
+    text = tuning.sections(boards)
+    assert text.startswith("## What tuning changes")
+    tuned = next(board for board in boards if board.suite == "mini-tuned")
+    untuned = next(board for board in boards if (board.suite, board.task) == ("mini", tuned.task))
+    before = {row.entrant: row.cells for row in untuned.rows}
+    gains = []
+    for row in tuned.rows:
+        (line,) = [line for line in text.splitlines() if line.startswith(f"| {row.title}  ")]
+        (dataset,) = row.cells
+        means = [cells[dataset].summary.mean for cells in (before[row.entrant], row.cells)]
+        assert all(f"| {100 * mean:.1f} ±" in line for mean in means)
+        gains.append(means[1] - means[0])
+    assert f"{sum(gain > 0 for gain in gains)} of {len(gains)} methods are better" in text
+    assert not tuning.sections([board for board in boards if board is not untuned])

@@ -31,6 +31,8 @@ up. The logs lie [beside the settings](../benchmark/suites/settings/{suite}/logs
 
 """
 
+AS_BEFORE = "as before"
+
 
 @dataclass(frozen=True)
 class Change:
@@ -51,7 +53,7 @@ class Change:
         best = self.log.best
         found = best.settings if best else self.log.first
         changed = [f"{name} {found[name]}" for name in found if found[name] != self.log.first[name]]
-        return ", ".join(changed) or "as before"
+        return ", ".join(changed) or AS_BEFORE
 
 
 def sections(boards: Sequence[Board]) -> str:
@@ -123,4 +125,12 @@ def _said(tuned: Board, changes: Sequence[Change]) -> str:
             f"{tuned.metric.show(-least)} ({loser}): the best of many trials with one seed is in "
             "part the luckiest"
         )
-    return f"{text}. Kendall's tau between the two orders is {agreement:.2f}."
+    text += f". Kendall's tau between the two orders is {agreement:.2f}."
+    unchanged = [abs(change.gain(better)) for change in changes if change.chosen() == AS_BEFORE]
+    if any(unchanged):
+        text += (
+            f" Methods that kept their settings differ by up to {tuned.metric.show(max(unchanged))} "
+            "between the suites, where they ran on processors that round differently: so much is "
+            "chance alone."
+        )
+    return text
