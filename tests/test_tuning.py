@@ -31,6 +31,7 @@ from benchmark.tuning.space import Choice, Log
 from leaderboard.archive import entries, provenance
 from leaderboard.archive import tables as boards_of
 from leaderboard.publish import tuning
+from leaderboard.publish.text import markdown
 
 DATASET, OTHER = suites.get("mini").tasks["inr-classification"].datasets[:2]
 
@@ -487,9 +488,11 @@ def test_what_a_search_changed_is_told_from_the_records() -> None:
     before = {row.entrant: row.cells for row in untuned.rows}
     gains = []
     for row in tuned.rows:
-        (line,) = [line for line in text.splitlines() if line.startswith(f"| {row.title}  ")]
-        (dataset,) = row.cells
-        means = [cells[dataset].summary.mean for cells in (before[row.entrant], row.cells)]
+        (line,) = [
+            line for line in text.splitlines() if line.startswith(f"| {markdown(row.label)} ")
+        ]
+        ((dataset, after),) = row.cells.items()
+        means = [cell.summary.mean for cell in (before[row.entrant][dataset], after)]
         assert all(f"| {100 * mean:.1f} ±" in line for mean in means)
         gains.append(means[1] - means[0])
     assert f"{sum(gain > 0 for gain in gains)} of {len(gains)} methods are better" in text

@@ -129,8 +129,8 @@ def _said(tuned: Board, changes: Sequence[Change]) -> str:
     unchanged = [abs(change.gain(better)) for change in changes if change.chosen() == AS_BEFORE]
     if any(unchanged):
         text += (
-            f" Methods that kept their settings differ by up to {tuned.metric.show(max(unchanged))} "
-            "between the suites, where they ran on processors that round differently: so much is "
-            "chance alone."
+            " Methods that kept their settings differ by up to "
+            f"{tuned.metric.show(max(unchanged))} between the suites, where they ran on processors "
+            "that round differently: so much is chance alone."
         )
     return text
