@@ -487,10 +487,9 @@ def test_what_a_search_changed_is_told_from_the_records() -> None:
     untuned = next(board for board in boards if (board.suite, board.task) == ("mini", tuned.task))
     before = {row.entrant: row.cells for row in untuned.rows}
     gains = []
+    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if "|" in line}
     for row in tuned.rows:
-        (line,) = [
-            line for line in text.splitlines() if line.startswith(f"| {markdown(row.label)} ")
-        ]
+        line = lines[markdown(row.label)]
         ((dataset, after),) = row.cells.items()
         means = [cell.summary.mean for cell in (before[row.entrant][dataset], after)]
         assert all(f"| {100 * mean:.1f} ±" in line for mean in means)
