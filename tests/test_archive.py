@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers import example, example_record, finished_run, outcome, reported
 
@@ -15,7 +16,7 @@ from benchmark.datasets import listing
 from benchmark.errors import UserError
 from benchmark.record import schema as records
 from benchmark.record.cell import Entrant
-from benchmark.record.predictions import Kept, digest
+from benchmark.record.predictions import Kept, Outcome, digest
 from benchmark.record.predictions import write as write_predictions
 from benchmark.record.schema import Record, RecordError
 from leaderboard.archive import declarations, lints, tables
@@ -141,6 +142,24 @@ def test_mix_ups_and_leaks_are_found(tmp_path: Path) -> None:
     assert "test labels leak" in wrong
     assert "its test predictions are its predictions on validation" in wrong
     assert "has the scores of" in "\n".join(lints.warnings(archive.of_results(tmp_path)))
+
+
+def test_runs_that_learned_nothing_may_predict_the_same(tmp_path: Path) -> None:
+    targets = np.arange(100) % 10
+    one_class = Outcome(np.ones(100, dtype=np.uint8), targets.astype(np.uint8))
+    store = {"test": one_class, "validation": one_class}
+    for seed in (0, 1):
+        path = records.write(
+            example_record(
+                method={"name": "mlp", "source": "baselines/mlp.py"},
+                seed=seed,
+                metrics={"test": 0.1, "validation": 0.1},
+                predictions=digest(store),
+            ),
+            tmp_path,
+        )
+        write_predictions(path.with_suffix(".npz"), [(digest(store), store)])
+    assert "very predictions" not in "\n".join(lints.failures(archive.of_results(tmp_path)))
 
 
 def test_what_two_suites_run_alike_may_predict_the_same(tmp_path: Path) -> None:
@@ -277,7 +296,7 @@ def test_every_kind_of_verdict(tmp_path: Path) -> None:
     runs = papers(tmp_path / "paper")
     assert [result.kind for result in check.check(rows, runs)] == ["reproduced", "higher", "lower"]
     one = check.check([reported()], runs[:1])[0]
-    assert one.text == "undecided: needs 1 more seeds, on rebuilt networks"
+    assert one.text == "undecided: needs 1 more seed, on rebuilt networks"
     assert check.check([reported(differs="views")], runs)[0].text == "not comparable: views"
     short = papers(tmp_path / "short", suite="paper-short")
     assert (
