@@ -108,7 +108,7 @@ def _section(untuned: Board, tuned: Board, dataset: str, changes: Sequence[Chang
 def _said(tuned: Board, changes: Sequence[Change]) -> str:
     """Say how many are better for it, and what becomes of the order."""
     better = 1 if tuned.metric.direction == "max" else -1
-    gains = sorted((change.gain(better), change.title) for change in changes)
+    gains = sorted((change.gain(better), change.title.removesuffix(" *")) for change in changes)
     means = [
         [cell.summary.mean for cell in (change.before, change.after) if cell.summary]
         for change in changes
