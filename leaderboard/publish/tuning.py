@@ -81,14 +81,15 @@ def _changes(untuned: Board, tuned: Board, dataset: str) -> list[Change]:
 
 
 def _section(untuned: Board, tuned: Board, dataset: str, changes: Sequence[Change]) -> str:
-    headers = ["method", f"suite {untuned.suite}", "after the search", "chosen", "trials"]
+    headers = ["method", f"suite {untuned.suite}", "after the search", "chosen", "trials", "CPU s"]
     lines = [
         [
             markdown(change.title),
             render.plain(tuned.metric, change.before),
             render.plain(tuned.metric, change.after),
             markdown(change.chosen()),
-            f"{len(change.log.trials)}, {change.log.cpu_seconds:,.0f} s",
+            len(change.log.trials),
+            f"{change.log.cpu_seconds:,.0f}",
         ]
         for change in changes
     ]
