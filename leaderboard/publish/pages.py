@@ -176,7 +176,8 @@ sum of the three variances:
   its end. One that learns slowly looks worse than it is; suite mini-seconds gives equal time.
 - **Hardly any tuning.** In suite mini, a search chose settings for {searched}. All others are those
   of the papers, or were chosen by hand on validation, for some methods with more care than for
-  others. A gap between two methods is in part one between their settings.
+  others. A gap between two methods is in part one between their settings. What the same search for
+  every method changes was measured on one column (above), and not on the others, for its cost.
 - **One draw of the networks.** The ± and the ranks hold what training and the sample of test
   networks vary, and not what another draw of starts would, which can be several times as large
   (above).
