@@ -341,6 +341,27 @@ def test_other_settings_stand_beside_a_row_and_decide_nothing(tmp_path: Path) ->
     assert check.check([reported()], wide)[0].kind == "not run"
 
 
+def test_a_suite_may_say_anew_what_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Records with its earlier words stay right, and tables say the newest."""
+    mini = suites.get("mini").model_copy(update={"note": "new", "earlier_notes": ("old",)})
+    known = suites.registry() | {"mini": mini}
+    monkeypatch.setattr(suites, "registry", lambda: known)
+
+    def entry(setting: str) -> archive.Entry:
+        record = example_record(setting=setting)
+        return archive.Entry(record, None, "here", Kept(tmp_path / "none"))
+
+    objected = [
+        any("its setting is not" in said for said in declarations.troubles(entry(setting)))
+        for setting in ("new", "old", "other")
+    ]
+    assert objected == [False, False, True]
+    assert [tables.boards([entry(word)])[0].settings for word in ("old", "other")] == [
+        ("new",),
+        ("other",),
+    ]
+
+
 def test_example_records_are_records() -> None:
     assert Record.model_validate(example()).cell.entrant == Entrant("nft")
 

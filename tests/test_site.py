@@ -173,7 +173,7 @@ def test_verdicts_come_before_what_was_not_compared() -> None:
         ("B", {"lower": 1}),
     ]
     said = papers.totals(ones)
-    assert "1 have a verdict: 1 lower. All of these were read second hand. 1 have not" in said
+    assert "1 were tested: 1 lower. All of these were read second hand. 1 have not" in said
     assert ones[0].reason == "why"
     assert papers.figure(ones[:2]) is None
     (axis,) = papers.figure(ones).axes

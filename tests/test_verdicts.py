@@ -73,6 +73,8 @@ def test_one_seed_never_reproduces() -> None:
 
 def test_a_verdict_says_what_it_rests_on() -> None:
     assert judge(scores(80.1, 0.2, 5), sample(80.0, 0.2, 3), 1.0).text == "reproduced"
+    uncounted = judge(scores(80.1, 0.1, 5), published(80.0, 0.2, "std", None), 1.0)
+    assert uncounted.text == "reproduced, if theirs is a mean of 2 runs"
     lone = judge(scores(80.1, 0.1, 5), Published(80.0), 1.0)
     assert lone == Verdict("reproduced", "reproduced, if their spread is like ours")
 

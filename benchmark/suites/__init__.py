@@ -67,15 +67,16 @@ class TaskSettings(BaseModel):
 class Suite(BaseModel):
     """One file of `benchmark/suites/`.
 
-    note: what its numbers may be compared with. settings: whose settings of the methods it uses,
-    its own unless it says otherwise. base: the suite whose settings stand where its own say
-    nothing.
+    note: what its numbers may be compared with. earlier_notes: what it said before in their place,
+    which its older records repeat. settings: whose settings of the methods it uses, its own unless
+    it says otherwise. base: the suite whose settings stand where its own say nothing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: Name
     title: str
     note: str
+    earlier_notes: tuple[str, ...] = ()
     settings: Name
     base: Name | None = None
     tasks: dict[Name, TaskSettings]

@@ -49,7 +49,7 @@ def _of_suite(record: Record) -> Iterator[str]:
         yield f"its seed, {record.seed}, is none of its suite's: {known}"
     if record.command != record.cell.command:
         yield f"its command is not that of {record.cell}"
-    if record.setting != suite.note:
+    if record.setting not in (suite.note, *suite.earlier_notes):
         yield f"its setting is not what suite {record.suite!r} says of itself"
 
 

@@ -196,10 +196,16 @@ def _board(suite: str, task: str, entries: Sequence[Entry], judge: Judge) -> Boa
             row.entrant,
         )
 
-    settings = tuple(sorted({entry.record.setting for entry in entries}))
+    settings = tuple(sorted({_setting(entry.record) for entry in entries}))
     hardware = tuple(sorted({entry.record.environment.processor for entry in entries}))
     rows.sort(key=order)
     return Board(suite, task, metric, settings, datasets, rows, hardware, columns, samples)
+
+
+def _setting(record: Record) -> str:
+    """What a record's suite says of itself, in its newest words."""
+    suite = suites.registry().get(record.suite)
+    return suite.note if suite and record.setting in suite.earlier_notes else record.setting
 
 
 def _in_order(suite: str, task: str, datasets: set[str]) -> tuple[str, ...]:

@@ -94,13 +94,25 @@ def table(tallies: list[Tally]) -> str:
     """Render the counts of each machine in Markdown, and name what came out different."""
     if not tallies:
         return "No machine's tally has been noted yet."
-    rows, different = [], []
+    rows, different, alike = [], [], []
     for tally in tallies:
         counts = Counter(one.verdict for one in tally.reproductions)
         kinds = [counts[kind] for kind in get_args(Verdict)]
-        rows.append([tally.machine, len(tally.reproductions), *kinds])
+        rows.append([tally.machine, tally.suite, len(tally.reproductions), *kinds])
         different += [f"- {one}" for one in tally.reproductions if one.verdict == "different"]
-    headers = ["machine", "runs", *get_args(Verdict)]
+        same = [one.verdict for one in tally.reproductions if not one.unlike]
+        alike.append(
+            f"{tally.machine}: {len(tally.reproductions) - len(same)} of these runs were committed "
+            f"from another environment, as the tally says of each. Of the {len(same)} others "
+            f"{same.count('bit-equal')} are bit-equal."
+        )
+    headers = ["machine", "suite", "runs", *get_args(Verdict)]
     return "\n".join(
-        [tabulate(rows, headers, tablefmt="pipe"), *([""] if different else []), *different]
+        [
+            tabulate(rows, headers, tablefmt="pipe"),
+            "",
+            *alike,
+            *([""] if different else []),
+            *different,
+        ]
     )

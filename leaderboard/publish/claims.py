@@ -24,7 +24,8 @@ PAGE = """\
 
 Each claim is a row of `leaderboard/reported/claims.csv`, in our words: that one method is better
 than another (`>`), or near it (`≈`). It is held against every dataset on which both were run with
-three seeds or more, in suites that train alike. Most are small networks and short trainings, of
+three seeds or more, in one suite or in suites that train alike. (In suite mini-tuned a search may
+change a method's size.) Most are small networks and short trainings, of
 another protocol than the papers': `reversed` says that a claim does not carry over to here, not
 that its paper is wrong. What is `inferred` is said in no words of the paper: it follows from what
 its authors chose.
@@ -95,9 +96,10 @@ def totals(known: Sequence[Claim], judged: Sequence[Judgement]) -> str:
     )
     if both := ways[frozenset({"holds", "reversed"})]:
         said += f"{both} hold on one dataset and are reversed on another, "
+    waiting = len(known) - len(by_claim)
     return said + (
-        f"and {ways[frozenset()]} are decided nowhere; {len(known) - len(by_claim)} have not been "
-        "run."
+        f"and {ways[frozenset()]} are decided nowhere; {waiting} "
+        f"{'has' if waiting == 1 else 'have'} not been run."
     )
 
 

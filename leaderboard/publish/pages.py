@@ -108,10 +108,10 @@ of two, with the larger of the paper's deviation and ours, so that the standard 
 difference is `sqrt(max(s, t)² / 2 + s² / n)`, with t the paper's deviation and s that of our n
 seeds. (This rule was adopted when rows had been seen that were undecided without it.) A number
 without a ±, or with one whose meaning is not stated, is taken to spread like our seeds, and for a
-single run where no number of runs is given. These verdicts say what they depend on, `if their
-spread is like ours`. A printed number stands for every value that rounds to it (.020 for .020 ±
-.0005); each test uses the end of that range that is least favourable to its claim. The rows of a
-paper's table that were run are corrected together, by Holm's method.
+single run where no number of runs is given. Verdicts say what they depend on: `if theirs is a mean
+of 2 runs`, or `if their spread is like ours`. A printed number stands for every value that rounds
+to it (.020 for .020 ± .0005); each test uses the end of that range that is least favourable to its
+claim. The rows of a paper's table that were run are corrected together, by Holm's method.
 
 How often these verdicts are wrong is simulated ([SIMULATION.md](SIMULATION.md)). Where the paper
 gives a spread and the number of runs, at most {stated:.1f} % are, whatever the two spreads are.

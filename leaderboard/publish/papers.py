@@ -51,7 +51,7 @@ def totals(checked: Sequence[Checked]) -> str:
     counts = Counter(one.kind for one in checked)
     judged = sum(counts[kind] for kind in check.JUDGED)
     parts = [f"{counts[kind]} {kind}" for kind in check.JUDGED if counts[kind]]
-    said = f"Of {len(checked)} reported numbers {judged} have a verdict"
+    said = f"Of {len(checked)} reported numbers {judged} were tested"
     said += f": {words.several(parts)}. " if parts else ". "
     if second := sum(one.kind in check.JUDGED and one.row.is_second_hand for one in checked):
         said += f"{'All' if second == judged else second} of these were read second hand. "

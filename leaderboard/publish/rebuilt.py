@@ -58,6 +58,7 @@ as a line.](rebuilt-{dataset}.svg)
 """
 
 GREY = "#7f7f7f"
+CHANCE = 3.0  # standard errors that the farthest of a dozen statistics is hardly off by chance
 
 
 def page(traces: Sequence[Trace]) -> str:
@@ -105,12 +106,21 @@ def _whole(trace: Trace) -> str:
     comparison = tabulate(lines, headers, tablefmt="pipe", disable_numparse=True, colalign=layout)
     farthest = _farthest(trace.rebuilt)
     surest = max(deviations(trace.rebuilt), key=lambda one: abs(one.errors))
+    if abs(surest.errors) > CHANCE:
+        said = (
+            "With so many networks even small differences are no chance (that of "
+            f"{surest.tensor} is {abs(surest.errors):.0f} standard errors): something small in the "
+            "recipe is still unknown."
+        )
+    else:
+        said = (
+            f"None is farther off than {abs(surest.errors):.1f} standard errors, which is no more "
+            "than chance for so many statistics."
+        )
     return (
         f"All {trace.whole:,} training networks against the published ones. The standard deviation "
-        f"that is farthest off is that of {farthest.tensor}, by {farthest.percent:+.1f} %. With so "
-        f"many networks even small differences are no chance (that of {surest.tensor} is "
-        f"{abs(surest.errors):.0f} standard errors): something small in the recipe is still "
-        f"unknown.\n\n{comparison}"
+        f"that is farthest off is that of {farthest.tensor}, by {farthest.percent:+.1f} %. {said}"
+        f"\n\n{comparison}"
     )
 
 

@@ -19,11 +19,13 @@ from leaderboard.publish.text import markdown
 SECTION = """\
 ## What tuning changes
 
-Suite {suite} reads the networks of suite {base} ({dataset}) for as many steps, after a search that
-is the same for every method (`nox -s tune`): {trials} trials, from suite {base}'s settings on, or
-{minutes:.0f} minutes of CPU time, by validation, with a seed that no ranked run has. Trials that
+Suite {suite} reads the networks of suite {base} ({dataset}) for as many steps, after a search with
+the same budget for every method (`nox -s tune`): {trials} trials, from suite {base}'s settings on,
+or {minutes:.0f} minutes of CPU time, by validation, with a seed that no ranked run has. Trials that
 are not in the better half of those before them, after a quarter or half of their steps, are given
-up. The logs lie [beside the settings](../benchmark/suites/settings/{suite}/logs). Test {metric}:
+up, and settings that are drawn twice are trained once. Which fields are searched is the method's
+own choice, and some may grow. {count} methods were searched: not the slowest, nor all variants. The
+logs lie [beside the settings](../benchmark/suites/settings/{suite}/logs). Test {metric}:
 
 {table}
 
@@ -81,7 +83,14 @@ def _changes(untuned: Board, tuned: Board, dataset: str) -> list[Change]:
 
 
 def _section(untuned: Board, tuned: Board, dataset: str, changes: Sequence[Change]) -> str:
-    headers = ["method", f"suite {untuned.suite}", "after the search", "chosen", "trials", "CPU s"]
+    headers = [
+        "method",
+        f"suite {untuned.suite}",
+        "after the search",
+        "chosen",
+        "trials",
+        "seconds of the search",
+    ]
     lines = [
         [
             markdown(change.title),
@@ -98,6 +107,7 @@ def _section(untuned: Board, tuned: Board, dataset: str, changes: Sequence[Chang
         suite=tuned.suite,
         base=untuned.suite,
         dataset=words.dataset(dataset),
+        count=len(changes),
         trials=budget.trials,
         minutes=budget.cpu_seconds / 60,
         metric=tuned.metric.label,
@@ -107,31 +117,42 @@ def _section(untuned: Board, tuned: Board, dataset: str, changes: Sequence[Chang
 
 
 def _said(tuned: Board, changes: Sequence[Change]) -> str:
-    """Say how many are better for it, and what becomes of the order."""
-    better = 1 if tuned.metric.direction == "max" else -1
-    gains = sorted((change.gain(better), change.title.removesuffix(" *")) for change in changes)
+    """Say how many are better for it, how much of that may be chance, and what the order does."""
+    better, show = (1 if tuned.metric.direction == "max" else -1), tuned.metric.show
+    kept = [change.gain(better) for change in changes if change.chosen() == AS_BEFORE]
+    gains = sorted(
+        (change.gain(better), change.title.removesuffix(" *"))
+        for change in changes
+        if change.chosen() != AS_BEFORE
+    )
+    (least, loser), (most, winner) = gains[0], gains[-1]
+    text = (
+        f"Of the {len(gains)} methods whose settings changed, {sum(gain > 0 for gain, _ in gains)} "
+        f"are better after it, by up to {show(most)} ({winner})"
+    )
+    if least < 0:
+        text += (
+            f", and {sum(gain < 0 for gain, _ in gains)} worse, by up to {show(-least)} ({loser}). "
+            "One seed chose the settings, so that the best trial is in part the luckiest"
+        )
+    if kept:
+        chance = max(map(abs, kept))
+        within = sum(abs(gain) <= chance for gain, _ in gains)
+        text += (
+            f". Those that kept theirs differ by up to {show(chance)} between the suites, which "
+            f"ran on processors that round differently, and {within} of the changes are no larger "
+            "than that"
+        )
+    alone = [change for change in changes if not change.title.endswith(" *")]
+    return (
+        f"{text}. Kendall's tau between the two orders is {_agreement(changes):.2f}, and "
+        f"{_agreement(alone):.2f} for the {len(alone)} methods that read weights alone."
+    )
+
+
+def _agreement(changes: Sequence[Change]) -> float:
     means = [
         [cell.summary.mean for cell in (change.before, change.after) if cell.summary]
         for change in changes
     ]
-    agreement = kendalltau(*zip(*means, strict=True)).statistic
-    (least, loser), (most, winner) = gains[0], gains[-1]
-    text = (
-        f"{sum(gain > 0 for gain, _ in gains)} of {len(gains)} methods are better after it, by up "
-        f"to {tuned.metric.show(most)} ({winner})"
-    )
-    if least < 0:
-        text += (
-            f", and {sum(gain < 0 for gain, _ in gains)} worse, by up to "
-            f"{tuned.metric.show(-least)} ({loser}): the best of many trials with one seed is in "
-            "part the luckiest"
-        )
-    text += f". Kendall's tau between the two orders is {agreement:.2f}."
-    unchanged = [abs(change.gain(better)) for change in changes if change.chosen() == AS_BEFORE]
-    if any(unchanged):
-        text += (
-            " Methods that kept their settings differ by up to "
-            f"{tuned.metric.show(max(unchanged))} between the suites, where they ran on processors "
-            "that round differently: so much is chance alone."
-        )
-    return text
+    return kendalltau(*zip(*means, strict=True)).statistic

@@ -61,7 +61,8 @@ class Comparison:
     beyond: whether the difference is larger than the margin, however the number was rounded.
     needed: the number of further seeds that would probably decide it at a level; None where more
         than `MOST_SEEDS` are needed.
-    rests_on_spread: whether the reported number's spread, or of how many runs it is, is unknown.
+    condition: what a verdict rests on where it is unknown how the reported number's runs spread, or
+        how many they are; else empty.
     """
 
     difference: float
@@ -69,7 +70,7 @@ class Comparison:
     distinction: float
     beyond: bool
     needed: Callable[[float], int | None]
-    rests_on_spread: bool
+    condition: str
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,10 @@ def compare(scores: np.ndarray, reported: Published, margin: float) -> Compariso
         reported: The reported number.
         margin: The largest difference that does not matter.
     """
-    count, lone = len(scores), not reported.is_sample
+    count, condition = len(scores), _condition(reported)
     difference = float(np.mean(scores)) - reported.value
     if count < 2:
-        return Comparison(difference, 1.0, 1.0, False, lambda _: 2 - count, lone)
+        return Comparison(difference, 1.0, 1.0, False, lambda _: 2 - count, condition)
     deviation = float(np.std(scores, ddof=1))
     equivalence, distinction, beyond = _tests(difference, deviation, count, reported, margin)
     return Comparison(
@@ -124,8 +125,16 @@ def compare(scores: np.ndarray, reported: Published, margin: float) -> Compariso
         float(distinction),
         bool(beyond),
         partial(_needed, difference, deviation, count, reported, margin),
-        lone,
+        condition,
     )
+
+
+def _condition(reported: Published) -> str:
+    if reported.is_sample:
+        return ""
+    if reported.deviation is None:
+        return ", if their spread is like ours"
+    return f", if theirs is a mean of {FEWEST} runs"
 
 
 def judge(comparisons: Sequence[Comparison]) -> list[Verdict]:
@@ -160,8 +169,7 @@ def _verdict(one: Comparison, equivalence: float, distinction: float, level: flo
     elif one.beyond and distinction < LEVEL:
         kind = "higher" if one.difference > 0 else "lower"
     if kind != "undecided":
-        condition = ", if their spread is like ours" if one.rests_on_spread else ""
-        return Verdict(kind, kind + condition)
+        return Verdict(kind, kind + one.condition)
     if (more := one.needed(level)) is None:
         return Verdict(kind, f"undecided: {MOST_SEEDS} more seeds would not decide it")
     return Verdict(kind, f"undecided: needs {more} more seed{'s' * (more > 1)}")
