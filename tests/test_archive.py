@@ -348,7 +348,7 @@ def test_a_suite_may_say_anew_what_it_is(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(suites, "registry", lambda: known)
 
     def entry(setting: str) -> archive.Entry:
-        record = example_record(setting=setting)
+        record = example_record(setting=setting, dataset={"name": "mnist-inr-own-mini"})
         return archive.Entry(record, None, "here", Kept(tmp_path / "none"))
 
     objected = [
