@@ -21,7 +21,7 @@ from benchmark.record.predictions import write as write_predictions
 from benchmark.record.schema import Record, RecordError
 from leaderboard.archive import declarations, lints, tables
 from leaderboard.archive import entries as archive
-from leaderboard.publish import pages, render
+from leaderboard.publish import notes, pages, render
 from leaderboard.reported import check
 from leaderboard.submissions import standing, submit
 
@@ -144,7 +144,7 @@ def test_mix_ups_and_leaks_are_found(tmp_path: Path) -> None:
     assert "has the scores of" in "\n".join(lints.warnings(archive.of_results(tmp_path)))
 
 
-def test_runs_that_learned_nothing_may_predict_the_same(tmp_path: Path) -> None:
+def test_runs_that_learned_nothing_may_predict_the_same_and_are_named(tmp_path: Path) -> None:
     targets = np.arange(100) % 10
     one_class = Outcome(np.ones(100, dtype=np.uint8), targets.astype(np.uint8))
     store = {"test": one_class, "validation": one_class}
@@ -159,7 +159,12 @@ def test_runs_that_learned_nothing_may_predict_the_same(tmp_path: Path) -> None:
             tmp_path,
         )
         write_predictions(path.with_suffix(".npz"), [(digest(store), store)])
-    assert "very predictions" not in "\n".join(lints.failures(archive.of_results(tmp_path)))
+    finished_run(tmp_path, name="statnn")
+    found = archive.of_results(tmp_path)
+    assert "very predictions" not in "\n".join(lints.failures(found))
+    (board,) = tables.boards(found)
+    (said,) = [line for line in notes.results(board) if "predict the same" in line]
+    assert said == "small, predict the same of every network: NFT (2 of 2 runs)"
 
 
 def test_what_two_suites_run_alike_may_predict_the_same(tmp_path: Path) -> None:

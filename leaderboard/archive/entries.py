@@ -73,6 +73,18 @@ class Entry:
             )
         return found
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether it predicts the same of all networks, as what learned nothing may.
+
+        Nobody can tell without its predictions, whose lack other checks name.
+        """
+        try:
+            predictions = self.predictions["test"].predictions
+        except (RecordError, KeyError):
+            return False
+        return bool((predictions == predictions[:1]).all())
+
 
 @dataclass(frozen=True)
 class Archive:

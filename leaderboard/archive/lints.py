@@ -189,21 +189,12 @@ def _duplicates(entries: Sequence[Entry]) -> Iterator[str]:
         ):
             continue  # a method without parameters predicts the same with every seed
         other = first.setdefault((record.task, record.predictions), entry)
-        if other is entry or _is_one_run(record, other.record) or _is_constant(entry):
+        if other is entry or _is_one_run(record, other.record) or entry.is_constant:
             continue
         yield (
             f"{entry.place}: {record.cell} has the very predictions of {other.record.cell}; "
             "run it again with its own seed"
         )
-
-
-def _is_constant(entry: Entry) -> bool:
-    """Whether it predicts the same of all networks, as what learned nothing may with any seed."""
-    try:
-        predictions = entry.predictions["test"].predictions
-    except (RecordError, KeyError):
-        return False  # which other lints tell
-    return bool((predictions == predictions[:1]).all())
 
 
 def _is_one_run(one: Record, other: Record) -> bool:

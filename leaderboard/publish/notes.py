@@ -8,6 +8,7 @@ from statistics import mean, stdev
 
 from benchmark.record.metrics import Metric
 from benchmark.record.schema import EncoderPart, Record, Settings
+from leaderboard.archive.tables import Board
 from leaderboard.statistics.ranks import MOST_SEEDS, Column
 
 FURTHER = {
@@ -22,9 +23,9 @@ FURTHER = {
 """Metrics beside a task's own."""
 
 
-def results(records: Sequence[Record]) -> list[str]:
-    """List reconstructions, further metrics, and runs that did not finish."""
-    return [*measured(records), *_failures(records)]
+def results(board: Board) -> list[str]:
+    """List reconstructions, further metrics, and runs that learned nothing or did not finish."""
+    return [*measured(board.records), *_constant(board), *_failures(board.records)]
 
 
 def measured(records: Sequence[Record]) -> list[str]:
@@ -96,6 +97,20 @@ def _reconstructions(records: Sequence[Record]) -> list[str]:
             f"{dataset}, PSNR in dB of what arrays reconstruct of unseen networks: "
             f"{'; '.join(best_first)}; the networks' mean image {mean_image:.1f}"
         )
+    return lines
+
+
+def _constant(board: Board) -> list[str]:
+    """Name whose runs predict the same of every network, which a mean does not show."""
+    lines = []
+    for dataset in board.datasets:
+        found = []
+        for row in board.rows:
+            runs = row.cells[dataset].entries if dataset in row.cells else ()
+            if alike := sum(entry.is_constant for entry in runs):
+                found.append(f"{row.title_with_arm} ({alike} of {len(runs)} runs)")
+        if found:
+            lines.append(f"{dataset}, predict the same of every network: {', '.join(found)}")
     return lines
 
 

@@ -48,8 +48,9 @@ Written from the [records](records/). Every number comes from a run, and every r
 command that makes it again. Test results are of the checkpoint that is best on validation: mean ±
 standard deviation over seeds. `#1` is the leading group of a column: the best method and all that
 do not differ significantly from it. `#k` is the next group, below k - 1 methods
-([METHOD.md](METHOD.md) gives the tests). Parameters and FLOPs compare across machines, times do
-not. Which symmetries a method has is measured, and explained in [SYMMETRY.md](SYMMETRY.md).
+([METHOD.md](METHOD.md) gives the tests). Parameters, FLOPs and times are means over a row's
+datasets. Parameters and FLOPs compare across machines, times do not. Which symmetries a method has
+is measured, and explained in [SYMMETRY.md](SYMMETRY.md).
 
 To make a cell again, with all its seeds: `python -m leaderboard reproduce` and the cell, as each
 table says, or with `/SEED` after it for one seed. A name with `@` says how the networks are read,
@@ -219,8 +220,10 @@ ranked. Both say
   differs from the committed one by no more than the metric's margin;
 - **different**: neither.
 
-With `--all` it runs one seed of every ranked row of a suite again, of which one in twenty may fall
-outside its interval by chance, and notes how many came out as committed on that machine.
+With `--all` it runs one seed of every ranked row of a suite again, and notes how many came out as
+committed on that machine. Where rounding alone differs, one run in twenty falls outside its
+interval by chance. An interval of three seeds is wide (five times their standard deviation to
+either side), so that `within noise` excludes large faults, not small ones.
 
 {tallies}
 

@@ -34,7 +34,7 @@ def text(boards: Sequence[Board]) -> str:
             parts.append(f"\n{STAR}")
         if any(row.rerun for row in board.rows):
             parts.append(f"\n{RING}")
-        parts += [f"* {note}" for note in notes.results(board.records)]
+        parts += [f"* {note}" for note in notes.results(board)]
         reasons = sorted({objection for row in board.rows for objection in row.objections})
         parts += [f"* the leaderboard would not rank results {reason}" for reason in reasons]
     return "\n".join(parts)
@@ -105,7 +105,7 @@ def board_markdown(board: Board, told: Collection[str] = ()) -> str:
         *(["With a star: " + STAR[2:]] if any(row.reads_functions for row in board.rows) else []),
         *(["With a ring: " + RING[2:]] if any(row.rerun for row in board.rows) else []),
         *notes.resolutions(board.metric, board.columns),
-        *notes.results(board.records),
+        *notes.results(board),
         *notes.provenance(board.records),
     ]
     parts.append("\n".join(f"- {markdown(line)}" for line in lines) + "\n")

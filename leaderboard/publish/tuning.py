@@ -51,10 +51,11 @@ class Change:
         return better * (self.after.summary.mean - self.before.summary.mean)
 
     def chosen(self) -> str:
-        """The fields that the search changed, with their new values."""
+        """The fields that the search changed: their old and new values."""
         best = self.log.best
-        found = best.settings if best else self.log.first
-        changed = [f"{name} {found[name]}" for name in found if found[name] != self.log.first[name]]
+        old = self.log.first
+        new = best.settings if best else old
+        changed = [f"{name} {old[name]} → {new[name]}" for name in new if new[name] != old[name]]
         return ", ".join(changed) or AS_BEFORE
 
 
