@@ -198,6 +198,7 @@ def reported(**changes: Any) -> Reported:
         "read_in": "its Table 1",
         "suite": "paper",
         "differs": "",
+        "open": "",
         "note": "",
     }
     return Reported.model_validate(row | changes)

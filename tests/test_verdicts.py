@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_ind
 from statsmodels.stats.multitest import multipletests
 
 from leaderboard.publish import pages
@@ -67,7 +68,7 @@ def test_what_is_claimed(ours: np.ndarray, reported: Published, kind: str) -> No
 
 def test_one_seed_never_reproduces() -> None:
     one = judge(np.array([80.0]), sample(80.0, 0.1, 3), 1.0)
-    assert one == Verdict("undecided", "undecided: needs 1 more seed")
+    assert one == Verdict("undecided", "undecided: one seed")
     assert judge(np.array([70.0]), Published(80.0), 1.0).kind == "undecided"
 
 
@@ -111,29 +112,19 @@ def test_results_without_any_spread_are_judged() -> None:
     )
 
 
-@pytest.mark.parametrize("rows", [1, 3])
-@pytest.mark.parametrize(
-    ("few", "reported"),
-    [
-        (scores(80.0, 0.9, 3), sample(80.0, 0.6, 10)),
-        (scores(80.2, 0.3, 4), Published(80.0)),
-        (scores(82.0, 1.0, 4), sample(80.0, 0.5, 3)),
-    ],
-)
-def test_the_seeds_it_asks_for_most_often_decide(
-    few: np.ndarray, reported: Published, rows: int
-) -> None:
-    """Beside the seeds that there are, of which they are more of the same kind."""
-    random = np.random.default_rng(1)
-    more = compare(few, reported, 1.0).needed(0.05 / rows)
-    assert more is not None
-    others = [compare(few, Published(10.0), 1.0)] * (rows - 1)
-    decided = []
-    for _ in range(300):
-        added = few.mean() + few.std(ddof=1) * random.standard_normal(more)
-        row = compare(np.concatenate([few, added]), reported, 1.0)
-        decided.append(verdicts.judge([row, *others])[0].kind != "undecided")
-    assert np.mean(decided) > 0.7
+def test_what_lies_beyond_the_margin_by_chance_is_undecided() -> None:
+    """A difference that is surely there and hardly larger than the margin is neither."""
+    ours = scores(81.1, 0.4, 10)
+    assert judge(ours, sample(80.0, 0.2, 3), 1.0).kind == "undecided"
+    assert judge(ours, sample(80.0, 0.2, 3), 0.5).kind == "higher"
+    assert judge(ours, sample(80.0, 0.2, 3), 2.0).kind == "reproduced"
+
+
+def test_an_undecided_difference_is_told_with_its_interval() -> None:
+    ours, theirs = scores(80.6, 0.5, 5), scores(80.0, 0.4, 3)
+    low, high = ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    verdict = judge(ours, sample(80.0, 0.4, 3), 0.7)
+    assert verdict.text == f"undecided: the difference is +0.6 ± {(high - low) / 2:.2g}"
 
 
 def test_the_rates_of_false_verdicts_are_what_the_page_says() -> None:
@@ -151,11 +142,9 @@ def test_false_verdicts_are_rare() -> None:
     lines = pages.read_rates()["verdicts"]
     lone, uncounted = verdicts.LONE.name, verdicts.UNCOUNTED.name
     for row in lines:
-        if row["seeds"] == 1:
-            assert row["undecided"] == 1
         if row["paper"] not in (lone, uncounted) or row["ours"] >= row["theirs"]:
-            assert row["wrong"] < 0.075, row
+            assert row["wrong"] < 0.05, row
         if row["paper"] == uncounted:
-            assert row["wrong"] < 0.2, row
+            assert row["wrong"] < 0.15, row
     blind = [row for row in lines if row["paper"] == lone and row["theirs"] > 0.3]
     assert max(row["wrong"] for row in blind) > 0.2  # as METHOD.md warns

@@ -261,6 +261,8 @@ def _of_task(
             encoders = set()
             conditions = settings.conditions.get(dataset, ()) if names is None else ()
             for entrant in _under(conditions, entrants, trial):
+                if seeds is None and seed not in settings.seeds_of(entrant.method):
+                    continue
                 cell = Cell(name, task, dataset, entrant, seed)
                 run = _run(Run(cell, settings.protocol, None, place, found_by, trial), settings)
                 # Variants may share their method's first stage: they come when it is most likely

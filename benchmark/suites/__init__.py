@@ -27,6 +27,7 @@ MINI = "mini"
 class TaskSettings(BaseModel):
     """How a suite runs one task.
 
+    fewer_seeds: by slow method, how many of the seeds it is run with; all others have them all.
     methods: its methods, where the suite names them; else all that have settings.
     core: entrants that stand for all, one a family, for a first look.
     core_datasets: those of the first look; all where there are none.
@@ -52,6 +53,11 @@ class TaskSettings(BaseModel):
     encoder_protocol: Protocol | None = None
     yardstick: Name | None = None
     steps: dict[Name, Annotated[int, Field(gt=0)]] = {}
+    fewer_seeds: dict[Name, Annotated[int, Field(gt=0)]] = {}
+
+    def seeds_of(self, method: str) -> tuple[int, ...]:
+        """Return the seeds that a method is run with."""
+        return self.seeds[: self.fewer_seeds.get(method)]
 
     def protocols(self, method: str) -> tuple[Protocol, Protocol | None]:
         """Return how a method is trained: the protocol, and that of its first stage, if any."""

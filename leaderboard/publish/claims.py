@@ -25,10 +25,9 @@ PAGE = """\
 Each claim is a row of `leaderboard/reported/claims.csv`, in our words: that one method is better
 than another (`>`), or near it (`≈`). It is held against every dataset on which both were run with
 three seeds or more, in one suite or in suites that train alike. (In suite mini-tuned a search may
-change a method's size.) Most are small networks and short trainings, of
-another protocol than the papers': `reversed` says that a claim does not carry over to here, not
-that its paper is wrong. What is `inferred` is said in no words of the paper: it follows from what
-its authors chose.
+change a method's size.) Most are small networks and short trainings, of another protocol than the
+papers': `reversed` says that a claim does not carry over to here, not that its paper is wrong. What
+is `inferred` is not stated in the paper: it follows from what its authors chose.
 
 The effect is the first method's result less the second's, in points of accuracy, in tau, or in
 percent of the second's error, where less is better. Its interval covers 95 % for each line alone.

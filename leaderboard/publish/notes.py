@@ -41,7 +41,8 @@ def resolutions(metric: Metric, columns: Mapping[str, Column]) -> list[str]:
             continue
         counts = [column.samples[name].seeds for name in column.spreads]
         seeds = f"{min(counts)} to {max(counts)}" if min(counts) < max(counts) else f"{counts[0]}"
-        text = f"{dataset}: {seeds} seeds resolve differences of {difference(metric, reach)}"
+        text = f"{dataset}: for half of all pairs, {seeds} seeds resolve differences of "
+        text += difference(metric, reach)
         best = column.resolution(MOST_SEEDS)
         if best is not None and max(counts) < MOST_SEEDS:
             text += f"; {MOST_SEEDS} would resolve {difference(metric, best)}"

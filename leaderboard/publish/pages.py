@@ -46,11 +46,11 @@ LEADERBOARD = """\
 
 Written from the [records](records/). Every number comes from a run, and every record holds the
 command that makes it again. Test results are of the checkpoint that is best on validation: mean ±
-standard deviation over seeds. `#1` is the leading group of a column: the best method and all that
-do not differ significantly from it. `#k` is the next group, below k - 1 methods
-([METHOD.md](METHOD.md) gives the tests). Parameters, FLOPs and times are means over a row's
-datasets. Parameters and FLOPs compare across machines, times do not. Which symmetries a method has
-is measured, and explained in [SYMMETRY.md](SYMMETRY.md).
+standard deviation over seeds. `#1` is the leading group of a column: the best method and all down
+to the last that is not shown to differ from it, so that some between may. `#k` is the next group,
+below k - 1 methods ([METHOD.md](METHOD.md) gives the tests). Parameters, FLOPs and times are means
+over a row's datasets. Parameters and FLOPs compare across machines, times do not. Which symmetries
+a method has is measured, and explained in [SYMMETRY.md](SYMMETRY.md).
 
 To make a cell again, with all its seeds: `python -m leaderboard reproduce` and the cell, as each
 table says, or with `/SEED` after it for one seed. A name with `@` says how the networks are read,
@@ -89,16 +89,16 @@ largest difference that does not matter. It was declared before any run at the p
 {margins}
 
 One point of accuracy, or a hundredth of tau or R2, is more than two runs of one method mostly
-differ by: of the papers' numbers that come with a spread, the median standard deviation is
-{accuracy:.1f} points and {tau:.3f} of tau. Errors differ by orders of magnitude between tasks, so
+differ by. Of the papers' numbers that come with a spread over a known number of runs, the median
+standard deviation is {accuracy}, and {tau}. Errors differ by orders of magnitude between tasks, so
 that their margin is relative.
 
 - **reproduced**: the difference is shown to be smaller than the margin, by two one-sided t-tests at
   5 % each (TOST). One seed is never enough.
-- **higher**, **lower**: the number is not reproduced; our mean is more than the margin above or
-  below v, and differs from it in a two-sided t-test at 5 %.
-- **undecided**: neither is shown. With m more seeds, and the same difference and spread, the
-  verdict would fall four times out of five (`needs m more seeds`).
+- **higher**, **lower**: the number is not reproduced; the difference is shown to be larger than the
+  margin, by a one-sided t-test at 5 %.
+- **undecided**: neither is shown. The difference is named with half its 95 % interval.
+- **incomplete**: not all seeds of the row's suite have been run. There is no verdict before.
 - **not comparable**: no suite of ours follows the row's protocol, only a reduced suite has been
   run, or we lack the dataset or the method. **not run**: everything is there, but no run yet.
 
@@ -107,18 +107,27 @@ range of a known number of runs, the two samples are compared by Welch's test. W
 runs is not stated, they are two at least, since one run has no ±: the number is taken for the mean
 of two, with the larger of the paper's deviation and ours, so that the standard error of the
 difference is `sqrt(max(s, t)² / 2 + s² / n)`, with t the paper's deviation and s that of our n
-seeds. (This rule was adopted when rows had been seen that were undecided without it.) A number
-without a ±, or with one whose meaning is not stated, is taken to spread like our seeds, and for a
-single run where no number of runs is given. Verdicts say what they depend on: `if theirs is a mean
-of 2 runs`, or `if their spread is like ours`. A printed number stands for every value that rounds
-to it (.020 for .020 ± .0005); each test uses the end of that range that is least favourable to its
-claim. The rows of a paper's table that were run are corrected together, by Holm's method.
+seeds. (This rule was adopted when rows had been seen. Taken for one run, the number for the MLP on
+DWSNets' MNIST INRs would be undecided.) For a number without a ±, or with one whose meaning is not
+stated, we assume the spread of our own seeds, and one run if no number of runs is given. A printed
+number stands for every value that rounds to it (.020 for .020 ± .0005); each test uses the end of
+that range that is least favourable to its claim. The rows of a paper's table that were run are
+corrected together, by Holm's method.
+
+A verdict says what it rests on: `if theirs is a mean of 2 runs`; `if their spread is like ours`;
+`with size of our choice`, where the size, or what else it names, was found neither in what we read
+of the paper nor in its code, and another choice might give another verdict; `on rebuilt networks`
+([REBUILT.md](REBUILT.md)).
+
+The suite fixes how many seeds a row is run with, and there is no verdict on fewer: whoever adds
+seeds until a row is decided is wrong more often. For suites dws and probegen the numbers were fixed
+by what a run costs, when 2 to 10 seeds of the rows had been seen, and not by what they gave.
 
 How often these verdicts are wrong is simulated ([SIMULATION.md](SIMULATION.md)). Where the paper
-gives a spread and the number of runs, at most {stated:.1f} % are, whatever the two spreads are.
-Other numbers keep that only where their spread is no larger than ours. With one five times as
-large, up to {uncounted:.0f} % of the verdicts are wrong on a mean of two runs with their deviation,
-and up to {lone:.0f} % on a lone number.
+gives a spread and the number of runs, at most {stated:.1f} % are in the cases simulated. Other
+numbers keep that only where their spread is no larger than ours. With one five times as large, up
+to {uncounted:.0f} % of the verdicts are wrong on a mean of two runs with their deviation, and up to
+{lone:.0f} % on a lone number.
 
 ## Seeds
 
@@ -190,7 +199,8 @@ sum of the three variances:
 A result is printed but not ranked where
 
 - it comes from no commit, or from a tree with uncommitted changes;
-- it is on a dataset whose fingerprint the catalogue does not pin;
+- it is on a dataset that the catalogue pins neither by a fingerprint nor, where networks are
+  rebuilt, by a recipe and published statistics ([REBUILT.md](REBUILT.md));
 - its code has changed since. A record holds a digest of the syntax of its method, task and arm,
   with what they import of the project, and of what every run goes through: reading the dataset,
   seeds, training loop, encoding, predictions and metrics. Docstrings, comments and layout do not
@@ -204,10 +214,10 @@ A result is printed but not ranked where
 - it ran with other code, data or library versions than the newest result of its cell: no mean is
   over runs with different code, data or versions.
 
-*Controls* are not ranked either. They are runs whose result is known beforehand, so that a leak
-would show: an MLP that learns from other networks' labels (the arm `random-targets`) must stay at
-chance. Arms other than `permuted`, and methods that may run the networks that they read, stand
-beside the ranked ones for comparison.
+*Controls* are not ranked either: an MLP that learns from other networks' labels (the arm
+`random-targets`) must stay at chance, so that a leak would show. Arms other than `permuted`, and
+methods that may run the networks that they read, stand beside the ranked ones for comparison.
+Methods with a changed option (`+`) are ranked like others.
 
 ## Reproduction
 
@@ -245,9 +255,9 @@ SIMULATION = """\
 ## Verdicts
 
 Each line is simulated {trials:,} times, with normal results whose standard deviations, ours and
-theirs, are in margins, as is the true difference. If that is 0, `higher` and `lower` are errors; if
-it is 1 or more, `reproduced` and `lower` are. Shares are in percent. Read a line as: if the truth
-were this, so many in a hundred verdicts would say that.
+theirs, are in margins, as is the true difference. If that is below 1, `higher` and `lower` are
+errors; if it is above, `reproduced` and `lower` are. Shares are in percent. Read a line as: if the
+truth were this, so many in a hundred verdicts would say that.
 
 {rates}
 
@@ -438,14 +448,19 @@ def _searched() -> str:
     return ", ".join(f"`{method}` on {dataset}" for method, dataset in pairs) or "none"
 
 
-def _usual_spread(metric: str) -> float:
-    """The median standard deviation of a metric over runs, of the papers that give it."""
-    spreads = [
-        number.deviation
-        for row in reported.read()
-        if row.metric == metric and (number := check.published(row)).is_sample
-    ]
-    return median(spreads)
+def _usual_spread(name: str) -> str:
+    """Say what the median standard deviation of a metric is, of the papers that give it."""
+    found = {
+        (row.claimed_by, index): number.deviation
+        for index, row in enumerate(reported.read())
+        if row.metric == name and (number := check.published(row)).is_sample
+    }
+    metric, papers = metrics.get(name), sorted({paper for paper, _ in found})
+    value = f"{median(found.values()):.{1 if metric.scale != 1 else 3}f}"
+    return (
+        f"{value} {'points' if metric.scale != 1 else 'of tau'} ({len(found)} numbers of "
+        f"{words.several(papers)})"
+    )
 
 
 def simulation_page() -> str:

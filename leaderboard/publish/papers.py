@@ -23,11 +23,10 @@ def ordered(checked: Sequence[Checked]) -> list[Checked]:
 
     Within each, by paper and task.
     """
-    places = [*check.JUDGED, "not run", "not comparable"]
     return sorted(
         checked,
         key=lambda one: (
-            places.index(one.kind),
+            check.KINDS.index(one.kind),
             one.row.claimed_by,
             one.row.task,
             one.row.dataset,
@@ -55,6 +54,8 @@ def totals(checked: Sequence[Checked]) -> str:
     said += f": {words.several(parts)}. " if parts else ". "
     if second := sum(one.kind in check.JUDGED and one.row.is_second_hand for one in checked):
         said += f"{'All' if second == judged else second} of these were read second hand. "
+    if some := counts["incomplete"]:
+        said += f"{some} {'has' if some == 1 else 'have'} not been run with all seeds yet. "
     return said + (
         f"{counts['not run']} have not been run yet in the suite that follows their protocol, but "
         f"for the deviations that it names. {counts['not comparable']} cannot be compared with a "
@@ -70,7 +71,7 @@ def figure(checked: Sequence[Checked]) -> Any | None:
     """
     panels: dict[str, list[Checked]] = {}
     for one in checked:
-        if one.scores:
+        if one.kind in check.JUDGED:
             panels.setdefault(one.row.metric, []).append(one)
     if not panels:
         return None
@@ -97,7 +98,7 @@ def figure(checked: Sequence[Checked]) -> Any | None:
             )
         label = metrics.get(name).label
         axis.set(xlabel=f"reported, {label}", ylabel=f"here, {label}")
-    for kind in dict.fromkeys(one.kind for one in checked if one.scores):
+    for kind in dict.fromkeys(one.kind for ones in panels.values() for one in ones):
         mark = style.MARKERS[check.JUDGED.index(kind)]
         axes[0].plot([], [], mark, color=COLOURS[kind], label=kind)
     style.legend(drawn, "outside lower center", 4)

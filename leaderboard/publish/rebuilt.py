@@ -24,19 +24,21 @@ and [7](https://github.com/AvivNavon/DWSNets/issues/7)).
 
 But the mean and the standard deviation of every weight of both sets are public: the code of Neural
 Graphs ([arXiv:2403.12143](https://arxiv.org/abs/2403.12143)) carries them, to standardise its
-inputs. They narrow the recipe down. Too few steps leave the weights too small, too many make them
-too large, and the six tensors grow at different speeds. Some neighbours of a recipe agree as well:
-two thirds of the steps at twice the rate, for NFN's, and no weight decay, for DWSNets' of MNIST.
-DWSNets' network is that of their public code: initial weights uniform within sqrt(6 / inputs) / 30
-and biases of zero in the sine layers, PyTorch's own start in the last, 0.5 added to the output, and
-images in [0, 1]. NFN's is the usual SIREN, of images in [-1, 1].
+inputs. Pooled over each tensor, they narrow the recipe down. Too few steps leave the weights too
+small, too many make them too large, and the six tensors grow at different speeds. Some neighbours
+of a recipe agree as well: two thirds of the steps at twice the rate, for NFN's, and no weight
+decay, for DWSNets' of MNIST. DWSNets' network is that of their public code: initial weights uniform
+within sqrt(6 / inputs) / 30 and biases of zero in the sine layers, PyTorch's own start in the last,
+0.5 added to the output, and images in [0, 1]. NFN's is the usual SIREN, of images in [-1, 1].
 
 `python -m benchmark datasets build NAME` makes the networks, `datasets verify NAME` holds them
 against the published statistics, and `datasets trace NAME` makes the tables of this page. A rebuilt
 dataset counts as the paper's in the verdicts if each standard deviation is within 3 % of the
-published one and each mean within three standard errors. float32 fits differ in the last bits
-between machines, so that the catalogue pins these datasets by recipe and statistics, not by a
-fingerprint.
+published one and each mean within three standard errors. That shows that a recipe is near, not that
+it is the one: it was chosen by the statistics that it is held against, and they say little of how
+good the fits are. With all networks even a difference of 1 % can be told from chance. float32 fits
+differ in the last bits between machines, so that the catalogue pins these datasets by recipe and
+statistics, not by a fingerprint.
 
 {parts}"""
 

@@ -17,7 +17,9 @@ from leaderboard.publish import citation, notes, symmetry, words
 from leaderboard.publish.text import latex, markdown, spreadsheet
 
 BIBLIOGRAPHY = Path(__file__).resolve().parent.parent / "references.bib"
-RING = "° run again by the project, under conditions that were drawn then, with this result"
+RING = (
+    "° the project ran it again, with seeds and orders of neurons drawn then, and the result agreed"
+)
 STAR = "* may also run the networks that it reads; not ranked with the others"
 
 

@@ -334,7 +334,7 @@ def _environment() -> Environment:
         "groups": overall.GROUPS,
         "notice": front.notice,
         "linked": links.linked,
-        "kinds": [*check.JUDGED, "not run", "not comparable"],
+        "kinds": check.KINDS,
     }
     return environment
 

@@ -35,6 +35,7 @@ class Reported(BaseModel):
     read_in: str = Field(min_length=1)
     suite: str = Field(pattern=NAME)
     differs: str
+    open: str
     note: str
 
     @model_validator(mode="before")

@@ -29,7 +29,8 @@ SAME_NETWORKS = {
 """By reported dataset, the published networks, then those that follow the same recipe."""
 
 JUDGED = get_args(verdicts.Kind)
-KINDS = (*JUDGED, "not comparable", "not run")
+KINDS = (*JUDGED, "incomplete", "not run", "not comparable")
+"""From those with a verdict to those that never have one."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Checked:
     """One reported row and its verdict.
 
     scores: ours of the row's cell, in the reported unit.
+    planned: with how many seeds its suite runs it: there is no verdict on fewer.
     kind: one of `KINDS`.
     text: the whole verdict.
     rebuilt: whether our scores are of networks made again by a recipe, not of the paper's own.
@@ -48,6 +50,7 @@ class Checked:
     kind: str
     text: str
     rebuilt: bool = False
+    planned: int = 0
     others: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
@@ -59,7 +62,8 @@ class Checked:
 def check(rows: Sequence[Reported], records: Sequence[Record]) -> list[Checked]:
     """Judge each row, in their order, by the records that may be ranked.
 
-    The verdicts of one paper's table are corrected together, over those of its rows that were run.
+    The verdicts of one paper's table are corrected together, over those of its rows that were run
+    with all seeds of their suite.
     """
     usable = [
         record
@@ -69,15 +73,20 @@ def check(rows: Sequence[Reported], records: Sequence[Record]) -> list[Checked]:
     checked = [_check(row, usable) for row in rows]
     tables: dict[tuple[str, str, str], list[int]] = {}
     for index, (row, one) in enumerate(zip(rows, checked, strict=True)):
-        if one.scores:
+        if one.scores and len(one.scores) == one.planned:
             tables.setdefault((row.claimed_by, row.task, row.suite), []).append(index)
     for places in tables.values():
         verdict_of = verdicts.judge([_comparison(checked[index]) for index in places])
         for index, verdict in zip(places, verdict_of, strict=True):
             one = checked[index]
-            text = f"{verdict.text}, on rebuilt networks" if one.rebuilt else verdict.text
-            checked[index] = replace(one, kind=verdict.kind, text=text)
+            checked[index] = replace(one, kind=verdict.kind, text=verdict.text + _conditions(one))
     return checked
+
+
+def _conditions(one: Checked) -> str:
+    """What a verdict rests on, whatever the numbers are."""
+    chosen = f", with {one.row.open} of our choice" if one.row.open else ""
+    return chosen + (", on rebuilt networks" if one.rebuilt else "")
 
 
 def published(row: Reported) -> verdicts.Published:
@@ -94,15 +103,32 @@ def _check(row: Reported, records: Sequence[Record]) -> Checked:
     # The seeds of one dataset are no seeds of another: the first that was run is the one judged.
     for dataset in same:
         exact = [one for one in runs if one.suite == row.suite and one.dataset.name == dataset]
-        if scores := _scores(row, exact):
-            rebuilt, others = listing.is_rebuilt(dataset), _others(row, exact[0], records)
-            return Checked(row, scores, "undecided", "undecided", rebuilt, others)
+        if exact:
+            return _unjudged(row, exact, records)
     if reduced := sorted({record.suite for record in runs if record.dataset.name in same}):
         text = f"not comparable: only run in suite {', '.join(reduced)}"
         return Checked(row, (), "not comparable", text)
     if missing := _missing(row):
         return Checked(row, (), "not comparable", f"not comparable: {missing}")
     return Checked(row, (), "not run", "not run")
+
+
+def _unjudged(row: Reported, runs: Sequence[Record], records: Sequence[Record]) -> Checked:
+    """Collect our scores of a row, of the seeds that its suite plans."""
+    task, method = suites.get(row.suite).tasks[row.task], runs[0].method.name
+    seeds = task.seeds_of(method)
+    scores = _scores(row, [record for record in runs if record.seed in seeds])
+    one = Checked(
+        row,
+        scores,
+        "incomplete",
+        "incomplete",
+        listing.is_rebuilt(runs[0].dataset.name),
+        len(seeds),
+        _others(row, runs[0], records),
+    )
+    text = f"incomplete: {len(scores)} of {len(seeds)} seeds run"
+    return replace(one, text=text + _conditions(one))
 
 
 def _missing(row: Reported) -> str | None:

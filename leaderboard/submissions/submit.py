@@ -119,7 +119,7 @@ def _require_all(method: str, suite: str, entries: Sequence[Entry]) -> None:
                         f"{cell.entrant} on {dataset} is no run of suite {suite!r}, and a "
                         "submission has those alone"
                     )
-            seeds = settings.seeds
+            seeds: Sequence[int] = settings.seeds_of(method)
             if listing.get(dataset).manifest is None:
                 run = [cell.seed for cell in cells if (cell.task, cell.dataset) == (task, dataset)]
                 seeds = [seed for seed in seeds if seed <= max(run, default=-1)]
