@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from benchmark.record.cell import Entrant
 from benchmark.record.predictions import Kept, Outcome, digest
 from benchmark.record.predictions import write as write_predictions
 from benchmark.record.schema import Record, RecordError
-from leaderboard.archive import declarations, lints, tables
+from leaderboard.archive import checks, declarations, lints, tables
 from leaderboard.archive import entries as archive
 from leaderboard.publish import notes, pages, render
 from leaderboard.reported import check
@@ -167,6 +168,14 @@ def test_runs_that_learned_nothing_may_predict_the_same_and_are_named(tmp_path: 
     assert said == "small, predict the same of every network: NFT (2 of 2 runs)"
 
 
+def test_two_arms_have_no_common_mean(tmp_path: Path) -> None:
+    for arm, value in (("permuted", 0.9), ("scattered", 0.5)):
+        further = {"test": 0.7, "validation": 0.69, "test_r2": value}
+        finished_run(tmp_path, dataset={"arm": arm}, metrics=further)
+    (said,) = notes.measured([entry.record for entry in archive.of_results(tmp_path)])
+    assert said == "small, R2: NFT 0.9; NFT (scattered) 0.5"
+
+
 def test_what_two_suites_run_alike_may_predict_the_same(tmp_path: Path) -> None:
     """And only that: of other settings, the very predictions are another run's."""
     settings = {"protocol": example()["protocol"], "method": {"hyperparameters": {"channels": 8}}}
@@ -212,6 +221,43 @@ def test_of_datasets_that_are_not_embedded_the_first_seeds_can_be_submitted(
         submit.submit("nft", "mini", results, None, folder)
     finished_run(results, seed=0)
     assert len(submit.submit("nft", "mini", results, None, folder)) == 2
+
+
+@pytest.mark.usefixtures("of_no_code")
+@pytest.mark.parametrize("option", ["", "channels=9"])
+def test_no_seed_is_picked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    """Neither of a method nor of what was changed of it."""
+    mini = suites.get("mini")
+    known = suites.registry() | {
+        "mini": mini.model_copy(
+            update={
+                "tasks": {
+                    "inr-classification": mini.tasks["inr-classification"].model_copy(
+                        update={
+                            "datasets": ("large",),
+                            "seeds": (0, 1, 2, 3),
+                            "controls": ("nft+channels=9",),
+                        }
+                    )
+                }
+            }
+        )
+    }
+    monkeypatch.setattr(suites, "registry", lambda: known)
+    method = {"options": [option] if option else []}
+    for seed in (0, 2):
+        finished_run(tmp_path, seed=seed, dataset={"name": "large"}, method=method)
+    if option:
+        finished_run(tmp_path, seed=0, dataset={"name": "large"}, shift=7)
+    entrant = "nft" + (f"+{option}" if option else "")
+    with pytest.raises(
+        RecordError, match=rf"{re.escape(entrant)} was not run on large with seed 1"
+    ):
+        submit.submit("nft", "mini", tmp_path, None, tmp_path / "records")
+    told = checks.certain(archive.ordered(archive.of_results(tmp_path)))
+    assert any(f"{entrant}: seed 1 is missing beside others" in line for line in told)
+    finished_run(tmp_path, seed=1, dataset={"name": "large"}, method=method)
+    assert submit.submit("nft", "mini", tmp_path, None, tmp_path / "records")
 
 
 @pytest.mark.usefixtures("of_no_code")

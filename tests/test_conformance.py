@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers import ROOT, finished_run
@@ -154,6 +155,18 @@ def test_a_reproduction_names_in_what_the_machines_differ(tmp_path: Path) -> Non
     text = reproduce.unlike_text([unlike])
     assert text == "the environments differ: processor was x, is y; torch was 2.8, is 2.9"
     assert "alike" in reproduce.unlike_text([reproduce.compare(old, old, archive.Archive([]))])
+
+
+def test_a_committed_run_does_not_reproduce_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where `--results` is the folder that the committed record came from, nothing is run."""
+    finished_run(tmp_path)
+    (entry,) = archive.of_results(tmp_path)
+    done = SimpleNamespace(returncode=0)
+    monkeypatch.setattr(reproduce.subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(RecordError, match="is the committed run itself"):
+        reproduce.reproduce(entry, archive.Archive([entry]), tmp_path)
 
 
 def test_noise_is_where_one_more_seed_would_lie(tmp_path: Path) -> None:

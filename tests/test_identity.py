@@ -22,6 +22,7 @@ from benchmark.record.predictions import SPLITS, Outcome
 from benchmark.record.predictions import digest as digest_of_predictions
 from benchmark.record.predictions import write as write_predictions
 from benchmark.record.schema import Record
+from benchmark.runs import execute as execution
 from benchmark.runs import fit as fitting
 from benchmark.runs.execute import execute, is_current
 from benchmark.runs.fit import checkpoint_path, fit
@@ -246,6 +247,15 @@ def test_a_malformed_equivalence_is_named(tmp_path: Path) -> None:
     (tmp_path / "mlp.json").write_text('[{"cell": "x"}]')
     with pytest.raises(UserError, match=r"mlp\.json: .*; restore it from git"):
         equivalence.read("mlp", tmp_path)
+
+
+def test_a_record_stands_where_its_dataset_is_not(
+    finished: tuple[Run, Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a laptop that shows what a cluster made, say."""
+    run, record = finished
+    monkeypatch.setattr(execution.locate, "fingerprint", lambda name: None)
+    assert is_current(run, record)
 
 
 def test_other_versions_budgets_and_data_make_a_run_stale(finished: tuple[Run, Record]) -> None:

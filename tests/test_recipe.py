@@ -6,6 +6,7 @@ import io
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from filelock import FileLock
 from helpers import CPU, Command, hold_after, start, wait_for
 from PIL import Image
 from scripts import HANGS
@@ -101,8 +103,45 @@ def test_an_interrupted_build_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
     assert make(tmp_path / "resumed", entry()).fingerprint == whole.fingerprint
     assert len(fitted) == 1 + sum(len(entry().recipe.shards(split)) for split in SPLITS)
     # Another recipe's shards are not taken for this one's.
-    changed = make(tmp_path / "resumed", entry(steps=25))
-    assert changed.fingerprint != whole.fingerprint
+    with pytest.raises(UserError, match="resumed holds shards of another build; remove it, or"):
+        make(tmp_path / "resumed", entry(steps=25))
+
+
+def test_a_shard_that_was_damaged_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A changed bit in its body, which its footer does not tell."""
+    whole = make(tmp_path / "whole", entry())
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(storage, "seal", partial(stop, KeyboardInterrupt()))
+        make(tmp_path / "resumed", entry())
+    path = tmp_path / "resumed" / storage.shard_path("train", 0, len(whole.files["train"]))
+    data = bytearray(path.read_bytes())
+    data[60] ^= 1
+    path.write_bytes(data)
+    assert make(tmp_path / "resumed", entry()).fingerprint == whole.fingerprint
+    assert not (tmp_path / "resumed" / build.JOURNAL).exists()
+
+
+def test_a_build_takes_no_folder_that_is_not_its_own(tmp_path: Path) -> None:
+    make(tmp_path / "more", entry())
+    for name in ("manifest.json", "README.md"):
+        (tmp_path / "more" / name).unlink()
+    stray = tmp_path / "more" / storage.shard_path("train", 0, 77)
+    stray.write_bytes(b"")
+    with pytest.raises(UserError, match="holds shards of another build"):
+        make(tmp_path / "more", entry())
+    with (
+        FileLock(tmp_path / "more" / ".lock"),
+        pytest.raises(UserError, match="more: another process builds there"),
+    ):
+        make(tmp_path / "more", entry())
+    with pytest.raises(UserError, match=r"/proc/none: .* choose another --output"):
+        make(Path("/proc/none"), entry())
+
+
+def stop(error: BaseException, *_: object) -> None:
+    raise error
 
 
 def test_poor_fits_are_fitted_again_or_dropped_and_counted() -> None:

@@ -43,6 +43,7 @@ def measure(
         raise UserError(
             f"{name} has no recipe of INRs with published statistics to hold it against"
         )
+    whole, rebuilt = _rebuilt(entry)  # before hours of fits, since a damaged copy ends here
     shard = Shard("train", range(networks), 0)
     points = []
     for recipe in neighbours(entry.recipe):
@@ -51,7 +52,6 @@ def measure(
         points.append(Point(settings=settings(recipe), statistics=tuple(compared)))
         far = max(abs(one.percent) for one in deviations(compared))
         progress(f"{name}, {points[-1].settings}: at most {far:.1f} % off")
-    whole, rebuilt = _rebuilt(entry)
     return Trace(
         dataset=name,
         title=known.title,

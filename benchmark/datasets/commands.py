@@ -144,6 +144,8 @@ def build(
         raise typer.Exit(130) from None
     typer.echo(f"{folder}: fingerprint {manifest.fingerprint}")
     _check_fingerprint(entry, manifest)
+    if not limit:
+        _check_statistics(entry, manifest, folder)
 
 
 @app.command("import")
@@ -345,7 +347,7 @@ def verify(target: Anywhere) -> None:
 
     A paper's dataset is also held against the statistics that are published of its weights.
     """
-    from benchmark.datasets import catalog, foreign, locate, statistics, storage
+    from benchmark.datasets import catalog, foreign, locate, storage
 
     if target in catalog.catalog():
         entry = catalog.entry(target)
@@ -357,7 +359,11 @@ def verify(target: Anywhere) -> None:
     if folder is None:
         raise UserError(
             f"{target} is not on this machine; "
-            f"to download it: python -m benchmark datasets pull {target}"
+            + (
+                locate.remedy(entry)
+                if entry
+                else f"to download it: python -m benchmark datasets pull {target}"
+            )
         )
     manifest = storage.verify(folder)
     if entry is not None:
@@ -365,20 +371,8 @@ def verify(target: Anywhere) -> None:
     typer.echo(
         f"{manifest.name}: {manifest.rows:,} networks, whole; fingerprint {manifest.fingerprint}"
     )
-    if entry is None or entry.statistics is None:
-        return
-    known = statistics.get(entry.statistics)
-    if known is None:
-        typer.echo("no statistics of the paper's networks are published")
-        return
-    weights = (part.weights for part in storage.stream(folder, "train"))
-    compared = locate.comparisons(entry, manifest, weights)
-    if not compared:
-        raise UserError(f"{folder}: built by another recipe than the catalogue's; rebuild it")
-    typer.echo(f"{known.title}, {known.networks:,} training networks: {known.source}")
-    typer.echo(statistics.table(compared))
-    if off := [one.name for one in compared if not one.agrees]:
-        raise UserError(f"{folder}: not the paper's networks, by the {', the '.join(off)}")
+    if entry is not None:
+        _check_statistics(entry, manifest, folder)
 
 
 @app.command()
@@ -443,6 +437,29 @@ def _check_fingerprint(entry: Entry, manifest: Manifest) -> None:
             f"the catalogue's {entry.name} has fingerprint {entry.fingerprint}: "
             "these are other weights"
         )
+
+
+def _check_statistics(entry: Entry, manifest: Manifest, folder: Path) -> None:
+    """Print how far a dataset is from what is published of its paper's.
+
+    Raises UserError where it is too far, or of another recipe.
+    """
+    from benchmark.datasets import locate, statistics, storage
+
+    if entry.statistics is None:
+        return
+    known = statistics.get(entry.statistics)
+    if known is None:
+        typer.echo("no statistics of the paper's networks are published")
+        return
+    weights = (part.weights for part in storage.stream(folder, "train"))
+    compared = locate.comparisons(entry, manifest, weights)
+    if not compared:
+        raise UserError(f"{folder}: built by another recipe than the catalogue's; rebuild it")
+    typer.echo(f"{known.title}, {known.networks:,} training networks: {known.source}")
+    typer.echo(statistics.table(compared))
+    if off := [one.name for one in compared if not one.agrees]:
+        raise UserError(f"{folder}: not the paper's networks, by the {', the '.join(off)}")
 
 
 def _duration(seconds: float) -> str:

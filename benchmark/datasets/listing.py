@@ -83,6 +83,11 @@ def is_known(name: str) -> bool:
     return fingerprint(name) is not None or statistics != NONE
 
 
+def is_embedded(name: str) -> bool:
+    """Whether a dataset comes with the project."""
+    return get(name).manifest is not None
+
+
 def is_rebuilt(name: str) -> bool:
     """Whether a dataset is made by a recipe, in place of a paper's own networks."""
     data = catalog_data().datasets.get(name, {})

@@ -37,15 +37,7 @@ def pull(entry: Entry, mirror: Path | None = None) -> Copy:
         return copy
     pin = _pin(entry)
     if entry.published is None or pin is None:
-        if entry.recipe is None:
-            command = f"import {entry.name} FOLDER"
-            remark = "with the files that its authors published"
-        else:
-            command, remark = f"build {entry.name}", "which first says how long that takes"
-        raise UserError(
-            f"{entry.name} is not published yet; make it: "
-            f"python -m benchmark datasets {command} ({remark})"
-        )
+        raise UserError(f"{entry.name} is not published yet; {remedy(entry)}")
     mirror = mirror_folder(mirror)
     folder = mirror and mirror / "datasets" / entry.published.repository
     if folder and (folder / "manifest.json").is_file():
@@ -55,6 +47,18 @@ def pull(entry: Entry, mirror: Path | None = None) -> Copy:
         entry.published, folder, lambda arrived: check(entry, storage.verify(arrived), arrived)
     )
     return Copy(folder, pin)
+
+
+def remedy(entry: Entry) -> str:
+    """Say how a dataset comes onto this machine: the command, and what it does."""
+    if entry.published is not None and _pin(entry) is not None:
+        return f"to download it: python -m benchmark datasets pull {entry.name}"
+    command, remark = f"build {entry.name}", "which first says how long that takes"
+    if entry.recipe is None:
+        command, remark = f"import {entry.name} FOLDER", "with the files that its authors published"
+    elif shards := list((cache_folder() / "datasets" / entry.name).glob("data/*.parquet")):
+        remark = f"which goes on from the {len(shards)} shards that are there"
+    return f"make it: python -m benchmark datasets {command} ({remark})"
 
 
 def load(name: str | Foreign, mirror: Path | None = None) -> tuple[WeightDataset, str]:

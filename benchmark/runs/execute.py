@@ -48,7 +48,8 @@ def changes(run: Run, record: Record) -> list[str]:
         found.append("its code is outside the project, where nothing is known of it")
     elif not equivalence.equivalent(record.method.name, record.method.code_sha256, run.code):
         found.append("its code has changed")
-    if record.dataset.fingerprint != locate.fingerprint(run.dataset):
+    # A dataset that is not on this machine has not changed, for all that is known here.
+    if locate.fingerprint(run.dataset) not in (None, record.dataset.fingerprint):
         found.append("its dataset has changed")
     return found or ([] if record.seeds == run.seeds else ["its random seeds have changed"])
 

@@ -164,6 +164,9 @@ def check_datasets(runs: list[Run]) -> None:
     for place, task in dict.fromkeys((run.dataset, run.cell.task) for run in runs):
         dataset, _ = locate.load(place)
         tasks.registry()[task](dataset)
+        if isinstance(place, str) and not locate.is_pinned(place, dataset):
+            why = "its networks are not those of the catalogue, by fingerprint or statistics"
+            typer.echo(f"results on {place} will not be ranked: {why}", err=True)
 
 
 def _end(records: Sequence[Record], left: int) -> None:

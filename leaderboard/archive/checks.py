@@ -24,7 +24,7 @@ def failures(archive: Archive, base: str | None = None) -> list[str]:
         for place, line in suspicious.items()
         if not reruns.covers(places[place].record)
     ]
-    return lines + (growth.failures(base, archive) if base else [])
+    return lines + (growth.failures(base, archive) if base is not None else [])
 
 
 def certain(archive: Archive) -> list[str]:
@@ -33,6 +33,11 @@ def certain(archive: Archive) -> list[str]:
     lines = lints.failures(current)
     lines += [
         f"{entry.place}: {trouble}" for entry in current for trouble in declarations.troubles(entry)
+    ]
+    lines += [
+        f"{cell.row}: seed {cell.seed} is missing beside others: a row has all seeds of its suite, "
+        "or all up to its last on networks that do not come with the project"
+        for cell in declarations.lacking([entry.record.cell for entry in current])
     ]
     return [*lines, *_unexplained(archive), *clocks.failures(current)]
 

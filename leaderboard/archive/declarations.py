@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -66,6 +67,27 @@ def is_run(cell: Cell) -> bool:
         return entrant in {Entrant.parse(f"{entrant.method}{condition}") for condition in under}
     usual = not entrant.options and entrant.arm == DEFAULT_ARM
     return usual or str(entrant) in settings.controls
+
+
+def lacking(cells: Collection[Cell]) -> list[Cell]:
+    """List the seeds that are missing beside others of the same row, none of which may be picked.
+
+    On networks that do not come with the project a run can take hours: there the last seeds may be
+    missing.
+    """
+    known, columns = suites.registry(), {}
+    for cell in cells:
+        columns.setdefault(cell.column, set()).add(cell.seed)
+    missing = []
+    for column, seeds in columns.items():
+        suite = known.get(column.suite)
+        if suite is None or column.task not in suite.tasks:
+            continue
+        wanted = suite.tasks[column.task].seeds_of(column.entrant.method)
+        if not listing.is_embedded(column.dataset):
+            wanted = tuple(seed for seed in wanted if seed <= max(seeds))
+        missing += [replace(column, seed=seed) for seed in wanted if seed not in seeds]
+    return missing
 
 
 def _of_code(record: Record) -> Iterator[str]:

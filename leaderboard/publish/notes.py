@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import expm1
 from statistics import mean, stdev
 
+from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.metrics import Metric
 from benchmark.record.schema import EncoderPart, Record, Settings
 from leaderboard.archive.tables import Board
@@ -84,7 +85,7 @@ def _reconstructions(records: Sequence[Record]) -> list[str]:
     for record in records:
         if record.encoder and record.encoder.curve:
             methods = datasets.setdefault(record.dataset.name, {})
-            methods.setdefault(record.method.title, []).append(record.encoder)
+            methods.setdefault(_title(record), []).append(record.encoder)
     lines = []
     for dataset, methods in sorted(datasets.items()):
         results = []
@@ -99,6 +100,13 @@ def _reconstructions(records: Sequence[Record]) -> list[str]:
             f"{'; '.join(best_first)}; the networks' mean image {mean_image:.1f}"
         )
     return lines
+
+
+def _title(record: Record) -> str:
+    """A method's title, with the arm of a control: the runs of two arms have no common mean."""
+    arm = record.dataset.arm
+    title = record.method.title
+    return title if arm == DEFAULT_ARM else f"{title} ({arm.replace('-', ' ')})"
 
 
 def _constant(board: Board) -> list[str]:
@@ -122,7 +130,7 @@ def _further(records: Sequence[Record]) -> list[str]:
         for name in FURTHER.keys() & record.metrics.keys():
             if (value := record.metrics[name]) is not None:
                 methods = groups.setdefault((record.dataset.name, name), {})
-                methods.setdefault(record.method.title, []).append(value)
+                methods.setdefault(_title(record), []).append(value)
     lines = []
     for (dataset, name), methods in sorted(groups.items()):
         means = sorted(

@@ -25,6 +25,7 @@ from benchmark import suites
 from benchmark.datasets import listing
 from benchmark.record import metrics, sources, symmetries, traces
 from benchmark.record.cell import Cell
+from benchmark.record.schema import Record
 from leaderboard.archive import drawings, lints, provenance, tables
 from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board, Row
@@ -378,13 +379,23 @@ def _methods(boards: Sequence[Board], archive: Archive) -> list[MethodPage]:
                     [one.cell.entries[0] for one in own if one.row.entrant == name]
                 ),
                 drawings=_drawings(entry.record.cell for entry in entries[name]),
-                notes=notes.measured([entry.record for entry in entries[name]]),
+                notes=_notes([entry.record for entry in entries[name]]),
                 curves=figures.curves([entry.record for entry in entries[name]]),
                 movements=figures.movements(measured.get(name, [])),
                 symmetries=symmetry.held(measured.get(name, [])),
             )
         )
     return methods
+
+
+def _notes(records: Sequence[Record]) -> list[str]:
+    """What was measured of a method beside its scores, suite by suite."""
+    by_suite: dict[str, list[Record]] = {}
+    for record in records:
+        by_suite.setdefault(record.suite, []).append(record)
+    return [
+        f"suite {suite}, {line}" for suite, own in by_suite.items() for line in notes.measured(own)
+    ]
 
 
 def _drawings(cells: Iterable[Cell]) -> list[tuple[str, Path]]:

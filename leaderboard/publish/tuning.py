@@ -9,6 +9,7 @@ from scipy.stats import kendalltau
 from tabulate import tabulate
 
 from benchmark import suites
+from benchmark.record.metrics import Metric
 from benchmark.suites import settings
 from benchmark.tuning import log as logs
 from benchmark.tuning.log import SearchLog
@@ -55,7 +56,11 @@ class Change:
         best = self.log.best
         old = self.log.first
         new = best.settings if best else old
-        changed = [f"{name} {old[name]} → {new[name]}" for name in new if new[name] != old[name]]
+        changed = [
+            f"{name} {old.get(name)} → {value}"
+            for name, value in new.items()
+            if value != old.get(name)
+        ]
         return ", ".join(changed) or AS_BEFORE
 
 
@@ -126,29 +131,37 @@ def _said(tuned: Board, changes: Sequence[Change]) -> str:
         for change in changes
         if change.chosen() != AS_BEFORE
     )
-    (least, loser), (most, winner) = gains[0], gains[-1]
-    text = (
-        f"Of the {len(gains)} methods whose settings changed, {sum(gain > 0 for gain, _ in gains)} "
-        f"are better after it, by up to {show(most)} ({winner})"
-    )
-    if least < 0:
-        text += (
-            f", and {sum(gain < 0 for gain, _ in gains)} worse, by up to {show(-least)} ({loser}). "
-            "One seed chose the settings, so that the best trial is in part the luckiest"
-        )
-    if kept:
+    parts = [_of_changed(tuned.metric, gains)] if gains else []
+    if gains and kept:
         chance = max(map(abs, kept))
         within = sum(abs(gain) <= chance for gain, _ in gains)
-        text += (
-            f". Those that kept theirs differ by up to {show(chance)} between the suites, which "
-            f"ran on processors that round differently, and {within} of the changes are no larger "
-            "than that"
+        parts.append(
+            f"Those that kept theirs differ by up to {show(chance)} between the suites, which ran "
+            f"on processors that round differently, and {within} of the changes are no larger than "
+            "that."
         )
+    text = f"Kendall's tau between the two orders is {_agreement(changes):.2f}"
     alone = [change for change in changes if not change.title.endswith(" *")]
-    return (
-        f"{text}. Kendall's tau between the two orders is {_agreement(changes):.2f}, and "
-        f"{_agreement(alone):.2f} for the {len(alone)} methods that read weights alone."
-    )
+    if 1 < len(alone) < len(changes):
+        text += (
+            f", and {_agreement(alone):.2f} for the {len(alone)} methods that read weights alone"
+        )
+    return " ".join([*parts, f"{text}."])
+
+
+def _of_changed(metric: Metric, gains: Sequence[tuple[float, str]]) -> str:
+    """Say what became of the methods whose settings changed, from the worst to the best."""
+    (least, loser), (most, winner) = gains[0], gains[-1]
+    better, worse = (sum(sign * gain > 0 for gain, _ in gains) for sign in (1, -1))
+    text = f"Of the {len(gains)} methods whose settings changed, {better} are better after it"
+    if better:
+        text += f", by up to {metric.show(most)} ({winner})"
+    if worse:
+        text += (
+            f", and {worse} worse, by up to {metric.show(-least)} ({loser}). One seed chose the "
+            "settings, so that the best trial is in part the luckiest"
+        )
+    return f"{text}."
 
 
 def _agreement(changes: Sequence[Change]) -> float:

@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from benchmark.record import differences, metrics, sources
 from benchmark.record import schema as records
-from benchmark.record.cell import DEFAULT_ARM, Cell
+from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.schema import EnvironmentPart, RecordError
 from leaderboard.archive import drawings, provenance
 from leaderboard.archive.entries import Archive, Entry, of_results
@@ -64,15 +64,16 @@ def reproduce(
         RecordError: The run failed.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        (new,) = _run_again([entry.record.cell], results or Path(temporary), device)
+        (new,) = _run_again([entry], results or Path(temporary), device)
         return compare(entry, new, archive)
 
 
-def _run_again(cells: Sequence[Cell], results: Path, device: str) -> list[Entry]:
+def _run_again(committed: Sequence[Entry], results: Path, device: str) -> list[Entry]:
     """Run cells of one dataset and seed, and read their new records from `results`.
 
-    Raises RecordError where one failed.
+    Raises RecordError where one failed, or where `results` holds a committed run itself.
     """
+    cells = [entry.record.cell for entry in committed]
     first, names = cells[0], ",".join(str(cell.entrant) for cell in cells)
     command = [sys.executable, "-m", "benchmark", "run", first.task, "--suite", first.suite]
     command += ["--datasets", first.dataset, "--methods", names]
@@ -81,7 +82,14 @@ def _run_again(cells: Sequence[Cell], results: Path, device: str) -> list[Entry]
     paths = [results / cell.path for cell in cells]
     if process.returncode or not all(path.is_file() for path in paths):
         raise RecordError(f"{shlex.join(command)} ended with {process.returncode}; see above")
-    return of_results(results, list(map(records.read, paths)))
+    again = of_results(results, list(map(records.read, paths)))
+    for old, new in zip(committed, again, strict=True):
+        if new.record == old.record:
+            raise RecordError(
+                f"{new.place} is the committed run itself, which was not made again; name another "
+                "folder as --results"
+            )
+    return again
 
 
 def ranked(archive: Archive, suite: str) -> list[Entry]:
@@ -119,7 +127,7 @@ def reproduce_all(
         columns.setdefault((cell.task, cell.dataset, cell.seed), []).append(entry)
     pairs: list[tuple[Entry, Entry]] = []
     for column in columns.values():
-        again = _run_again([entry.record.cell for entry in column], results, device)
+        again = _run_again(column, results, device)
         pairs += zip(column, again, strict=True)
     made = [new.record for _, new in pairs]
     for record in made:
