@@ -276,6 +276,15 @@ def test_nothing_damaged_is_pushed(hub: Hub, tmp_path: Path) -> None:
     assert not hub.repositories
 
 
+@pytest.mark.parametrize("name", ["networks", "bad name/x", "a/b/c", ""])
+def test_what_names_no_repository_asks_nobody(hub: Hub, tmp_path: Path, name: str) -> None:
+    code, _, errors = benchmark(hub, tmp_path, "0" * 40, "datasets", "push", str(SOURCE), name)
+    assert (code, f"{name!r} is no repository; name it as OWNER/NAME" in errors) == (2, True), (
+        errors
+    )
+    assert not hub.requests
+
+
 def test_images_come_from_the_hub_too(hub: Hub, tmp_path: Path) -> None:
     """A build asks for source images there, and says when it cannot have them."""
     code, _, errors = benchmark(hub, tmp_path, "0" * 40, "datasets", "build", "mnist-inr")

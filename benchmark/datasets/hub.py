@@ -32,11 +32,14 @@ CONNECTION_ERRORS = ("httpx", "httpcore", "requests", "urllib3", "httpx2", "http
 Answer = TypeVar("Answer")
 
 
+REPOSITORY = r"^[\w.-]+/[\w.-]+$"
+
+
 class Published(BaseModel):
     """Where a dataset lies on the Hub: its repository, and the commit at which it is pinned."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    repository: str = Field(pattern=REPOSITORY)
     revision: str = Field(pattern="^[0-9a-f]{40}$")
 
 
@@ -122,9 +125,13 @@ def fetch_file(repository: str, file: str, revision: str) -> Path:
 def publish(folder: Path, repository: str, *, private: bool) -> Published:
     """Verify a dataset and upload it, into a new repository where there is none.
 
-    Returns what the catalogue must say of it. Raises UserError where it is damaged, or where the
-    Hub refuses it.
+    Returns what the catalogue must say of it. Raises UserError where it is damaged, where the name
+    is none of a repository, or where the Hub refuses it.
     """
+    if not re.fullmatch(REPOSITORY, repository):
+        raise UserError(
+            f"{repository!r} is no repository; name it as OWNER/NAME, as me/my-networks"
+        )
     storage.verify(folder)
 
     def upload(token: bool | None) -> str:
