@@ -11,6 +11,7 @@ from typing import Any
 from tabulate import tabulate
 
 from benchmark import suites
+from benchmark.datasets import listing
 from benchmark.record import metrics, schema, sources, symmetries, traces, variance
 from benchmark.suites import settings
 from leaderboard import reported
@@ -72,6 +73,10 @@ there is no record yet. Numbers that were read elsewhere than in their own paper
 hand`.
 """
 
+REBUILT = """\
+Reported on the paper's own networks, measured here on ones made again ([REBUILT.md](REBUILT.md)).
+"""
+
 OTHERS = """\
 With other settings than those of a row, where its paper leaves them open or a verdict is to be
 explained:
@@ -91,7 +96,8 @@ largest difference that does not matter. It was declared before any run at the p
 One point of accuracy, or a hundredth of tau or R2, is more than two runs of one method mostly
 differ by. Of the papers' numbers that come with a spread over a known number of runs, the median
 standard deviation is {accuracy}, and {tau}. Errors differ by orders of magnitude between tasks, so
-that their margin is relative.
+that their margin is relative. Near 100 % a point of accuracy is much of the errors that are left,
+so that `reproduced` says less there.
 
 - **reproduced**: the difference is shown to be smaller than the margin, by two one-sided t-tests at
   5 % each (TOST). One seed is never enough.
@@ -388,7 +394,10 @@ def verdict_page(checked: Sequence[Checked]) -> str:
         parts.append(f"## {markdown(words.task(task).title)}\n")
         for (dataset, name), column in columns.items():
             metric = metrics.get(name)
-            parts.append(f"### {markdown(dataset)}, {markdown(metric.label)}\n")
+            title = f"{words.dataset(dataset)} (`{dataset}`), {metric.label}"
+            parts.append(f"### {title}\n")
+            if listing.is_rebuilt(dataset):
+                parts.append(REBUILT)
             parts.append(_verdict_table(column, metric.direction == "max"))
             if any(verdict.others for verdict in column):
                 parts.append(OTHERS + "\n".join(_others(column)) + "\n")
