@@ -42,8 +42,8 @@ def test_only_what_was_measured_is_told() -> None:
     gpu = {"cuda": "12", "processor": "A GPU"}
     records.append(example_record(cost=costs[0], environment=gpu, **place))
     table = scaling.page(records).replace("mini, sine-frequency", "sine", 1)
-    assert line(table, "sine")[2:] == ["3", "a GPU of A GPU", "60 s", "3 min", "60 s", "60 s"]
+    assert line(table, "sine")[3:] == ["3", "a GPU of A GPU", "60 s", "3 min", "60 s", "60 s"]
     core = line(table, "mini, sine-frequency")
-    assert core[2:] == ["3", "a core of x", "2 min", "6 min", "2 min", "2 min"]
+    assert core[3:] == ["3", "a core of x", "2 min", "6 min", "2 min", "2 min"]
     unmeasured = line(table, "paper, generalization")
-    assert unmeasured[2:] == ["0", *["not measured"] * 5]
+    assert unmeasured[3:] == ["0", *["not measured"] * 5]

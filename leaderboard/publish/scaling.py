@@ -81,24 +81,23 @@ python -m leaderboard build --records results
 
 @dataclass(frozen=True)
 class Grid:
-    """The columns of a suite's task, each with seed 0, and how many seeds it has."""
+    """The columns of a suite's task, each as the cell with seed 0, with how many seeds it has."""
 
     suite: str
     task: str
-    columns: Sequence[Cell]
-    seeds: int
+    columns: Mapping[Cell, int]
 
     @property
     def runs(self) -> int:
         """How many runs it has."""
-        return len(self.columns) * self.seeds
+        return sum(self.columns.values())
 
 
 def grids() -> list[Grid]:
     """The grids of all suites whose methods are described, in the order of their names."""
     described = _described()
     every = [
-        Grid(suite.name, task, _columns(suite.name, task, settings, described), len(settings.seeds))
+        Grid(suite.name, task, _columns(suite.name, task, settings, described))
         for suite in suites.registry().values()
         for task, settings in suite.tasks.items()
     ]
@@ -120,18 +119,21 @@ def page(records: Sequence[Record]) -> str:
     for grid in grids():
         devices = sorted({device for device, column in costs if column in set(grid.columns)})
         for device in devices or [None]:
-            known = [costs[key] for one in grid.columns if (key := (device, one)) in costs]
-            seconds = [cost for cost in known for _ in range(grid.seeds)]
+            seconds = [
+                cost
+                for one, seeds in grid.columns.items()
+                for cost in [costs.get((device, one))] * seeds
+                if cost is not None
+            ]
             name, columns = f"{grid.suite}, {grid.task}", len(grid.columns)
-            runs = f"{columns} × {grid.seeds} = {grid.runs}"
-            rows.append([name, runs, len(seconds), *_times(device, seconds)])
+            rows.append([name, columns, grid.runs, len(seconds), *_times(device, seconds)])
             every.setdefault(device, []).extend(seconds)
     for device, seconds in every.items():
         if device is not None:
-            rows.append(["all that is measured", "", len(seconds), *_times(device, seconds)])
-    headers = ["suite, task", "columns × seeds = runs", "measured", "on", "longest run"]
+            rows.append(["all that is measured", "", "", len(seconds), *_times(device, seconds)])
+    headers = ["suite, task", "columns", "runs", "measured", "on", "longest run"]
     headers += [f"{workers} worker{'s' * (workers > 1)}" for workers in WORKERS]
-    align = ["left", "right", "right", "left", *["right"] * (1 + len(WORKERS))]
+    align = ["left", "right", "right", "right", "left", *["right"] * (1 + len(WORKERS))]
     table = tabulate(rows, headers, tablefmt="github", colalign=align, disable_numparse=True)
     return PAGE.format(table=table)
 
@@ -178,8 +180,10 @@ def _columns(
     task: str,
     settings: suites.TaskSettings,
     described: Mapping[tuple[str, str], Sequence[descriptions.Description]],
-) -> list[Cell]:
-    """Every described method under the conditions of its dataset, and the controls."""
+) -> dict[Cell, int]:
+    """Every described method under the conditions of its dataset, and the controls, with the number
+    of their seeds.
+    """
     entrants = [
         (one.dataset, under)
         for one in described.get((suite, task), ())
@@ -189,7 +193,7 @@ def _columns(
         (name, Entrant.parse(one)) for name in settings.datasets for one in settings.controls
     ]
     cells = [Cell(suite, task, dataset, entrant, 0) for dataset, entrant in entrants]
-    return sorted(set(cells))
+    return {cell: len(settings.seeds_of(cell.entrant.method)) for cell in sorted(set(cells))}
 
 
 def _under(row: Entrant, conditions: Sequence[str]) -> list[Entrant]:
