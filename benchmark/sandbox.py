@@ -23,6 +23,8 @@ from benchmark.record.sources import METHODS, ROOT
 
 PACKAGES = ("nft", "baselines", "benchmark", "leaderboard")
 NAMESPACES = ("--user", "--map-root-user", "--mount", "--net", "--pid", "--ipc", "--fork")
+MORTAL = ("setpriv", "--pdeathsig", "KILL")
+"""Before a command that is not to outlive the process that starts it."""
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 
@@ -68,7 +70,7 @@ class Answer:
 @cache
 def weakness() -> str | None:
     """Say what is missing of the sandbox on this machine; None where nothing is."""
-    if not sys.platform.startswith("linux") or shutil.which("unshare") is None:
+    if not sys.platform.startswith("linux") or not all(map(shutil.which, (MORTAL[0], "unshare"))):
         return "no namespaces on this system: the method could read files and the network"
     with tempfile.TemporaryDirectory() as folder:
         answer = _run([*_entering(_laid_out(Path(folder))), "/bin/true"], b"", 60, Path(folder))
@@ -149,7 +151,7 @@ def _entering(tree: Path) -> list[str]:
         *outside,
         "--",
     ]
-    return ["unshare", *NAMESPACES, "--kill-child", *script]
+    return [*MORTAL, "unshare", *NAMESPACES, "--kill-child", *script]
 
 
 def _run(command: list[str], given: bytes, timeout: float, folder: Path) -> Answer:
@@ -175,4 +177,8 @@ def _run(command: list[str], given: bytes, timeout: float, folder: Path) -> Answ
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         output, errors = process.communicate()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)  # Ctrl-C does not reach another session
+        process.wait()
+        raise
     return Answer(process.returncode, output, errors.decode(errors="replace")[-4000:])

@@ -6,8 +6,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +21,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import copy_project, git
+from helpers import ROOT, copy_project, git, wait_for
+from scripts import HANGS
 
 from benchmark import arms, sandbox, tasks
 from benchmark.checks import descriptions as describing
@@ -541,6 +547,36 @@ def test_the_command_line_works_in_the_sandbox() -> None:
 def test_a_run_that_hangs_is_ended(cheats: Path) -> None:
     (cheats / "benchmark/hang.py").write_text("import time\ntime.sleep(600)\n")
     assert sandbox.run("benchmark.hang", root=cheats, timeout=0.5).status != 0
+
+
+def commands() -> str:
+    """The command lines of all processes."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(path.read_text(errors="replace"))
+    return "\n".join(found)
+
+
+def test_a_run_does_not_outlive_the_command_that_started_it(cheats: Path) -> None:
+    if weakness := sandbox.weakness():
+        pytest.skip(weakness)
+    module = f"benchmark.orphan{os.getpid()}"
+    (cheats / f"{module.replace('.', '/')}.py").write_text("import time\ntime.sleep(600)\n")
+    code = (
+        f"from pathlib import Path\nfrom benchmark import sandbox\nroot = Path({str(cheats)!r})\n"
+    )
+    code += f"sandbox.run({module!r}, root=root)"
+    starter = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, text=True)
+    try:
+        wait_for(lambda: f"-m\0{module}" in commands(), starter)
+    finally:
+        starter.kill()
+        starter.wait()
+    end = time.monotonic() + HANGS
+    while f"-m\0{module}" in commands():
+        assert time.monotonic() < end, "it outlives its parent"
+        time.sleep(0.05)
 
 
 def test_a_method_is_given_no_test_targets() -> None:
