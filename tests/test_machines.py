@@ -129,7 +129,8 @@ def test_a_relative_folder_is_of_the_place_where_it_was_said(
     monkeypatch.setattr(entries, "read", lambda: archive)
 
     def other_process(words: list[str], cwd: Path, **_: object) -> object:
-        finished_run(cwd / words[words.index("--results") + 1])
+        again = cwd / words[words.index("--results") + 1]
+        finished_run(again, finished_at="2026-02-02T00:00:00+00:00")
         return subprocess.CompletedProcess(words, 0)
 
     monkeypatch.setattr(reproduce.subprocess, "run", other_process)
