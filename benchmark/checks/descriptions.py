@@ -99,21 +99,22 @@ def _description(run: Run) -> Description:
 
 
 def _costs(run: Run) -> tuple[int | None, int | None]:
-    """Count parameters and FLOPs as a run does."""
+    """Count parameters and FLOPs as a run does; no FLOPs where they depend on the network."""
     problem = _problem(run.cell.task, run.cell.dataset)
     if problem is None or run.method.skip(problem) is not None:
         return None, None
-    inputs, parameters, flops = torch.zeros(1, problem.spec.parameters), 0, 0
+    inputs, parameters, flops, varies = torch.zeros(1, problem.spec.parameters), 0, 0, False
     for stage in run.method.stages:
         torch.manual_seed(0)
         module = stage.build(problem).eval()
         function = module.encode if stage.role == "encoder" else module
         parameters += count_parameters(module)
-        flops += count_flops(function, inputs)
+        flops += (of_zeros := count_flops(function, inputs))
+        varies |= of_zeros != count_flops(function, torch.randn_like(inputs))
         if stage.role == "encoder":
             with torch.no_grad():
                 inputs = module.encode(inputs)
-    return parameters, flops
+    return parameters, None if varies else flops
 
 
 @cache

@@ -24,7 +24,8 @@ class Description(BaseModel):
     row: the method with its options, as "mlp+hidden=64".
     parameters: trainable numbers of all stages. flops_per_network: of matrix products. Both are
         counted on a module that was built for networks of the dataset's shape; None where the
-        catalogue does not say that shape, or the method cannot read it.
+        catalogue does not say that shape, or the method cannot read it, and no FLOPs where they
+        depend on the network.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

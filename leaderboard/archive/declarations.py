@@ -120,7 +120,7 @@ def _unlike(record: Record, told: Description) -> Iterator[str]:
     if part.parameters != told.parameters:
         yield f"it says {part.parameters} parameters, but its module has {told.parameters}"
     flops = cost and cost.flops_per_network
-    if flops != told.flops_per_network:
+    if told.flops_per_network not in (None, flops):
         yield f"it says {flops} FLOPs a network, but its module takes {told.flops_per_network}"
 
 
