@@ -194,7 +194,7 @@ def _encoder_trainer(
     rates = [stage.learning_rate, stage.weight_decay]
     protocol = run.encoder_protocol.model_dump()
     reading = [run.method.canonical, run.method.augmentation]
-    parts = [repr(module), digest.hexdigest(), rates, protocol, reading]
+    parts = [repr(module), _settings(module), digest.hexdigest(), rates, protocol, reading]
     identity = _identity(run, dataset, parts)
     return Trainer(
         identity=identity,
@@ -210,6 +210,15 @@ def _encoder_trainer(
         checkpoint=results / "cache" / f"{identity}.checkpoint",
         monitor=monitor,
     )
+
+
+def _settings(module: nn.Module) -> list[object]:
+    """What a module and its parts hold beside tensors, which their text need not say."""
+    kinds = (bool, int, float, str)
+    return [
+        [name, {key: value for key, value in vars(part).items() if isinstance(value, kinds)}]
+        for name, part in module.named_modules()
+    ]
 
 
 def _head_trainer(
