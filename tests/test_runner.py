@@ -143,6 +143,17 @@ def test_the_mini_suite_is_whole() -> None:
         assert shared > order.index((seed, "mnist-inr-own-mini", "nft"))
 
 
+@pytest.mark.parametrize(("option", "is_shared"), [("hidden=64", True), ("sweeps=0", False)])
+def test_a_first_stage_is_shared_by_what_it_does(
+    tmp_path: Path, option: str, is_shared: bool
+) -> None:
+    """Also where neither its tensors nor its text say that it does something else."""
+    cell = "mini/inr-classification/fashion-inr-mini/mlp-matched{}/0"
+    execute(run_of(cell.format("")), tmp_path, CPU, 1, Monitor())
+    record = execute(run_of(cell.format(f"+{option}")), tmp_path, CPU, 1, Monitor())
+    assert record.encoder.from_cache is is_shared, record.reason
+
+
 def test_a_two_stage_method_shares_its_encoder(tmp_path: Path) -> None:
     """Trained once, and taken up by a method with another classifier."""
     results = {}
