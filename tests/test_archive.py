@@ -193,8 +193,12 @@ def shorten(monkeypatch: pytest.MonkeyPatch, folder: Path, dataset: str = "small
         (folder / "small").mkdir()
         (folder / "small" / "manifest.json").write_text("{}")
         monkeypatch.setattr(listing, "EMBEDDED", folder)
+    change_mini(monkeypatch, datasets=(dataset,), seeds=(0, 1))
+
+
+def change_mini(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
+    """Let suite mini classify INRs alone, otherwise than it does."""
     mini = suites.get("mini")
-    changes = {"datasets": (dataset,), "seeds": (0, 1)}
     tasks = {"inr-classification": mini.tasks["inr-classification"].model_copy(update=changes)}
     known = suites.registry() | {"mini": mini.model_copy(update={"tasks": tasks})}
     monkeypatch.setattr(suites, "registry", lambda: known)
@@ -210,11 +214,7 @@ def of_no_code(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_of_datasets_that_are_not_embedded_the_first_seeds_can_be_submitted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mini = suites.get("mini")
-    changes = {"datasets": ("small", "large"), "seeds": (0, 1, 2)}
-    tasks = {"inr-classification": mini.tasks["inr-classification"].model_copy(update=changes)}
-    known = suites.registry() | {"mini": mini.model_copy(update={"tasks": tasks})}
-    monkeypatch.setattr(suites, "registry", lambda: known)
+    change_mini(monkeypatch, datasets=("small", "large"), seeds=(0, 1, 2))
     results, folder = tmp_path / "results", tmp_path / "records"
     finished_run(results, seed=1)
     with pytest.raises(RecordError, match="nft was not run on small with seed 0"):
@@ -227,23 +227,8 @@ def test_of_datasets_that_are_not_embedded_the_first_seeds_can_be_submitted(
 @pytest.mark.parametrize("option", ["", "channels=9"])
 def test_no_seed_is_picked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
     """Neither of a method nor of what was changed of it."""
-    mini = suites.get("mini")
-    known = suites.registry() | {
-        "mini": mini.model_copy(
-            update={
-                "tasks": {
-                    "inr-classification": mini.tasks["inr-classification"].model_copy(
-                        update={
-                            "datasets": ("large",),
-                            "seeds": (0, 1, 2, 3),
-                            "controls": ("nft+channels=9",),
-                        }
-                    )
-                }
-            }
-        )
-    }
-    monkeypatch.setattr(suites, "registry", lambda: known)
+    controls = ("nft+channels=9",)
+    change_mini(monkeypatch, datasets=("large",), seeds=(0, 1, 2, 3), controls=controls)
     method = {"options": [option] if option else []}
     for seed in (0, 2):
         finished_run(tmp_path, seed=seed, dataset={"name": "large"}, method=method)

@@ -67,11 +67,12 @@ def _build(
 ) -> Manifest:
     recipe, source = entry.recipe, entry.images
     columns = recipe.columns(source)
-    shards = {split: storage.shard_paths(split, len(recipe.shards(split))) for split in SPLITS}
+    parts = {split: recipe.shards(split) for split in SPLITS}
+    shards = {split: storage.shard_paths(split, len(parts[split])) for split in SPLITS}
     journal = _journal(folder, [name for names in shards.values() for name in names])
     dropped = 0
     for split in SPLITS:
-        for part, name in zip(recipe.shards(split), shards[split], strict=True):
+        for part, name in zip(parts[split], shards[split], strict=True):
             path, digest = folder / name, recipe.digest(source, part)
             note = _note_of_whole(path, journal.get(name))
             if note is None:

@@ -82,12 +82,17 @@ class Row:
     @property
     def title_with_arm(self) -> str:
         """Its title, with the arm of a control."""
-        return f"{self.title} ({self.arm.replace('-', ' ')})" if self.is_control else self.title
+        return with_arm(self.title, self.arm)
 
     @property
     def label(self) -> str:
         """Its title in tables of text, with a star where it may run the networks."""
         return self.title_with_arm + " *" * self.reads_functions
+
+
+def with_arm(title: str, arm: str) -> str:
+    """A method's title, with the arm that it reads where that is not the default one."""
+    return title if arm == DEFAULT_ARM else f"{title} ({arm.replace('-', ' ')})"
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from math import expm1
 from statistics import mean, stdev
 
-from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.metrics import Metric
 from benchmark.record.schema import EncoderPart, Record, Settings
-from leaderboard.archive.tables import Board
+from leaderboard.archive.tables import Board, with_arm
 from leaderboard.statistics.ranks import MOST_SEEDS, Column
 
 FURTHER = {
@@ -103,10 +102,8 @@ def _reconstructions(records: Sequence[Record]) -> list[str]:
 
 
 def _title(record: Record) -> str:
-    """A method's title, with the arm of a control: the runs of two arms have no common mean."""
-    arm = record.dataset.arm
-    title = record.method.title
-    return title if arm == DEFAULT_ARM else f"{title} ({arm.replace('-', ' ')})"
+    """What a record's results are collected under: the runs of two arms have no common mean."""
+    return with_arm(record.method.title, record.dataset.arm)
 
 
 def _constant(board: Board) -> list[str]:

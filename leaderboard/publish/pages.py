@@ -459,17 +459,15 @@ def _searched() -> str:
 
 def _usual_spread(name: str) -> str:
     """Say what the median standard deviation of a metric is, of the papers that give it."""
-    found = {
-        (row.claimed_by, index): number.deviation
-        for index, row in enumerate(reported.read())
+    found = [
+        (row.claimed_by, number.deviation)
+        for row in reported.read()
         if row.metric == name and (number := check.published(row)).is_sample
-    }
-    metric, papers = metrics.get(name), sorted({paper for paper, _ in found})
-    value = f"{median(found.values()):.{1 if metric.scale != 1 else 3}f}"
-    return (
-        f"{value} {'points' if metric.scale != 1 else 'of tau'} ({len(found)} numbers of "
-        f"{words.several(papers)})"
-    )
+    ]
+    papers = words.several(sorted({paper for paper, _ in found}))
+    digits, unit = (1, "points") if metrics.get(name).scale != 1 else (3, "of tau")
+    value = median(deviation for _, deviation in found)
+    return f"{value:.{digits}f} {unit} ({len(found)} numbers of {papers})"
 
 
 def simulation_page() -> str:

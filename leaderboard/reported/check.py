@@ -54,6 +54,11 @@ class Checked:
     others: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
+    def is_complete(self) -> bool:
+        """Whether all seeds that its suite plans have been run."""
+        return 0 < self.planned == len(self.scores)
+
+    @property
     def reason(self) -> str:
         """What the verdict says beside its kind."""
         return self.text.removeprefix(self.kind).lstrip(":, ")
@@ -73,20 +78,22 @@ def check(rows: Sequence[Reported], records: Sequence[Record]) -> list[Checked]:
     checked = [_check(row, usable) for row in rows]
     tables: dict[tuple[str, str, str], list[int]] = {}
     for index, (row, one) in enumerate(zip(rows, checked, strict=True)):
-        if one.scores and len(one.scores) == one.planned:
+        if one.is_complete:
             tables.setdefault((row.claimed_by, row.task, row.suite), []).append(index)
     for places in tables.values():
         verdict_of = verdicts.judge([_comparison(checked[index]) for index in places])
         for index, verdict in zip(places, verdict_of, strict=True):
             one = checked[index]
-            checked[index] = replace(one, kind=verdict.kind, text=verdict.text + _conditions(one))
+            checked[index] = replace(
+                one, kind=verdict.kind, text=verdict.text + _conditions(one.row, one.rebuilt)
+            )
     return checked
 
 
-def _conditions(one: Checked) -> str:
+def _conditions(row: Reported, rebuilt: bool) -> str:
     """What a verdict rests on, whatever the numbers are."""
-    chosen = f", with {one.row.open} of our choice" if one.row.open else ""
-    return chosen + (", on rebuilt networks" if one.rebuilt else "")
+    chosen = f", with {row.open} of our choice" if row.open else ""
+    return chosen + (", on rebuilt networks" if rebuilt else "")
 
 
 def published(row: Reported) -> verdicts.Published:
@@ -118,17 +125,10 @@ def _unjudged(row: Reported, runs: Sequence[Record], records: Sequence[Record]) 
     task, method = suites.get(row.suite).tasks[row.task], runs[0].method.name
     seeds = task.seeds_of(method)
     scores = _scores(row, [record for record in runs if record.seed in seeds])
-    one = Checked(
-        row,
-        scores,
-        "incomplete",
-        "incomplete",
-        listing.is_rebuilt(runs[0].dataset.name),
-        len(seeds),
-        _others(row, runs[0], records),
-    )
-    text = f"incomplete: {len(scores)} of {len(seeds)} seeds run"
-    return replace(one, text=text + _conditions(one))
+    rebuilt = listing.is_rebuilt(runs[0].dataset.name)
+    text = f"incomplete: {len(scores)} of {len(seeds)} seeds run{_conditions(row, rebuilt)}"
+    others = _others(row, runs[0], records)
+    return Checked(row, scores, "incomplete", text, rebuilt, len(seeds), others)
 
 
 def _missing(row: Reported) -> str | None:

@@ -136,7 +136,7 @@ def _rerun(seeds: list[archive.Entry]) -> tuple[str, bool]:
         return f"{record.cell.row}: {'; '.join(objections)}", False
     if reruns.covers(record):
         return f"{record.cell.row}: the project ran it again before", True
-    if listing.get(record.dataset.name).manifest is None:
+    if not listing.is_embedded(record.dataset.name):
         return (
             f"{record.cell.row}: its dataset does not come with the project; a maintainer runs it: "
             f"python -m leaderboard rerun {record.cell.row}",
