@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -70,5 +71,6 @@ def test_a_row_that_no_command_can_fill_is_not_comparable(
     there = {"suite": "paper", "task": "inr-classification", "dataset": "mnist-inr"}
     (fillable,) = check.check([reported_row(**there, method="NFT", differs="")], [])
     assert fillable.kind == "not run"
+    assert re.fullmatch(r"not run: at least [\d.]+ PFLOP a seed", fillable.text)
     (one,) = check.check([reported_row(**{**there, "method": "NFT", "differs": "", **changes})], [])
     assert (one.kind, one.text) == ("not comparable", f"not comparable: {reason}")

@@ -106,7 +106,10 @@ so that `reproduced` says less there.
 - **undecided**: neither is shown. The difference is named with half its 95 % interval.
 - **incomplete**: not all seeds of the row's suite have been run. There is no verdict before.
 - **not comparable**: no suite of ours follows the row's protocol, only a reduced suite has been
-  run, or we lack the dataset or the method. **not run**: everything is there, but no run yet.
+  run, or we lack the dataset or the method.
+- **not run**: everything is there, but no run yet. Where it can be counted, the cost of a seed
+  stands beside it, in PFLOP: three times the matrix products of the method alone, for every network
+  of every training step. [SPEED.md](speed/SPEED.md) has how many a second two cores do at best.
 
 What a paper's ± means decides the test. With a standard deviation, a standard error or the half
 range of a known number of runs, the two samples are compared by Welch's test. Where the number of

@@ -117,7 +117,7 @@ def _check(row: Reported, records: Sequence[Record]) -> Checked:
         return Checked(row, (), "not comparable", text)
     if missing := _missing(row):
         return Checked(row, (), "not comparable", f"not comparable: {missing}")
-    return Checked(row, (), "not run", "not run")
+    return Checked(row, (), "not run", "not run" + _cost(row, same))
 
 
 def _unjudged(row: Reported, runs: Sequence[Record], records: Sequence[Record]) -> Checked:
@@ -142,21 +142,41 @@ def _missing(row: Reported) -> str | None:
         return "its dataset is not here"
     if not any(map(listing.is_known, same)):
         return "nothing is published that tells its networks from others"
-    if (row.suite, row.task, row.method) in _described():
+    if _described(row):
         return None
     if row.method in sources.titles():
         return f"its method has no settings for the task in suite {row.suite}"
     return "its method is not here"
 
 
+def _described(row: Reported) -> list[descriptions.Description]:
+    """What is said of a row's method in its suite, by dataset."""
+    return _descriptions().get((row.suite, row.task, row.method), [])
+
+
 @cache
-def _described() -> frozenset[tuple[str, str, str]]:
-    """Suite, task and title of all that the suites run."""
-    return frozenset(
-        (one.suite, one.task, one.title)
-        for method in sources.all_methods()
-        for one in descriptions.read(method).values()
-    )
+def _descriptions() -> dict[tuple[str, str, str], list[descriptions.Description]]:
+    """Collect what the suites run, by suite, task and title."""
+    found: dict[tuple[str, str, str], list[descriptions.Description]] = {}
+    for method in sources.all_methods():
+        for one in descriptions.read(method).values():
+            found.setdefault((one.suite, one.task, one.title), []).append(one)
+    return found
+
+
+def _cost(row: Reported, same: Sequence[str]) -> str:
+    """Say what a seed of a row would take at least, where that is known.
+
+    A step's gradient takes about twice the products of a prediction. Those of the loss and of the
+    scoring are left out.
+    """
+    known = (one for one in _described(row) if one.dataset in same and one.flops_per_network)
+    if (one := next(known, None)) is None:
+        return ""
+    protocol, _ = suites.get(row.suite).tasks[row.task].protocols(one.row)
+    networks = protocol.steps * protocol.batch_size
+    digits = f"{3 * one.flops_per_network * networks / 1e15:.2g}"
+    return f": at least {float(digits):,g} PFLOP a seed"
 
 
 def _comparison(one: Checked) -> verdicts.Comparison:
