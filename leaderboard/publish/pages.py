@@ -109,7 +109,7 @@ so that `reproduced` says less there.
   run, or we lack the dataset or the method.
 - **not run**: everything is there, but no run yet. Where it can be counted, the cost of a seed
   stands beside it, in PFLOP: three times the matrix products of the method alone, for every network
-  of every training step. [SPEED.md](speed/SPEED.md) has how many a second two cores do at best.
+  of every training step. How many a second two cores do at best is in `speed/SPEED.md`.
 
 What a paper's ± means decides the test. With a standard deviation, a standard error or the half
 range of a known number of runs, the two samples are compared by Welch's test. Where the number of
