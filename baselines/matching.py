@@ -126,6 +126,6 @@ class MatchedMLP(TwoStageMethod):
     def skip(self, problem: Problem) -> str | None:
         if problem.spec.positions > 1 or problem.spec.activation != "sine" or not problem.image:
             return "it matches INRs that draw images"
-        if self.augmentation != "none":
-            return "its matching is done once, on networks as they are"
+        if self.augmentation not in ("none", "image"):
+            return "its matching is done once, and only the images of matched networks can be moved"
         return None

@@ -88,7 +88,8 @@ class Stage:
     An "encoder" has two functions of flat weights. Its `forward` reconstructs the images
     `[batch, height * width, outputs]`, and is trained on the squared error against the images that
     the INRs render. Its `encode` computes the arrays `[batch, ...]` that the "head" reads. The head
-    of a method with one stage reads flat weights.
+    of a method with one stage reads flat weights, and so does one after an encoder that is a
+    `FittedModule`: what that returns are networks, and augmentation changes them.
 
     Attributes:
         role: "encoder" or "head".

@@ -92,22 +92,23 @@ def test_both_keep_the_set_of_neurons(monkeypatch: pytest.MonkeyPatch) -> None:
     results = []
     for name in ("image", "image-permutation"):
         torch.manual_seed(0)
-        results.append(augmentation.augmentation(run_of(cell.format(name)), dataset)(flat, rows))
+        changed = augmentation.augmentation(run_of(cell.format(name)), dataset, "head")
+        results.append(changed(flat, rows))
     images = [siren.render(dataset.spec, one, siren.grid(5, 5, torch.float64)) for one in results]
     torch.testing.assert_close(*images)
     assert not torch.allclose(*results)
 
 
 @pytest.mark.parametrize(
-    ("task", "method"),
+    ("task", "method", "role"),
     [
-        ("inr-editing/mnist-dilate-mini", "mlp-editor"),
-        ("sine-frequency/sine-inr-mini", "mlp"),
-        ("inr-classification/mnist-inr-own-mini", "inr2array"),
+        ("inr-editing/mnist-dilate-mini", "mlp-editor", "head"),
+        ("sine-frequency/sine-inr-mini", "mlp", "head"),
+        ("inr-classification/mnist-inr-own-mini", "inr2array", "encoder"),
     ],
 )
-def test_images_move_only_where_their_class_is_learned(task: str, method: str) -> None:
+def test_images_move_only_where_their_class_is_learned(task: str, method: str, role: str) -> None:
     run = run_of(f"mini/{task}/{method}+augmentation=image/0")
     dataset, _ = locate.load(run.cell.dataset)
     with pytest.raises(UserError, match="moves the images of INRs"):
-        augmentation.augmentation(run, dataset)
+        augmentation.augmentation(run, dataset, role)

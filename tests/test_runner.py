@@ -154,6 +154,18 @@ def test_a_first_stage_is_shared_by_what_it_does(
     assert record.encoder.from_cache is is_shared, record.reason
 
 
+def test_the_images_of_matched_networks_can_be_moved(tmp_path: Path) -> None:
+    """After the matching, which is of the networks as they are."""
+    cell = "mini/inr-classification/fashion-inr-mini/mlp-matched{}/0"
+    still, moved, permuted = (
+        execute(run_of(cell.format(option)), tmp_path, CPU, 1, Monitor())
+        for option in ("", "+augmentation=image", "+augmentation=permutation")
+    )
+    assert moved.encoder.test_psnr == still.encoder.test_psnr
+    assert moved.curve != still.curve
+    assert (permuted.status, moved.status) == ("skipped", "finished")
+
+
 def test_a_two_stage_method_shares_its_encoder(tmp_path: Path) -> None:
     """Trained once, and taken up by a method with another classifier."""
     results = {}

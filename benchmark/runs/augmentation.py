@@ -25,10 +25,15 @@ SHIFT = 0.1  # of a tensor's standard deviation
 DROPOUT = 0.01
 
 
-def augmentation(run: Run, dataset: WeightDataset) -> Augmentation | None:
+def augmentation(run: Run, dataset: WeightDataset, role: str) -> Augmentation | None:
     """Return how a run's method has each training network changed; None for as they are.
 
     What is made of two networks and their labels is in `mixup`.
+
+    Args:
+        run: The run.
+        dataset: Its networks.
+        role: "head" where classes are learned, "encoder" where images are.
 
     Raises:
         UserError: If the networks' images would change where more than their class is learned.
@@ -36,7 +41,7 @@ def augmentation(run: Run, dataset: WeightDataset) -> Augmentation | None:
     spec, method = dataset.spec, run.method
     activations = dataset.activations("train")
     if method.augmentation.startswith("image"):
-        _require_classes(run)
+        _require_classes(run, role)
 
     def permuted(flat: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG001
         return spec.permute(flat, spec.random_permutations(len(flat)))
@@ -61,13 +66,13 @@ def augmentation(run: Run, dataset: WeightDataset) -> Augmentation | None:
     }.get(method.augmentation)
 
 
-def _require_classes(run: Run) -> None:
+def _require_classes(run: Run, role: str) -> None:
     """Refuse what has targets that a moved image would change."""
-    if run.cell.task != "inr-classification" or len(run.method.stages) > 1:
+    if run.cell.task != "inr-classification" or role == "encoder":
         raise UserError(
             f"{run.cell.entrant}: augmentation {run.method.augmentation!r} moves the images of "
             "INRs, and only their classes stay; use it in task inr-classification, with a method "
-            "of one stage"
+            "that does not learn to draw"
         )
 
 

@@ -99,7 +99,8 @@ def fit(
     module = modules[head.role] = _build(run, head, problem, device)
     _check(task, module, inputs["train"][:2])
     flops += count_flops(module, inputs["test"][:1])
-    trainer = _head_trainer(run, head, module, task, results, monitor, encoded is None)
+    reads_networks = encoded is None or isinstance(modules["encoder"], FittedModule)
+    trainer = _head_trainer(run, head, module, task, results, monitor, reads_networks)
     if isinstance(module, FittedModule):
         if trainer.mixing is not None:
             raise Skipped(mixup.FITTED_AT_ONCE)
@@ -205,7 +206,9 @@ def _encoder_trainer(
         protocol=run.encoder_protocol,
         learning_rate=stage.learning_rate,
         weight_decay=stage.weight_decay,
-        augmentation=augmentation(run, dataset),
+        augmentation=None
+        if isinstance(module, FittedModule)
+        else augmentation(run, dataset, stage.role),
         mixing=None,
         checkpoint=results / "cache" / f"{identity}.checkpoint",
         monitor=monitor,
@@ -228,7 +231,7 @@ def _head_trainer(
     task: Task,
     results: Path,
     monitor: Monitor,
-    reads_weights: bool,
+    reads_networks: bool,
 ) -> Trainer:
     metric = metrics.get(task.metric)
 
@@ -249,7 +252,7 @@ def _head_trainer(
         protocol=run.protocol,
         learning_rate=stage.learning_rate,
         weight_decay=stage.weight_decay,
-        augmentation=augmentation(run, task.dataset) if reads_weights else None,
+        augmentation=augmentation(run, task.dataset, stage.role) if reads_networks else None,
         mixing=mixup.mixing(run, task),
         checkpoint=checkpoint_path(run, results),
         monitor=monitor,
