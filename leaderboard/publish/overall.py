@@ -15,7 +15,7 @@ GROUPS = {
 }
 """The classes of entrants, in the order of the table."""
 
-CONSTANT = ("mean", "identity-editor")
+CONSTANT = ("mean", "identity-editor", "shift-editor")
 """Methods that do not read the weights."""
 
 
