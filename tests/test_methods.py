@@ -92,6 +92,27 @@ def test_invariance_is_what_the_method_says(name: str, spec: NetworkSpec) -> Non
     torch.testing.assert_close(module(flat[:1]), predictions[:1])
 
 
+@pytest.mark.parametrize(("name", "numbers"), [("shift-editor", 6), ("affine-editor", 12)])
+def test_an_editor_by_tensor_changes_all_networks_alike(name: str, numbers: int) -> None:
+    """It starts at the identity, and what it does to a weight depends on its tensor alone."""
+    spec = NetworkSpec.mlp(2, 5, 4, 1, activation="sine", omega=30.0)
+    module, flat = build(name, spec).double(), torch.randn(7, spec.parameters).double()
+    torch.testing.assert_close(module(flat).squeeze(1), flat)
+    assert sum(parameter.numel() for parameter in module.parameters()) == numbers
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += torch.arange(6) + 1
+    edited, changed = (
+        spec.views(module(flat).squeeze(1).unsqueeze(-1)),
+        spec.views(flat.unsqueeze(-1)),
+    )
+    for layer, (after, before) in enumerate(zip(edited, changed, strict=True)):
+        for place, (new, old) in enumerate(zip(after, before, strict=True)):
+            step = 2 * layer + place + 1
+            scale = 1 + step if name == "affine-editor" else 1
+            torch.testing.assert_close(new, scale * old + step)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_every_parameter_learns(name: str, spec: NetworkSpec) -> None:
     module = build(name, spec)
