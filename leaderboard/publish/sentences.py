@@ -1,4 +1,4 @@
-"""What these tables say: five sentences, with numbers that are computed from the records.
+"""What these tables say: a few sentences, with numbers that are computed from the records.
 
 A sentence stands only where the records support it, by the tests that ranks use, corrected by
 Holm's method over what the sentence says of several methods. Where they contradict it, or are
@@ -32,6 +32,11 @@ OWN_ALIKE = "mnist-inr-own-starts-100-steps-mini"
 CANONICAL, AUGMENTED, SCATTERED = "+canonical=True", "+augmentation=scattering", "@scattered"
 SIMPLE = ("extra-trees", "boosted-trees", "statnn")
 """Readers that were not designed for the weights of networks."""
+
+EDITING = "inr-editing"
+BY_TENSOR = "affine-editor"
+"""An editor that makes one change, the same for all networks."""
+MLP_EDITORS = ("mlp-editor", "mlp-editor-augmented")
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Findings:
 
 
 def sentences(boards: Sequence[Board]) -> list[str]:
-    """Say what the boards show, in at most five sentences."""
+    """Say what the boards show, in a sentence each."""
     findings = Findings.of(boards)
     return [said for say in SENTENCES if (said := say(findings)) is not None]
 
@@ -237,12 +242,37 @@ def simple(findings: Findings) -> str | None:
     return None
 
 
+def editing(findings: Findings) -> str | None:
+    """Say that a change by tensor, the same for all networks, edits better than MLPs."""
+    parts: list[str] = []
+    leads: list[Difference | None] = []
+    for dataset in suites.get(suites.MINI).tasks[EDITING].datasets:
+        pool = findings.pools.get((EDITING, dataset))
+        names = (BY_TENSOR, *MLP_EDITORS)
+        if pool is None or not set(names) <= set(pool.column.spreads):
+            continue
+        errors = [float(np.exp(pool.column.samples[name].scores).mean()) for name in names]
+        leads += [pool.column.difference(name, BY_TENSOR) for name in MLP_EDITORS]
+        parts.append(
+            f"{pool.metric.show(errors[0])} against {pool.metric.show(min(errors[1:]))} on "
+            f"{words.dataset(dataset)}"
+        )
+    if not parts or not _all_shown(leads):
+        return None
+    return (
+        "An editor has to beat a change that is the same for all networks. One scale and one shift "
+        f"of each weight and bias tensor edit better than MLPs with all weights before them: in "
+        f"mean squared error, {words.several(parts)}."
+    )
+
+
 SENTENCES: tuple[Callable[[Findings], str | None], ...] = (
     own_starts,
     scattering,
     canonical_form,
     rendered,
     simple,
+    editing,
 )
 
 
