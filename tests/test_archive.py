@@ -22,8 +22,8 @@ from benchmark.record.predictions import write as write_predictions
 from benchmark.record.schema import Record, RecordError
 from leaderboard.archive import checks, declarations, lints, tables
 from leaderboard.archive import entries as archive
-from leaderboard.publish import notes, pages, render
-from leaderboard.reported import check
+from leaderboard.publish import curves, notes, pages, render
+from leaderboard.reported import check, explanations
 from leaderboard.submissions import standing, submit
 
 
@@ -375,6 +375,39 @@ def test_other_settings_stand_beside_a_row_and_decide_nothing(tmp_path: Path) ->
     assert alone[0].others == {}
     assert "- NFT, channels=64: 40.0 ± 0.0 (n=2)" in pages.verdict_page([beside])
     assert check.check([reported()], wide)[0].kind == "not run"
+
+
+def test_an_explanation_stands_while_its_verdict_and_its_results_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = {"task": "inr-classification", "dataset": "mnist-inr", "suite": "paper"}
+    text = "with 64 channels {nft+channels=64}, as it is {nft}"
+    row = explanations.Row(method="NFT", verdict="reproduced", text=text, **place)
+    monkeypatch.setattr(explanations, "_read", lambda: [row])
+    runs, far = papers(tmp_path), reported(value="40.0")
+    wide = [
+        finished_run(
+            tmp_path,
+            40,
+            seed,
+            suite="paper",
+            dataset={"name": "mnist-inr"},
+            method={"options": ["channels=64"]},
+        )
+        for seed in range(2)
+    ]
+    (explained,) = check.check([reported()], runs + wide)
+    page = pages.verdict_page([explained])
+    assert "NFT, reproduced: with 64 channels 40.0 ± 0.0 (n=2), as it is 70.0 ± 0.0 (n=3)" in page
+    assert check.check([reported()], runs)[0].explanation is None
+    (other,) = check.check([far], runs + wide)
+    assert (other.kind, other.explanation) == ("higher", None)
+
+
+def test_what_was_tested_has_a_figure_of_its_training(tmp_path: Path) -> None:
+    runs = papers(tmp_path)
+    assert list(curves.figures(check.check([reported()], runs), runs)) == ["mnist-inr"]
+    assert curves.figures(check.check([reported()], runs[:1]), runs) == {}
 
 
 def test_a_suite_may_say_anew_what_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from helpers import reported as reported_row
 from benchmark.record import metrics
 from benchmark.record.schema import RecordError
 from leaderboard import reported
-from leaderboard.reported import check
+from leaderboard.reported import check, explanations
 
 
 def write(path: Path, **changes: str) -> Path:
@@ -55,6 +55,23 @@ def test_every_committed_row_has_its_source() -> None:
 def test_a_malformed_row_is_named(tmp_path: Path, changes: dict[str, str], message: str) -> None:
     with pytest.raises(RecordError, match=message):
         reported.read(write(tmp_path / "reported.csv", **changes))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("as {mlp", "row 2: text"), ("as {m l p}", "row 2: text"), ("", "row 2: text")],
+)
+def test_a_malformed_explanation_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "explanations.csv"
+    row = "inr-editing,mnist-dilate,MLP,paper,higher,"
+    path.write_text(f"{','.join(explanations.Row.model_fields)}\n{row}{text}\n", encoding="utf-8")
+    with pytest.raises(RecordError, match=message):
+        explanations.read(path)
+
+
+def test_every_explanation_is_of_a_reported_row() -> None:
+    rows = {(row.task, row.dataset, row.method, row.suite) for row in reported.read()}
+    assert rows >= {(one.task, one.dataset, one.method, one.suite) for one in explanations.read()}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,6 +20,7 @@ from leaderboard.archive.entries import Archive, Entry
 from leaderboard.archive.tables import Board
 from leaderboard.publish import (
     claims,
+    curves,
     methods,
     papers,
     reading,
@@ -29,6 +30,7 @@ from leaderboard.publish import (
     scaling,
     sentences,
     starts,
+    style,
     symmetry,
     tuning,
     words,
@@ -81,6 +83,17 @@ OTHERS = """\
 With other settings than those of a row, where its paper leaves them open or a verdict is to be
 explained:
 
+"""
+
+EXPLAINED = """\
+What these and other runs say of the verdicts:
+
+"""
+
+CURVES = """\
+![{label}.]({file})
+
+*Every seed over its training, on validation. Dotted: the published numbers that were tested.*
 """
 
 METHOD = """\
@@ -305,9 +318,11 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
     bibliography = render.read_bibliography()
     records = [entry.record for entry in archive.current]
     measured = traces.read()
+    checked = check.check(rows, records)
+    trained = curves.figures(checked, records)
     pages = {
         HERE / "LEADERBOARD.md": leaderboard(boards, archive),
-        HERE / "VERDICTS.md": verdict_page(check.check(rows, records)),
+        HERE / "VERDICTS.md": verdict_page(checked, trained),
         HERE / "CLAIMS.md": claims_page(boards),
         HERE / "METHOD.md": method(boards),
         HERE / "SIMULATION.md": simulation_page(),
@@ -323,6 +338,10 @@ def build(archive: Archive, boards: Sequence[Board], rows: Sequence[Reported]) -
         HERE / "tables" / "references.bib": render.to_bibtex(boards, bibliography),
     }
     pages |= {HERE / name: text for name, text in rebuilt.figures(measured).items()}
+    pages |= {
+        HERE / curves.file(name): style.svg(drawn, curves.label(name), "white")
+        for name, drawn in trained.items()
+    }
     for board in boards:
         pages |= {
             HERE / "tables" / f"{board.name}{ending}": text
@@ -381,8 +400,13 @@ def history(archive: Archive) -> list[list[str]]:
     return lines
 
 
-def verdict_page(checked: Sequence[Checked]) -> str:
-    """Render `VERDICTS.md`: how many of each paper, then the verdicts by task and dataset."""
+def verdict_page(checked: Sequence[Checked], drawn: Collection[str] = ()) -> str:
+    """Render `VERDICTS.md`: how many of each paper, then the verdicts by task and dataset.
+
+    Args:
+        checked: The reported rows with their verdicts.
+        drawn: The datasets of which there is a figure of the runs' training.
+    """
     headers = ["paper", "", *check.KINDS]
     counts = [
         [name, place, *(str(found.get(kind, 0)) for kind in check.KINDS)]
@@ -404,6 +428,15 @@ def verdict_page(checked: Sequence[Checked]) -> str:
             parts.append(_verdict_table(column, metric.direction == "max"))
             if any(verdict.others for verdict in column):
                 parts.append(OTHERS + "\n".join(_others(column)) + "\n")
+            if explained := [one for one in column if one.explanation is not None]:
+                lines = [
+                    f"- {markdown(one.row.method)}, {one.kind}: {markdown(explained_by(one))}"
+                    for one in explained
+                ]
+                parts.append(EXPLAINED + "\n".join(lines) + "\n")
+            if dataset in drawn:
+                file = curves.file(dataset)
+                parts.append(CURVES.format(label=curves.label(dataset), file=file))
     return "\n".join(parts)
 
 
@@ -414,6 +447,12 @@ def _others(column: Sequence[Checked]) -> list[str]:
         for verdict in column
         for options, scores in verdict.others.items()
     ]
+
+
+def explained_by(one: Checked) -> str:
+    """Write a verdict's explanation, with its results."""
+    shown = {name: result(one.row, scores) for name, scores in one.explanation.scores.items()}
+    return one.explanation.text.format_map(shown)
 
 
 def result(row: Reported, scores: Sequence[float]) -> str:

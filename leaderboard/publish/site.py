@@ -32,6 +32,7 @@ from leaderboard.archive.tables import Board, Row
 from leaderboard.publish import (
     api,
     citation,
+    curves,
     examples,
     figures,
     front,
@@ -162,7 +163,8 @@ def build(
             raise ValueError(f"{folder} holds something else than a site; choose another folder")
         shutil.rmtree(folder)
     environment, methods, datasets = _environment(), _methods(boards, archive), _datasets(boards)
-    checked = papers.ordered(check.check(rows, [entry.record for entry in archive.current]))
+    records = [entry.record for entry in archive.current]
+    checked = papers.ordered(check.check(rows, records))
     shared = {
         "methods": methods,
         "datasets": datasets,
@@ -173,7 +175,7 @@ def build(
     folder.mkdir(parents=True)
     written = _Writer(folder, environment, shared)
     measured = traces.read()
-    values = _front(archive, boards) | _tables(archive, boards) | _verdicts(checked)
+    values = _front(archive, boards) | _tables(archive, boards) | _verdicts(checked, records)
     for name in PLAIN:
         written.page(f"{name}.html", f"{name}.html", **values)
     pictures = _pictures(archive, measured)
@@ -300,9 +302,13 @@ def _drawn(text: str, pictures: dict[str, Any]) -> Markup:
     return Markup(re.sub(image, drawing, prose.html(text)))  # noqa: S704
 
 
-def _verdicts(checked: Sequence[check.Checked]) -> dict[str, Any]:
+def _verdicts(checked: Sequence[check.Checked], records: Sequence[Record]) -> dict[str, Any]:
     drawn = papers.figure(checked)
     return {
+        "trained": {
+            words.dataset(dataset): style.inline(plot, curves.label(dataset))
+            for dataset, plot in curves.figures(checked, records).items()
+        },
         "summary": papers.summary(checked),
         "totals": papers.totals(checked),
         "picture": style.inline(drawn, "Reported and measured results") if drawn else None,
@@ -326,6 +332,7 @@ def _environment() -> Environment:
         "count": render.count,
         "millions": render.millions,
         "result": pages.result,
+        "explained": pages.explained_by,
         "metric_of": lambda record: metrics.get(record.metric),
         "objections": provenance.objections,
         "slug": lambda kind: kind.replace(" ", "-"),

@@ -15,7 +15,8 @@ from benchmark.record import descriptions, metrics, sources
 from benchmark.record.cell import DEFAULT_ARM
 from benchmark.record.schema import Record
 from leaderboard.archive import provenance
-from leaderboard.reported import Reported, verdicts
+from leaderboard.reported import Reported, explanations, verdicts
+from leaderboard.reported.explanations import Explanation
 
 SAME_NETWORKS = {
     "mnist-inr": ("mnist-inr-nfn", "mnist-inr"),
@@ -43,6 +44,8 @@ class Checked:
     text: the whole verdict.
     rebuilt: whether our scores are of networks made again by a recipe, not of the paper's own.
     others: our scores of the same cell with other settings than the row's, by what was changed.
+    dataset: that of our scores.
+    explanation: what other runs say of the verdict.
     """
 
     row: Reported
@@ -52,6 +55,8 @@ class Checked:
     rebuilt: bool = False
     planned: int = 0
     others: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    dataset: str = ""
+    explanation: Explanation | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -85,7 +90,12 @@ def check(rows: Sequence[Reported], records: Sequence[Record]) -> list[Checked]:
         for index, verdict in zip(places, verdict_of, strict=True):
             one = checked[index]
             checked[index] = replace(
-                one, kind=verdict.kind, text=verdict.text + _conditions(one.row, one.rebuilt)
+                one,
+                kind=verdict.kind,
+                text=verdict.text + _conditions(one.row, one.rebuilt),
+                explanation=explanations.explanation(
+                    one.row, verdict.kind, _by_entrant(one, usable)
+                ),
             )
     return checked
 
@@ -128,7 +138,8 @@ def _unjudged(row: Reported, runs: Sequence[Record], records: Sequence[Record]) 
     rebuilt = listing.is_rebuilt(runs[0].dataset.name)
     text = f"incomplete: {len(scores)} of {len(seeds)} seeds run{_conditions(row, rebuilt)}"
     others = _others(row, runs[0], records)
-    return Checked(row, scores, "incomplete", text, rebuilt, len(seeds), others)
+    dataset = runs[0].dataset.name
+    return Checked(row, scores, "incomplete", text, rebuilt, len(seeds), others, dataset)
 
 
 def _missing(row: Reported) -> str | None:
@@ -202,6 +213,18 @@ def _others(row: Reported, run: Record, records: Sequence[Record]) -> dict[str, 
         if record.method.options and cell(record) == cell(run):
             changed.setdefault(", ".join(record.method.options), []).append(record)
     return {options: _scores(row, runs) for options, runs in sorted(changed.items())}
+
+
+def _by_entrant(one: Checked, records: Sequence[Record]) -> dict[str, list[float]]:
+    """Our scores of all that ran where a row was tested, by entrant, of the seeds planned."""
+    task = suites.get(one.row.suite).tasks[one.row.task]
+    place = one.row.suite, one.row.task, one.dataset
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        same = (record.suite, record.task, record.dataset.name) == place
+        if same and record.seed in task.seeds_of(record.method.name):
+            found.setdefault(str(record.cell.entrant), []).append(record)
+    return {name: _scores(one.row, runs) for name, runs in found.items()}
 
 
 def _scores(row: Reported, records: Sequence[Record]) -> list[float]:
