@@ -1,8 +1,9 @@
-"""Editors with a number or two for each tensor: what a change can do that looks at no network.
+"""Editors with a number or two for each tensor: the same map for every network.
 
-NFN's editors (Zhou et al., NeurIPS 2023, arXiv:2302.14040, section 4.3) end in a change of every
-weight. The simplest such change is the same for all networks. A shift of the output's bias makes
-every image brighter; a scale of the first weights makes what an INR draws larger.
+NFN's editors (Zhou et al., NeurIPS 2023, arXiv:2302.14040, section 4.3) change every weight by what
+they read in all weights. These read nothing. Still, a positive shift of the output's bias brightens
+every image, and first weights that are scaled by s < 1 draw it 1 / s times as large, about its
+centre.
 """
 
 from __future__ import annotations
@@ -44,9 +45,8 @@ class AffineTensors(nn.Module):
 
 @dataclass(frozen=True)
 class ShiftEditor(Method):
-    """One number for each weight and bias tensor, which is added to it in every network.
-
-    With `scales` the tensor is multiplied by another one first.
+    """One shift of each weight and bias tensor, the same for all networks; with `scales` after a
+    scale of it.
     """
 
     name = "shift-editor"

@@ -455,6 +455,7 @@ def test_a_file_is_a_suite_with_the_sizes_of_mini(few: str, moons: Path) -> None
         ("mine.toml", FEW.replace("seeds", 'methods = ["../y"]\nseeds'), "methods.0: "),
         ("mine.toml", FEW.replace("seeds", 'core = ["../y"]\nseeds'), "core.0: "),
         ("mine.toml", f'settings = "gpt"\n{FEW}', "not 'gpt'"),
+        ("mine.toml", FEW.replace("few", 100 * "few"), "mine.toml: note: .* 300 characters"),
         ("other/mine.toml", None, "No such file"),
     ],
 )

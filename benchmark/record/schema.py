@@ -26,6 +26,7 @@ NAME = "^[a-z0-9][a-z0-9-]*$"
 SHA256 = "^[0-9a-f]{64}$"
 VERSION = 3
 LONGEST_NAME = 80  # of a title or a paper
+LONGEST_NOTE = 300  # of a suite
 
 Settings = dict[str, int | float | str | bool]
 
@@ -125,7 +126,7 @@ class Record(Part):
     metric: str = Field(pattern="^[a-z0-9_]+$")
     suite: str = Field(pattern=NAME)
     setting: str = Field(
-        max_length=300
+        max_length=LONGEST_NOTE
     )  # what the suite says of itself: a reduced setting is named as one
     seed: int = Field(ge=0)
     seeds: dict[str, int]  # by role, as `Cell.seed_for` derives them
@@ -142,7 +143,7 @@ class Record(Part):
     encoder: EncoderPart | None
     cost: CostPart | None  # both stages together, where there are two
     environment: EnvironmentPart
-    command: str = Field(max_length=500)
+    command: str = Field(max_length=5000)  # it may name a file by a long path
     finished_at: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$")  # UTC, ISO 8601
 
     @model_validator(mode="after")

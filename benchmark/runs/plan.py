@@ -19,7 +19,7 @@ from benchmark.fields import recorded
 from benchmark.methods import Method
 from benchmark.record import sources
 from benchmark.record.cell import Cell, Entrant
-from benchmark.record.schema import LONGEST_NAME, MethodPart
+from benchmark.record.schema import LONGEST_NAME, LONGEST_NOTE, MethodPart
 from benchmark.runs.trials import Trial
 from benchmark.suites import Suite, TaskSettings
 from benchmark.suites.protocol import Protocol
@@ -59,7 +59,11 @@ class Run:
     def setting(self) -> str:
         """What a record says of how it was made."""
         note = suites.get(self.suite).note
-        return f"A trial, which is not what the suite says. {note}"[:300] if self.trial else note
+        return (
+            f"A trial, which is not what the suite says. {note}"[:LONGEST_NOTE]
+            if self.trial
+            else note
+        )
 
     @property
     def dataset(self) -> str | Foreign:

@@ -14,6 +14,7 @@ from benchmark.errors import UserError, unknown
 from benchmark.record import toml
 from benchmark.record.cell import CONDITION, ENTRANT, NAME
 from benchmark.record.paths import absolute
+from benchmark.record.schema import LONGEST_NOTE
 from benchmark.suites.protocol import Protocol
 
 HERE = Path(__file__).resolve().parent
@@ -81,7 +82,7 @@ class Suite(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: Name
     title: str
-    note: str
+    note: str = Field(max_length=LONGEST_NOTE)
     earlier_notes: tuple[str, ...] = ()
     settings: Name
     base: Name | None = None

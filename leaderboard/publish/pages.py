@@ -70,9 +70,9 @@ VERDICTS = """\
 
 Every row of [reported.csv](reported/reported.csv) has a verdict; [METHOD.md](METHOD.md) states the
 tests. Where papers disagree about a method, all their rows stand. A row is compared only with
-records of its own protocol's suite. `not comparable` names the difference; `not run` means that
-there is no record yet. Numbers that were read elsewhere than in their own paper are marked `second
-hand`.
+records of its own protocol's suite. Our results are those of the checkpoint that is best on
+validation. `not comparable` names the difference; `not run` means that there is no record yet.
+Numbers that were read elsewhere than in their own paper are marked `second hand`.
 """
 
 REBUILT = """\
@@ -93,7 +93,8 @@ What these and other runs say of the verdicts:
 CURVES = """\
 ![{label}.]({file})
 
-*Every seed over its training, on validation. Dotted: the published numbers that were tested.*
+*Every seed during its training, on validation; the dot is the checkpoint whose test result counts.
+Dotted lines are the published test results.*
 """
 
 METHOD = """\
@@ -129,8 +130,8 @@ range of a known number of runs, the two samples are compared by Welch's test. W
 runs is not stated, they are two at least, since one run has no ±: the number is taken for the mean
 of two, with the larger of the paper's deviation and ours, so that the standard error of the
 difference is `sqrt(max(s, t)² / 2 + s² / n)`, with t the paper's deviation and s that of our n
-seeds. (This rule was adopted when rows had been seen. Taken for one run, the number for the MLP on
-DWSNets' MNIST INRs would be undecided.) For a number without a ±, or with one whose meaning is not
+seeds, and n - 1 degrees of freedom. (This rule was adopted when rows had been seen. Taken for one
+run, the number for the MLP on DWSNets' MNIST INRs would be undecided.) For a number without a ±, or with one whose meaning is not
 stated, we assume the spread of our own seeds, and one run if no number of runs is given. A printed
 number stands for every value that rounds to it (.020 for .020 ± .0005); each test uses the end of
 that range that is least favourable to its claim. The rows of a paper's table that were run are

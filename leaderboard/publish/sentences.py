@@ -35,7 +35,7 @@ SIMPLE = ("extra-trees", "boosted-trees", "statnn")
 
 EDITING = "inr-editing"
 BY_TENSOR = "affine-editor"
-"""An editor that makes one change, the same for all networks."""
+"""An editor with the same scale and shift of a tensor for all networks."""
 MLP_EDITORS = ("mlp-editor", "mlp-editor-augmented")
 
 
@@ -243,7 +243,7 @@ def simple(findings: Findings) -> str | None:
 
 
 def editing(findings: Findings) -> str | None:
-    """Say that a change by tensor, the same for all networks, edits better than MLPs."""
+    """Say that one scale and shift by tensor, the same for all networks, edit better than MLPs."""
     parts: list[str] = []
     leads: list[Difference | None] = []
     for dataset in suites.get(suites.MINI).tasks[EDITING].datasets:
@@ -259,10 +259,11 @@ def editing(findings: Findings) -> str | None:
         )
     if not parts or not _all_shown(leads):
         return None
+    steps = suites.get(suites.MINI).tasks[EDITING].protocol.steps
     return (
-        "An editor has to beat a change that is the same for all networks. One scale and one shift "
-        f"of each weight and bias tensor edit better than MLPs with all weights before them: in "
-        f"mean squared error, {words.several(parts)}."
+        "An editor has to beat what needs no look at the network. One scale and one shift of each "
+        "weight and bias tensor, the same for all networks, edit better than MLPs that read all "
+        f"weights (suite mini, {steps:,} steps): in mean squared error, {words.several(parts)}."
     )
 
 
