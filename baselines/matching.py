@@ -31,6 +31,8 @@ class Matching(FittedModule):
             network's neurons does not matter. "given": from the order that they have, as published.
     """
 
+    returns_networks = True
+
     def __init__(
         self, spec: NetworkSpec, image: tuple[int, int], sweeps: int, start: Start = "incoming"
     ) -> None:

@@ -88,8 +88,7 @@ class Stage:
     An "encoder" has two functions of flat weights. Its `forward` reconstructs the images
     `[batch, height * width, outputs]`, and is trained on the squared error against the images that
     the INRs render. Its `encode` computes the arrays `[batch, ...]` that the "head" reads. The head
-    of a method with one stage reads flat weights, and so does one after an encoder that is a
-    `FittedModule`: what that returns are networks, and augmentation changes them.
+    of a method with one stage reads flat weights.
 
     Attributes:
         role: "encoder" or "head".
@@ -105,7 +104,14 @@ class Stage:
 
 
 class FittedModule(nn.Module, ABC):
-    """A module that is fitted at once, not by gradient steps: trees, neighbours, matching."""
+    """A module that is fitted at once, not by gradient steps: trees, neighbours, matching.
+
+    Attributes:
+        returns_networks: Whether what `encode` returns are flat weights, which augmentation may
+            change before the head reads them.
+    """
+
+    returns_networks = False
 
     @abstractmethod
     def fit(self, weights: Tensor, targets: Tensor, seed: int) -> None:

@@ -78,7 +78,8 @@ def build(
     archive, rows = entries.read(), reported.read()
     boards = tables.boards(archive.current)
     files = pages.build(archive, boards, rows)
-    present = {path for path in (HERE / "tables").glob("*") if path.is_file()}
+    tables = {path for path in (HERE / "tables").glob("*") if path.is_file()}
+    present = tables | {*HERE.glob("*.svg")}
     stale = sorted(present - set(files))
     if check:
         with tempfile.TemporaryDirectory() as temporary:  # the site must build, too

@@ -381,7 +381,7 @@ def test_an_explanation_stands_while_its_verdict_and_its_results_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     place = {"task": "inr-classification", "dataset": "mnist-inr", "suite": "paper"}
-    text = "with 64 channels {nft+channels=64}, as it is {nft}"
+    text = "at a rate of .5 {nft+learning_rate=0.5}, as it is {nft}"
     row = explanations.Row(method="NFT", verdict="reproduced", text=text, **place)
     monkeypatch.setattr(explanations, "_read", lambda: [row])
     runs, far = papers(tmp_path), reported(value="40.0")
@@ -392,21 +392,30 @@ def test_an_explanation_stands_while_its_verdict_and_its_results_do(
             seed,
             suite="paper",
             dataset={"name": "mnist-inr"},
-            method={"options": ["channels=64"]},
+            method={"options": ["learning_rate=0.5"]},
         )
         for seed in range(2)
     ]
     (explained,) = check.check([reported()], runs + wide)
     page = pages.verdict_page([explained])
-    assert "NFT, reproduced: with 64 channels 40.0 ± 0.0 (n=2), as it is 70.0 ± 0.0 (n=3)" in page
+    assert "NFT, reproduced: at a rate of .5 40.0 ± 0.0 (n=2), as it is 70.0 ± 0.0 (n=3)" in page
     assert check.check([reported()], runs)[0].explanation is None
     (other,) = check.check([far], runs + wide)
     assert (other.kind, other.explanation) == ("higher", None)
 
 
 def test_what_was_tested_has_a_figure_of_its_training(tmp_path: Path) -> None:
-    runs = papers(tmp_path)
-    assert list(curves.figures(check.check([reported()], runs), runs)) == ["mnist-inr"]
+    """A line and a dot for each planned seed, and a dotted line for the published number."""
+    runs, planned = papers(tmp_path), 3
+    assert len(runs) > planned
+    checked = check.check([reported(value="71.5")], runs)
+    drawn = curves.figures(checked, runs)
+    assert list(drawn) == ["mnist-inr"]
+    lines = drawn["mnist-inr"].axes[0].get_lines()
+    by_points = [sorted(set(line.get_ydata())) for line in lines if len(line.get_ydata())]
+    assert by_points.count([69.0]) == 2 * planned  # where the seeds are on validation
+    assert by_points.count([71.5]) == 1
+    assert len(by_points) == 2 * planned + 1
     assert curves.figures(check.check([reported()], runs[:1]), runs) == {}
 
 

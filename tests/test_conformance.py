@@ -60,6 +60,11 @@ def careless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suites, "registry", lambda: only)
 
 
+def test_an_editor_that_starts_as_the_identity_conforms() -> None:
+    """It starts alike for every seed, and draws nothing that could differ."""
+    assert all(finding.holds is not False for finding in conformance.conform("affine-editor"))
+
+
 def test_what_is_broken_is_found(careless: None) -> None:
     findings = {finding.what: finding for finding in conformance.conform("careless")}
     assert findings["sine-frequency: permutation symmetry"].holds is False

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from helpers import reported as reported_row
 
+from baselines import registry
 from benchmark.record import metrics
+from benchmark.record.cell import Entrant
 from benchmark.record.schema import RecordError
 from leaderboard import reported
 from leaderboard.reported import check, explanations
@@ -58,20 +61,26 @@ def test_a_malformed_row_is_named(tmp_path: Path, changes: dict[str, str], messa
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
-    [("as {mlp", "row 2: text"), ("as {m l p}", "row 2: text"), ("", "row 2: text")],
+    "text",
+    ["as {mlp", "as {m l p}", "as {}", "as {mlp!r}", "as {mlp:>9}", "as {mlp[0]}", "", " "],
 )
-def test_a_malformed_explanation_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_a_malformed_explanation_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "explanations.csv"
     row = "inr-editing,mnist-dilate,MLP,paper,higher,"
     path.write_text(f"{','.join(explanations.Row.model_fields)}\n{row}{text}\n", encoding="utf-8")
-    with pytest.raises(RecordError, match=message):
+    with pytest.raises(RecordError, match="row 2: text"):
         explanations.read(path)
 
 
-def test_every_explanation_is_of_a_reported_row() -> None:
-    rows = {(row.task, row.dataset, row.method, row.suite) for row in reported.read()}
-    assert rows >= {(one.task, one.dataset, one.method, one.suite) for one in explanations.read()}
+def test_every_explanation_is_of_one_row_and_of_methods_that_there_are() -> None:
+    rows = Counter((row.task, row.dataset, row.method, row.suite) for row in reported.read())
+    explained = explanations.read()
+    for one in explained:
+        assert rows[one.task, one.dataset, one.method, one.suite] == 1
+        named = {Entrant.parse(name).method for name in explanations.entrants(one.text)}
+        assert named <= set(registry())
+    places = {(one.task, one.dataset, one.method, one.suite, one.verdict) for one in explained}
+    assert len(places) == len(explained)
 
 
 @pytest.mark.parametrize(

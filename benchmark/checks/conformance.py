@@ -116,9 +116,12 @@ def _shapes(method: Method, task: tasks.Task, problem: Problem) -> list[Finding]
         torch.equal(a, b)
         for a, b in zip(module.state_dict().values(), replica.state_dict().values(), strict=True)
     )
-    trainable = any(parameter.requires_grad for parameter in module.parameters())
-    # Parameters that are not trainable may be the same for every seed.
-    distinct = not trainable or any(
+    # Numbers that are not trained, or start as one constant, may be the same for every seed.
+    drawn = any(
+        parameter.requires_grad and parameter.unique().numel() > 1
+        for parameter in module.parameters()
+    )
+    distinct = not drawn or any(
         not torch.equal(a, b) for a, b in zip(module.parameters(), other.parameters(), strict=True)
     )
     return [

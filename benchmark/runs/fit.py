@@ -99,7 +99,7 @@ def fit(
     module = modules[head.role] = _build(run, head, problem, device)
     _check(task, module, inputs["train"][:2])
     flops += count_flops(module, inputs["test"][:1])
-    reads_networks = encoded is None or isinstance(modules["encoder"], FittedModule)
+    reads_networks = encoded is None or _returns_networks(modules["encoder"])
     trainer = _head_trainer(run, head, module, task, results, monitor, reads_networks)
     if isinstance(module, FittedModule):
         if trainer.mixing is not None:
@@ -194,7 +194,8 @@ def _encoder_trainer(
         digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     rates = [stage.learning_rate, stage.weight_decay]
     protocol = run.encoder_protocol.model_dump()
-    reading = [run.method.canonical, run.method.augmentation]
+    at_once = isinstance(module, FittedModule)
+    reading = [run.method.canonical, "none" if at_once else run.method.augmentation]
     parts = [repr(module), _settings(module), digest.hexdigest(), rates, protocol, reading]
     identity = _identity(run, dataset, parts)
     return Trainer(
@@ -206,13 +207,16 @@ def _encoder_trainer(
         protocol=run.encoder_protocol,
         learning_rate=stage.learning_rate,
         weight_decay=stage.weight_decay,
-        augmentation=None
-        if isinstance(module, FittedModule)
-        else augmentation(run, dataset, stage.role),
+        augmentation=None if at_once else augmentation(run, dataset, stage.role),
         mixing=None,
         checkpoint=results / "cache" / f"{identity}.checkpoint",
         monitor=monitor,
     )
+
+
+def _returns_networks(encoder: nn.Module) -> bool:
+    """Whether what an encoder returns is flat weights again."""
+    return isinstance(encoder, FittedModule) and encoder.returns_networks
 
 
 def _settings(module: nn.Module) -> list[object]:

@@ -12,6 +12,7 @@ from benchmark.record.metrics import Metric
 from benchmark.record.schema import Record
 from leaderboard.archive import provenance
 from leaderboard.publish import style, words
+from leaderboard.reported import check
 from leaderboard.reported.check import Checked
 
 GREY = "#7f7f7f"
@@ -54,6 +55,7 @@ def _runs(tested: Sequence[Checked], records: Sequence[Record]) -> list[Record]:
         and not record.method.options
         and record.status == "finished"
         and not provenance.objections(record)
+        and record.seed in check.planned(record)
         and record.curve
     ]
 
@@ -77,7 +79,7 @@ def _figure(tested: Sequence[Checked], runs: Sequence[Record], colours: dict[str
     axis.plot([], [], ":", color=GREY, label="published test result")
     axis.set(xlim=(0, 101), xlabel="steps of training, in percent")
     axis.set_ylabel(f"{metric.label}, on validation")
-    style.legend(drawn, "outside lower center", 3)
+    style.legend(drawn, "outside lower center", 2)
     return drawn
 
 

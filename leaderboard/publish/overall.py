@@ -11,12 +11,12 @@ from leaderboard.publish import words
 GROUPS = {
     "reads": "Methods that read weights",
     "evaluates": "Methods that may also run the networks",
-    "control": "Controls, which have nothing to learn from",
+    "control": "Controls, which look at no network or have nothing to learn from",
 }
 """The classes of entrants, in the order of the table."""
 
-CONSTANT = ("mean", "identity-editor", "shift-editor")
-"""Methods that do not read the weights."""
+CONSTANT = ("mean", "identity-editor", "shift-editor", "affine-editor")
+"""Methods whose map is the same for all networks."""
 
 
 @dataclass(frozen=True)

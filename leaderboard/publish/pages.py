@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -131,11 +132,11 @@ runs is not stated, they are two at least, since one run has no ±: the number i
 of two, with the larger of the paper's deviation and ours, so that the standard error of the
 difference is `sqrt(max(s, t)² / 2 + s² / n)`, with t the paper's deviation and s that of our n
 seeds, and n - 1 degrees of freedom. (This rule was adopted when rows had been seen. Taken for one
-run, the number for the MLP on DWSNets' MNIST INRs would be undecided.) For a number without a ±, or with one whose meaning is not
-stated, we assume the spread of our own seeds, and one run if no number of runs is given. A printed
-number stands for every value that rounds to it (.020 for .020 ± .0005); each test uses the end of
-that range that is least favourable to its claim. The rows of a paper's table that were run are
-corrected together, by Holm's method.
+run, the number for the MLP on DWSNets' MNIST INRs would be undecided.) For a number without a ±, or
+with one whose meaning is not stated, we assume the spread of our own seeds, and one run if no
+number of runs is given. A printed number stands for every value that rounds to it (.020 for .020 ±
+.0005); each test uses the end of that range that is least favourable to its claim. The rows of a
+paper's table that were run are corrected together, by Holm's method.
 
 A verdict says what it rests on: `if theirs is a mean of 2 runs`; `if their spread is like ours`;
 `with size of our choice`, where the size, or what else it names, was found neither in what we read
@@ -452,8 +453,7 @@ def _others(column: Sequence[Checked]) -> list[str]:
 
 def explained_by(one: Checked) -> str:
     """Write a verdict's explanation, with its results."""
-    shown = {name: result(one.row, scores) for name, scores in one.explanation.scores.items()}
-    return one.explanation.text.format_map(shown)
+    return one.explanation.written(partial(result, one.row))
 
 
 def result(row: Reported, scores: Sequence[float]) -> str:

@@ -132,14 +132,18 @@ def _check(row: Reported, records: Sequence[Record]) -> Checked:
 
 def _unjudged(row: Reported, runs: Sequence[Record], records: Sequence[Record]) -> Checked:
     """Collect our scores of a row, of the seeds that its suite plans."""
-    task, method = suites.get(row.suite).tasks[row.task], runs[0].method.name
-    seeds = task.seeds_of(method)
+    seeds = planned(runs[0])
     scores = _scores(row, [record for record in runs if record.seed in seeds])
     rebuilt = listing.is_rebuilt(runs[0].dataset.name)
     text = f"incomplete: {len(scores)} of {len(seeds)} seeds run{_conditions(row, rebuilt)}"
     others = _others(row, runs[0], records)
     dataset = runs[0].dataset.name
     return Checked(row, scores, "incomplete", text, rebuilt, len(seeds), others, dataset)
+
+
+def planned(record: Record) -> tuple[int, ...]:
+    """The seeds with which a record's suite runs its method."""
+    return suites.get(record.suite).tasks[record.task].seeds_of(record.method.name)
 
 
 def _missing(row: Reported) -> str | None:
@@ -217,12 +221,11 @@ def _others(row: Reported, run: Record, records: Sequence[Record]) -> dict[str, 
 
 def _by_entrant(one: Checked, records: Sequence[Record]) -> dict[str, list[float]]:
     """Our scores of all that ran where a row was tested, by entrant, of the seeds planned."""
-    task = suites.get(one.row.suite).tasks[one.row.task]
     place = one.row.suite, one.row.task, one.dataset
     found: dict[str, list[Record]] = {}
     for record in records:
         same = (record.suite, record.task, record.dataset.name) == place
-        if same and record.seed in task.seeds_of(record.method.name):
+        if same and record.seed in planned(record):
             found.setdefault(str(record.cell.entrant), []).append(record)
     return {name: _scores(one.row, runs) for name, runs in found.items()}
 

@@ -6,7 +6,7 @@ are there and the verdict is the one that it explains.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,17 +32,19 @@ class Row(BaseModel):
     method: str = Field(min_length=1, max_length=80)
     suite: str = Field(pattern=NAME)
     verdict: Literal["reproduced", "higher", "lower", "undecided"]
-    text: str = Field(min_length=1)
+    text: str = Field(min_length=1, pattern=r"\S")
 
     @field_validator("text")
     @classmethod
     def _names_entrants(cls, value: str) -> str:
+        for _, name, layout, conversion in Formatter().parse(value):
+            if layout or conversion:
+                raise ValueError(f"{{{name}}} has a layout; a result has only one")
         try:
-            for name in _names(value):
-                Entrant.parse(name)
+            entrants(value)
         except UserError as error:
             raise ValueError(str(error)) from None
-        return value
+        return value.strip()
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,15 @@ class Explanation:
 
     text: str
     scores: Mapping[str, Sequence[float]]
+
+    def written(self, show: Callable[[Sequence[float]], str]) -> str:
+        """The text with its results, as `show` formats them."""
+        parts = []
+        for literal, name, _, _ in Formatter().parse(self.text):
+            parts.append(literal)
+            if name is not None:
+                parts.append(show(self.scores[str(Entrant.parse(name))]))
+        return "".join(parts)
 
 
 def explanation(
@@ -70,7 +81,7 @@ def explanation(
             row.method,
             row.suite,
         )
-        names = _names(one.text)
+        names = entrants(one.text)
         if same and one.verdict == verdict and all(scores.get(name) for name in names):
             return Explanation(one.text, {name: scores[name] for name in names})
     return None
@@ -86,6 +97,7 @@ def _read() -> list[Row]:
     return read()
 
 
-def _names(text: str) -> list[str]:
-    """The entrants that a text names in braces. Raises ValueError where braces do not match."""
-    return [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+def entrants(text: str) -> list[str]:
+    """The entrants that a text names in braces. Raises UserError, or ValueError for odd braces."""
+    names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+    return [str(Entrant.parse(name)) for name in names]
