@@ -22,7 +22,7 @@ from benchmark.record.predictions import write as write_predictions
 from benchmark.record.schema import Record, RecordError
 from leaderboard.archive import checks, declarations, lints, tables
 from leaderboard.archive import entries as archive
-from leaderboard.publish import curves, notes, pages, render
+from leaderboard.publish import curves, notes, pages, render, site
 from leaderboard.reported import check, explanations
 from leaderboard.submissions import standing, submit
 
@@ -381,7 +381,7 @@ def test_an_explanation_stands_while_its_verdict_and_its_results_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     place = {"task": "inr-classification", "dataset": "mnist-inr", "suite": "paper"}
-    text = "at a rate of .5 {nft+learning_rate=0.5}, as it is {nft}"
+    text = "at a rate of <.5 {nft+learning_rate=0.5}, as it is {nft}"
     row = explanations.Row(method="NFT", verdict="reproduced", text=text, **place)
     monkeypatch.setattr(explanations, "_read", lambda: [row])
     runs, far = papers(tmp_path), reported(value="40.0")
@@ -398,10 +398,17 @@ def test_an_explanation_stands_while_its_verdict_and_its_results_do(
     ]
     (explained,) = check.check([reported()], runs + wide)
     page = pages.verdict_page([explained])
-    assert "NFT, reproduced: at a rate of .5 40.0 ± 0.0 (n=2), as it is 70.0 ± 0.0 (n=3)" in page
+    assert (
+        "NFT, reproduced: at a rate of &lt;.5 40.0 ± 0.0 (n=2), as it is 70.0 ± 0.0 (n=3)" in page
+    )
     assert check.check([reported()], runs)[0].explanation is None
     (other,) = check.check([far], runs + wide)
     assert (other.kind, other.explanation) == ("higher", None)
+    found = archive.Archive(archive.of_results(tmp_path))
+    site.build(found, [], [reported()], tmp_path / "site")
+    html = (tmp_path / "site/verdicts.html").read_text(encoding="utf-8")
+    assert "at a rate of &lt;.5 40.0 ± 0.0 (n=2), as it is 70.0 ± 0.0 (n=3)" in html
+    assert "<svg" in html.split("What lies behind the verdicts")[1]
 
 
 def test_what_was_tested_has_a_figure_of_its_training(tmp_path: Path) -> None:

@@ -306,7 +306,7 @@ def _verdicts(checked: Sequence[check.Checked], records: Sequence[Record]) -> di
     drawn = papers.figure(checked)
     return {
         "trained": {
-            words.dataset(dataset): style.inline(plot, curves.label(dataset))
+            dataset: style.inline(plot, curves.label(dataset))
             for dataset, plot in curves.figures(checked, records).items()
         },
         "summary": papers.summary(checked),
