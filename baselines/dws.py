@@ -278,7 +278,7 @@ class DWS(Method):
     name = "dwsnet"
     title = "DWSNet"
     paper = "arXiv:2301.12780"
-    tasks = tuple(task for task in PREDICTIONS if task != "generalization")
+    tasks = (*(task for task in PREDICTIONS if task != "generalization"), "sine-embedding")
     mini = {"channels": 16, "layers": 2, "heads": 4}
     space = {
         "learning_rate": Log(3e-4, 3e-2),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from baselines.editing import Editor
 from benchmark.fields import LATER
-from benchmark.methods import Method, Problem, Variant
+from benchmark.methods import PREDICTIONS, Method, Problem, Variant
 from benchmark.tuning.space import Choice, Log
 
 
@@ -45,6 +45,7 @@ class MLP(Method):
     name = "mlp"
     title = "MLP"
     paper = "arXiv:2302.14040"
+    tasks = (*PREDICTIONS, "sine-embedding")
     symmetries = ()
     mini = {"normalize": True, "hidden": 512, "learning_rate": 3e-4}
     space = {

@@ -10,9 +10,10 @@ from helpers import run_of
 from torch import Tensor
 
 from benchmark.datasets import locate
+from benchmark.disturbance import disturbed
 from benchmark.errors import UserError
 from benchmark.runs import augmentation
-from benchmark.runs.augmentation import disturbed, moved, moved_at_random
+from benchmark.runs.augmentation import moved, moved_at_random
 from nft import siren
 from nft.network import NetworkSpec
 
@@ -72,7 +73,7 @@ def test_random_moves_stay_in_their_ranges() -> None:
 def test_disturbed_weights_are_shifted_and_some_dropped() -> None:
     torch.manual_seed(0)
     flat = networks(50) + 1
-    result, kept = disturbed(SPEC, flat), None
+    result, kept = disturbed(SPEC, flat, 0.1, 0.01), None
     for own, before in zip(SPEC.to_layers(result), SPEC.to_layers(flat), strict=True):
         for tensor, one in zip(own, before, strict=True):
             kept = tensor != 0
@@ -85,7 +86,7 @@ def test_disturbed_weights_are_shifted_and_some_dropped() -> None:
 
 def test_both_keep_the_set_of_neurons(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without disturbance, another order of the neurons draws what the moved INR draws."""
-    monkeypatch.setattr(augmentation, "disturbed", lambda spec, flat: flat)
+    monkeypatch.setattr(augmentation, "disturbed", lambda spec, flat, *_: flat)
     dataset, _ = locate.load("mnist-inr-own-mini")
     cell = "mini/inr-classification/mnist-inr-own-mini/mlp+augmentation={}/0"
     flat, rows = dataset.splits["train"].weights[:20].double(), torch.arange(20)

@@ -39,6 +39,7 @@ def test_every_task_is_found() -> None:
         "inr-editing",
         "generalization",
         "sine-frequency",
+        "sine-embedding",
         "regression",
         "classification",
     }

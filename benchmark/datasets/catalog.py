@@ -14,6 +14,7 @@ from benchmark.datasets.importers import Importer
 from benchmark.datasets.listing import CatalogTables
 from benchmark.datasets.recipes.inr import InrRecipe
 from benchmark.datasets.recipes.sines import SineRecipe
+from benchmark.datasets.recipes.waves import WaveRecipe
 from benchmark.datasets.recipes.zoo import ZooRecipe
 from benchmark.datasets.sources import ImageSource
 from benchmark.errors import UserError, unknown
@@ -38,7 +39,7 @@ class Entry(BaseModel):
     name: str
     title: str
     images: ImageSource | None
-    recipe: InrRecipe | ZooRecipe | SineRecipe | None
+    recipe: InrRecipe | ZooRecipe | SineRecipe | WaveRecipe | None
     importer: Importer | None = Field(discriminator="format")
     fingerprint: str | None = Field(pattern="^[0-9a-f]{64}$")
     published: Published | None
@@ -69,7 +70,7 @@ def _without_revision(provenance: Mapping[str, Any]) -> dict[str, Any]:
     return {**provenance, "images": {**images, "revision": None}}
 
 
-RECIPES = {"inr": InrRecipe, "sines": SineRecipe, "zoo": ZooRecipe}
+RECIPES = {"inr": InrRecipe, "sines": SineRecipe, "waves": WaveRecipe, "zoo": ZooRecipe}
 """What makes datasets, by the first word of a recipe's name."""
 
 

@@ -20,6 +20,7 @@ HARNESS = (
     "benchmark/arms/scattered.py",
     "benchmark/arms/scattering.py",
     "benchmark/datasets/storage.py",
+    "benchmark/disturbance.py",
     "benchmark/matching.py",
     "benchmark/methods.py",
     "benchmark/record/metrics.py",

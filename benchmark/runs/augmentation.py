@@ -7,10 +7,10 @@ from math import pi
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from benchmark.arms.scattering import canonical, scattered
 from benchmark.datasets.storage import WeightDataset
+from benchmark.disturbance import disturbed
 from benchmark.errors import UserError
 from benchmark.runs.plan import Run
 from nft.network import NetworkSpec
@@ -53,7 +53,7 @@ def augmentation(run: Run, dataset: WeightDataset, role: str) -> Augmentation | 
         return settled(scattered(spec, flat, activations[rows.cpu().numpy()]), rows)
 
     def image(flat: Tensor, rows: Tensor) -> Tensor:
-        return settled(disturbed(spec, moved_at_random(spec, flat)), rows)
+        return settled(disturbed(spec, moved_at_random(spec, flat), SHIFT, DROPOUT), rows)
 
     def both(flat: Tensor, rows: Tensor) -> Tensor:
         return permuted(image(flat, rows), rows)
@@ -118,25 +118,3 @@ def moved_at_random(spec: NetworkSpec, flat: Tensor) -> Tensor:
             own, bias = changed[index]
             changed[index] = own, bias + through.squeeze(-1) * (place == index)
     return spec.to_flat(changed)
-
-
-def disturbed(spec: NetworkSpec, flat: Tensor) -> Tensor:
-    """Shift every tensor and drop entries of it, as the code of DWSNets does.
-
-    Its noise is no random one: every entry of a tensor grows by a tenth of the standard deviation
-    of that network's tensor, except where that has one entry. Entries that are kept grow as after
-    any dropout.
-    """
-    shifted = [
-        (weight + SHIFT * _deviation(weight), bias + SHIFT * _deviation(bias))
-        for weight, bias in spec.to_layers(flat)
-    ]
-    return functional.dropout(spec.to_flat(shifted), DROPOUT)
-
-
-def _deviation(tensor: Tensor) -> Tensor:
-    """Compute each network's standard deviation of a tensor; 0 for one entry."""
-    axes = tuple(range(1, tensor.ndim))
-    if tensor[0].numel() == 1:
-        return torch.zeros_like(tensor)
-    return tensor.std(dim=axes, keepdim=True)

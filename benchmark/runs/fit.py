@@ -100,7 +100,8 @@ def fit(
     _check(task, module, inputs["train"][:2])
     flops += count_flops(module, inputs["test"][:1])
     reads_networks = encoded is None or _returns_networks(modules["encoder"])
-    trainer = _head_trainer(run, head, module, task, results, monitor, reads_networks)
+    learner = task.learner(module, inputs["train"])
+    trainer = _head_trainer(run, head, learner, task, results, monitor, reads_networks)
     if isinstance(module, FittedModule):
         if trainer.mixing is not None:
             raise Skipped(mixup.FITTED_AT_ONCE)
@@ -171,7 +172,7 @@ def _build(run: Run, stage: Stage, problem: Problem, device: torch.device) -> nn
 
 def _check(task: Task, module: nn.Module, inputs: Tensor) -> None:
     with torch.no_grad():
-        predictions = module.eval()(inputs)
+        predictions = task.learner(module, inputs).eval()(inputs)
     if not task.fits(predictions, len(inputs)):
         expected = f"{len(inputs)} networks and {task.outputs} outputs each"
         raise ValueError(
@@ -243,6 +244,7 @@ def _head_trainer(
         value = metric.whole(task.outcome(predictions, targets))
         return value if metric.direction == "max" else -value
 
+    change = augmentation(run, task.dataset, stage.role) if reads_networks else None
     protocols = [run.protocol, run.encoder_protocol]
     budget = [protocol and protocol.model_dump() for protocol in protocols]
     return Trainer(
@@ -256,7 +258,7 @@ def _head_trainer(
         protocol=run.protocol,
         learning_rate=stage.learning_rate,
         weight_decay=stage.weight_decay,
-        augmentation=augmentation(run, task.dataset, stage.role) if reads_networks else None,
+        augmentation=task.reading(change),
         mixing=mixup.mixing(run, task),
         checkpoint=checkpoint_path(run, results),
         monitor=monitor,

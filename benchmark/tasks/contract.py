@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.datasets.storage import WeightDataset
 from benchmark.errors import UserError
 from benchmark.record.predictions import Outcome
+
+Change = Callable[[Tensor, Tensor], Tensor]
+"""A function of a batch's weights `[batch, parameters]` and its rows of the split `[batch]`."""
 
 
 class Task(ABC):
@@ -37,6 +40,7 @@ class Task(ABC):
     metric: ClassVar[str]
     target: ClassVar[str]
     quality: ClassVar[str | None] = "psnr"
+    several: ClassVar[int] = 0
 
     def __init__(self, dataset: WeightDataset) -> None:
         columns = dataset.manifest.columns
@@ -45,6 +49,11 @@ class Task(ABC):
             raise UserError(
                 f"{dataset.name} has columns {columns.target} and {columns.quality}, "
                 f"but {self.name} needs {self.target} and {self.quality}"
+            )
+        if (targets := len(dataset.manifest.targets)) != self.several:
+            raise UserError(
+                f"{dataset.name} has {targets or 1} to predict of each network, but {self.name} "
+                f"needs {self.several or 1}"
             )
         self.dataset = dataset
 
@@ -67,6 +76,23 @@ class Task(ABC):
             Labels `[networks]`, whose logits the module outputs, or numbers of any shape.
         """
         return targets
+
+    def learner(self, module: nn.Module, weights: Tensor) -> nn.Module:  # noqa: ARG002
+        """Return what is trained and predicts: a method's module, or one around it.
+
+        Args:
+            module: The method's, from `[batch, ...]` to `[batch, outputs]`.
+            weights: What it reads of the training networks, of all or the first, `[networks, ...]`.
+        """
+        return module
+
+    def reading(self, change: Change | None) -> Change | None:
+        """Return how training networks are changed each time they are read.
+
+        Args:
+            change: What the method has done to them; None for nothing.
+        """
+        return change
 
     @abstractmethod
     def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
