@@ -196,9 +196,9 @@ def test_parameters_are_the_methods_alone(tmp_path: Path) -> None:
 
 
 def test_a_dataset_has_as_many_targets_as_the_task() -> None:
-    with pytest.raises(UserError, match="has 1 to predict .* sine-embedding needs 2"):
+    with pytest.raises(UserError, match=r"has 1 to predict .* sine-embedding needs 2"):
         tasks.registry()["sine-embedding"](small("sine-inr-mini"))
-    with pytest.raises(UserError, match="has 2 to predict .* sine-frequency needs 1"):
+    with pytest.raises(UserError, match=r"has 2 to predict .* sine-frequency needs 1"):
         tasks.registry()["sine-frequency"](networks())
 
 
