@@ -215,7 +215,7 @@ class Inr2VecArchitecture(Method):
     name = "inr2vec-architecture"
     title = "Inr2Vec (architecture)"
     paper = "arXiv:2302.05438"
-    tasks = tuple(task for task in PREDICTIONS if task != "generalization")
+    tasks = (*(task for task in PREDICTIONS if task != "generalization"), "sine-embedding")
     symmetries = ()
     mini = {"hidden": 64, "learning_rate": 1e-3}
     space = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from benchmark.methods import Method, Problem
+from benchmark.methods import PREDICTIONS, Method, Problem
 from benchmark.tuning.space import Choice, Log
 from nft.layers import Standardize
 from nft.network import NetworkSpec
@@ -72,6 +72,7 @@ class NeuronTransformerMethod(Method):
     name = "neuron-transformer"
     title = "Transformer"
     paper = "arXiv:2110.15288"
+    tasks = (*PREDICTIONS, "sine-embedding")
     symmetries = ()
     mini = {"channels": 64, "hidden": 128, "latent": 64, "dropout": 0.0, "learning_rate": 1e-3}
     space = {

@@ -40,6 +40,12 @@ TASKS = {
         "Each network computes a sine wave, and a method tells the wave's frequency from the "
         "weights. The score is a mean squared error, so lower is better.",
     ),
+    "sine-embedding": TaskWords(
+        "Embedding of sine waves",
+        "Each network computes a wave a sin(b x). A method learns, without being told a and b, to "
+        "recognise a network that is disturbed among others, and then a linear function of what it "
+        "learned is fitted to a and b. The score is a mean squared error, so lower is better.",
+    ),
     "winning-ticket": TaskWords("Winning tickets", ""),
 }
 
