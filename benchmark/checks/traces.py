@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmark.datasets import catalog, locate, statistics, storage
 from benchmark.datasets.catalog import Entry
 from benchmark.datasets.recipes.inr import InrRecipe, Shard
+from benchmark.datasets.recipes.waves import WaveRecipe
 from benchmark.errors import UserError
 from benchmark.record.traces import Point, Settings, Statistic, Trace, deviations
 
@@ -20,13 +21,15 @@ STEPS = (1 / 3, 2 / 3, 1, 4 / 3, 2)
 RATES = (1 / 2, 1, 2)
 """Multiples of the recipe's."""
 
+SirenRecipe = InrRecipe | WaveRecipe
+
 Progress = Callable[[str], None]
 
 
 def measure(
     name: str, networks: int, mirror: Path | None, progress: Progress = lambda _: None
 ) -> Trace:
-    """Fit a dataset's first training images by its recipe and by its neighbours.
+    """Fit a dataset's first training networks by its recipe and by its neighbours.
 
     Args:
         name: Of the catalogue, with a recipe of INRs and published statistics.
@@ -39,7 +42,7 @@ def measure(
     """
     entry = catalog.entry(name)
     known = statistics.get(entry.statistics)
-    if not isinstance(entry.recipe, InrRecipe) or known is None:
+    if not isinstance(entry.recipe, SirenRecipe) or known is None:
         raise UserError(
             f"{name} has no recipe of INRs with published statistics to hold it against"
         )
@@ -64,12 +67,14 @@ def measure(
     )
 
 
-def neighbours(recipe: InrRecipe) -> Iterator[InrRecipe]:
+def neighbours(recipe: SirenRecipe) -> Iterator[SirenRecipe]:
     """Yield the recipe with other steps, at its own rate and others, and without its decay.
 
     All keep each network as it was fitted first, however poor, so that all are of the same starts.
     """
-    kept = recipe.model_copy(update={"minimum_psnr": -inf})
+    kept = recipe
+    if isinstance(recipe, InrRecipe):
+        kept = recipe.model_copy(update={"minimum_psnr": -inf})
     variants = [{"learning_rate": rate * recipe.learning_rate} for rate in RATES]
     if recipe.weight_decay:
         variants.append({"weight_decay": None})
@@ -78,7 +83,7 @@ def neighbours(recipe: InrRecipe) -> Iterator[InrRecipe]:
             yield kept.model_copy(update=variant | {"steps": round(steps * recipe.steps)})
 
 
-def settings(recipe: InrRecipe) -> Settings:
+def settings(recipe: SirenRecipe) -> Settings:
     """Return what is varied of a recipe."""
     return Settings(
         learning_rate=recipe.learning_rate,

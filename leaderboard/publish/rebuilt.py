@@ -31,8 +31,12 @@ decay, for DWSNets' of MNIST. DWSNets' network is that of their public code: ini
 within sqrt(6 / inputs) / 30 and biases of zero in the sine layers, PyTorch's own start in the last,
 0.5 added to the output, and images in [0, 1]. NFN's is the usual SIREN, of images in [-1, 1].
 
+A third set, the INRs of sine waves from which DWSNets learn without labels, needs no search: their
+public code holds the program that fits them. Of its own networks nothing is published, so that the
+statistics for these are not the authors', but of networks that this program fitted here.
+
 `python -m benchmark datasets build NAME` makes the networks, `datasets verify NAME` holds them
-against the published statistics, and `datasets trace NAME` makes the tables of this page. A rebuilt
+against these statistics, and `datasets trace NAME` makes the tables of this page. A rebuilt
 dataset counts as the paper's in the verdicts if each standard deviation is within 3 % of the
 published one and each mean within three standard errors. That shows that a recipe is near, not that
 it is the one: it was chosen by the statistics that it is held against, and they say little of how
@@ -45,8 +49,8 @@ statistics, not by a fingerprint.
 PART = """\
 ## {title}
 
-The recipe: Adam at {rate:g}, {steps:,} steps of all pixels at once, {decay}, for every image from a
-start of its own (`{dataset}`).
+The recipe: Adam at {rate:g}, {steps:,} steps of all points at once, {decay}, every network from a
+start of its own (`{dataset}`). The statistics: {source}.
 
 {whole}
 
@@ -79,6 +83,7 @@ def _part(trace: Trace) -> str:
     return PART.format(
         title=trace.title,
         dataset=trace.dataset,
+        source=trace.source,
         rate=settings.learning_rate,
         steps=settings.steps,
         decay=f"weight decay {settings.weight_decay:g}"

@@ -69,7 +69,7 @@ class WaveRecipe(BaseModel):
     omega: float = Field(gt=0)
     steps: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
+    weight_decay: float | None = Field(gt=0)
     stop_error: float = Field(ge=0)
     shard_rows: int = Field(gt=0)
     seed: int = Field(ge=0)
@@ -115,7 +115,7 @@ class WaveRecipe(BaseModel):
             omega=self.omega,
             steps=f"{self.steps:,}",
             learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
+            weight_decay=self.weight_decay or 0.0,
             points=f"{self.points:,}",
             stop_error=self.stop_error,
             **cards.facts(source, manifest),
@@ -161,7 +161,7 @@ class WaveRecipe(BaseModel):
             self.learning_rate,
             "constant",
             progress,
-            weight_decay=self.weight_decay,
+            weight_decay=self.weight_decay or 0.0,
             stop_error=self.stop_error,
         )
         numbers = torch.tensor(shard.rows, dtype=torch.int32)
