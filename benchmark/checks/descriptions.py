@@ -127,7 +127,8 @@ def _problem(task: str, dataset: str) -> Problem | None:
     side = getattr(entry.recipe, "side", None)
     draws = columns.spec.activation == "sine" and side
     image = (side, side) if draws else None
-    targets = torch.zeros((2, columns.pixels) if columns.pixels else 2)
+    numbers = columns.pixels or len(columns.several)
+    targets = torch.zeros((2, numbers) if numbers else 2)
     weights = siren.initialise(columns.spec, 2) if draws else torch.ones(2, columns.spec.parameters)
     part = Split(weights, targets, torch.zeros(2), torch.zeros(2))
     manifest = Manifest.model_construct(
@@ -135,7 +136,7 @@ def _problem(task: str, dataset: str) -> Problem | None:
         spec=columns.spec.to_json(),
         classes=list(columns.classes),
         target_pixels=columns.pixels,
-        targets={},
+        targets={name: list(classes) for name, classes in columns.several.items()},
         quality=columns.quality,
         image=image,
     )
