@@ -28,8 +28,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from benchmark import suites
-from benchmark.datasets import listing, storage
-from benchmark.datasets.storage import Manifest, Split, WeightDataset
+from benchmark.datasets import catalog, listing, storage
+from benchmark.datasets.storage import Columns, Split, WeightDataset
 from benchmark.errors import UserError
 from benchmark.record import equivalence, metrics, predictions, sources
 from benchmark.record.cell import Cell
@@ -92,19 +92,36 @@ class Comparison:
 
 
 def runs() -> list[Run]:
-    """Every entrant of every task that has a canary, on its first dataset that is embedded."""
+    """Every entrant of every task that has a canary, on its first dataset that is embedded.
+
+    A task of which none is embedded has one where a recipe says what its networks are.
+    """
     squeezed: dict[tuple[str, str], Run] = {}
+    embedded = _tasks_with_embedded_datasets()
     for suite in suites.registry().values():
         for task, settings in suite.tasks.items():
-            embedded = [name for name in settings.datasets if (listing.EMBEDDED / name).is_dir()]
+            datasets = [
+                name
+                for name in settings.datasets
+                if (listing.is_embedded(name) if task in embedded else catalog.entry(name).recipe)
+            ]
             exact = not settings.protocol.compiled and settings.protocol.precision == "float32"
-            if not (embedded and exact):
+            if not (datasets and exact):
                 continue
-            for run in plan(suite.name, task, embedded, seeds=[0]):
+            for run in plan(suite.name, task, datasets, seeds=[0]):
                 encoder = run.encoder_protocol and _squeezed(run.encoder_protocol)
                 short = Run(run.cell, _squeezed(run.protocol), encoder)
                 squeezed.setdefault((task, str(run.cell.entrant)), short)
     return list(squeezed.values())
+
+
+def _tasks_with_embedded_datasets() -> set[str]:
+    return {
+        task
+        for suite in suites.registry().values()
+        for task, settings in suite.tasks.items()
+        if any(map(listing.is_embedded, settings.datasets))
+    }
 
 
 def measure(progress: Callable[[str], None] = lambda _: None) -> Canaries:
@@ -203,24 +220,38 @@ def false_claims(before: Canaries, now: Canaries) -> list[str]:
 
 
 def random_dataset(name: str, folder: Path) -> WeightDataset:
-    """Write seeded random networks with the columns of an embedded dataset, and read them."""
-    manifest = storage.read_manifest(listing.EMBEDDED / name)
+    """Write seeded random networks with the columns of a dataset, and read them.
+
+    Args:
+        name: Of an embedded dataset, or of one whose recipe makes networks that draw nothing.
+        folder: Where they are written.
+    """
+    columns, image = _columns(name)
     shards = {split: storage.shard_paths(split, 1) for split in NETWORKS}
     for split, count in NETWORKS.items():
-        part = _random_split(manifest, split, count)
-        storage.write_shard(folder / shards[split][0], manifest.columns, part, {})
+        part = _random_split(name, columns, split, count)
+        storage.write_shard(folder / shards[split][0], columns, part, {})
     random = generator(name, "canary", "examples")
     examples = None
-    if manifest.image is not None:
-        colours = (3,) if manifest.network.neurons[-1] == 3 else ()
-        pixels = torch.randint(256, (8, *manifest.image, *colours), generator=random)
+    if image is not None:
+        colours = (3,) if columns.spec.neurons[-1] == 3 else ()
+        pixels = torch.randint(256, (8, *image, *colours), generator=random)
         examples = pixels.byte().numpy()
-    storage.seal(folder, name, manifest.columns, {}, shards, examples)
+    storage.seal(folder, name, columns, {}, shards, examples)
     return storage.read(folder)
 
 
-def _random_split(manifest: Manifest, split: str, count: int) -> Split:
-    random, spec = generator(manifest.name, "canary", split), manifest.network
+def _columns(name: str) -> tuple[Columns, tuple[int, int] | None]:
+    """The columns of a dataset, and height and width of what its networks draw, if anything."""
+    if listing.is_embedded(name):
+        manifest = storage.read_manifest(listing.EMBEDDED / name)
+        return manifest.columns, manifest.image
+    entry = catalog.entry(name)
+    return entry.recipe.columns(entry.images), None
+
+
+def _random_split(name: str, columns: Columns, split: str, count: int) -> Split:
+    random, spec = generator(name, "canary", split), columns.spec
     layers = [
         tuple(
             torch.randn(count, *shape, generator=random) / layer.inputs**0.5 / (spec.omega or 1)
@@ -228,10 +259,10 @@ def _random_split(manifest: Manifest, split: str, count: int) -> Split:
         )
         for layer in spec.layers
     ]
-    columns = manifest.columns
+    numbers = (count, len(columns.several)) if columns.several else (count,)
     targets: dict[str, Tensor] = {
         "label": torch.randint(max(1, len(columns.classes)), (count,), generator=random),
-        "target": torch.rand(count, generator=random),
+        "target": torch.rand(numbers, generator=random),
     }
     if columns.target == "target_image":
         shape = (count, columns.pixels)

@@ -139,9 +139,9 @@ number of runs is given. A printed number stands for every value that rounds to 
 paper's table that were run are corrected together, by Holm's method.
 
 A verdict says what it rests on: `if theirs is a mean of 2 runs`; `if their spread is like ours`;
-`with size of our choice`, where the size, or what else it names, was found neither in what we read
-of the paper nor in its code, and another choice might give another verdict; `on rebuilt networks`
-([REBUILT.md](REBUILT.md)).
+`with size of our choice`, where the size, or what else it names, was not found in what we read of
+the paper, and its code has no more than a default, and another choice might give another verdict;
+`on rebuilt networks` ([REBUILT.md](REBUILT.md)).
 
 The suite fixes how many seeds a row is run with, and there is no verdict on fewer: whoever adds
 seeds until a row is decided is wrong more often. For suites dws and probegen the numbers were fixed

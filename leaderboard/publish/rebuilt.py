@@ -32,17 +32,18 @@ within sqrt(6 / inputs) / 30 and biases of zero in the sine layers, PyTorch's ow
 0.5 added to the output, and images in [0, 1]. NFN's is the usual SIREN, of images in [-1, 1].
 
 A third set, the INRs of sine waves from which DWSNets learn without labels, needs no search: their
-public code holds the program that fits them. Of its own networks nothing is published, so that the
-statistics for these are not the authors', but of networks that this program fitted here.
+public code holds the program that fits them, which ends a fit early where its error is small
+enough. Of the networks themselves, which are on Dropbox, too, no statistics are published: what is
+called published here are those of networks that this program fitted on a machine of this project.
 
 `python -m benchmark datasets build NAME` makes the networks, `datasets verify NAME` holds them
 against these statistics, and `datasets trace NAME` makes the tables of this page. A rebuilt
 dataset counts as the paper's in the verdicts if each standard deviation is within 3 % of the
 published one and each mean within three standard errors. That shows that a recipe is near, not that
-it is the one: it was chosen by the statistics that it is held against, and they say little of how
-good the fits are. With all networks even a difference of 1 % can be told from chance. float32 fits
-differ in the last bits between machines, so that the catalogue pins these datasets by recipe and
-statistics, not by a fingerprint.
+it is the one: those of the images were chosen by the statistics that they are held against, and
+these say little of how good the fits are. With all networks even a difference of 1 % can be told
+from chance. float32 fits differ in the last bits between machines, so that the catalogue pins these
+datasets by recipe and statistics, not by a fingerprint.
 
 {parts}"""
 

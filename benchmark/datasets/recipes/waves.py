@@ -40,12 +40,12 @@ pi, and a and b (`amplitude`,
 `weights` is one flat vector in the
   order W1, b1, W2, b2, ..., each weight matrix row by row. `psnr` is in dB over a range of 2 a.
 - **Recipe**: each network starts from an initialisation of its own, that of DWSNets' code \
-(sqrt(6 / inputs) / omega in all sine
-  layers, whose biases are zero); at most {steps} Adam steps at {learning_rate:g} with weight \
-decay {weight_decay:g}, on {points} points, until the
-  mean squared error is {stop_error:g}. The neurons are stored as fitted (`aligned`); the \
-benchmark permutes the hidden neurons of each
-  network at random when it reads them.
+(uniform within sqrt(6 / inputs) /
+  omega in all sine layers, whose biases are zero); at most {steps} Adam steps at \
+{learning_rate:g} with weight decay {weight_decay:g}, on
+  {points} points, until the mean squared error is {stop_error:g}. The neurons are stored as \
+fitted (`aligned`); the benchmark permutes
+  the hidden neurons of each network at random when it reads them.
 """
 
 
@@ -56,7 +56,7 @@ class WaveRecipe(BaseModel):
     offset: what is added to a network's output.
     points: number of points where a wave is fitted, evenly spaced from -pi on.
     steps, learning_rate, weight_decay: of Adam; the last is coupled, added to the gradient.
-    stop_error: the mean squared error at which a fit ends early.
+    stop_error: the mean squared error at which a fit ends early; that code takes one more step.
     shard_rows: networks in a file.
     runs: networks of each split, each of its own wave.
     """
