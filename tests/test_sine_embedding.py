@@ -13,12 +13,14 @@ from helpers import CPU, run_of, small
 from torch import nn
 from torch.nn import functional
 
+from baselines.matching import MatchedMLP
+from baselines.mlp import MLP
 from benchmark import suites, tasks
 from benchmark.datasets import catalog, storage
 from benchmark.datasets.recipes.waves import TARGETS, WaveRecipe
 from benchmark.datasets.storage import Manifest, WeightDataset
 from benchmark.errors import UserError
-from benchmark.runs.fit import Fitted, fit
+from benchmark.runs.fit import Fitted, Skipped, fit
 from benchmark.runs.training import Monitor
 from benchmark.seeds import generator
 from benchmark.suites.protocol import Protocol
@@ -207,3 +209,28 @@ def test_suite_and_recipe_are_those_of_the_public_code() -> None:
     epochs, remainder = divmod(settings.protocol.steps, 8000 // settings.protocol.batch_size)
     assert (epochs, remainder) == (500, 0)
     assert RECIPE.runs == {"train": 8000, "validation": 1000, "test": 1000}
+
+
+@pytest.mark.parametrize(
+    ("entrant", "reason"), [("extra-trees", "fitted to targets"), ("mlp-matched", "two stages")]
+)
+def test_what_cannot_learn_without_targets_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entrant: str, reason: str
+) -> None:
+    monkeypatch.setattr(MatchedMLP, "skip", lambda *_: None)
+    run = run_of(CELL.format(entrant), FEW)
+    with pytest.raises(Skipped, match=reason):
+        fit(run, networks(), tmp_path, CPU, Monitor())
+
+
+def test_a_module_of_the_wrong_size_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MLP, "build", lambda self, problem: nn.Linear(problem.spec.parameters, 3))
+    with pytest.raises(ValueError, match=r"shape \(2, 3\), which does not fit .* 16 outputs"):
+        fitted(tmp_path, networks())
+
+
+def test_features_that_are_no_numbers_are_a_bad_score() -> None:
+    probe = Probe(nn.Linear(5, 3), 3, torch.full((9, 5), torch.nan), torch.randn(9, 2)).eval()
+    assert probe(torch.randn(4, 5)).isnan().all()

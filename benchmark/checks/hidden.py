@@ -70,7 +70,7 @@ def rerun(cell: Cell, draw: str | None = None, root: Path = ROOT) -> Hidden:
         line = (answer.errors.strip().splitlines() or ["no message"])[-1]
         raise UserError(f"{cell}: the run ended with {answer.status}: {line[:300]}")
     predictions = _predictions(answer.output, f"{cell}")
-    if not task.fits(predictions, len(order)):
+    if not task.answers(predictions, len(order)):
         raise UserError(f"{cell}: predictions of shape {tuple(predictions.shape)} do not fit")
     outcome = task.outcome(predictions, task.targets("test")[order])
     value = defined(metrics.get(task.metric).whole(outcome))

@@ -84,6 +84,8 @@ def fit(
         raise Skipped(reason)
     inputs = {split: rows.to(device) for split, rows in weights.items()}
     *first, head = run.method.stages
+    if first and task.self_supervised:
+        raise Skipped("it learns in two stages, and this task is learned in one")
     parameters, flops, encoded, modules = 0, 0, None, {}
     for stage in first:
         module = modules[stage.role] = _build(run, stage, problem, device)
@@ -97,6 +99,8 @@ def fit(
         inputs, parameters = encoded.arrays, encoded.part.parameters
         monitor = monitor.after(run.encoder_protocol.steps)
     module = modules[head.role] = _build(run, head, problem, device)
+    if isinstance(module, FittedModule) and task.self_supervised:
+        raise Skipped("it is fitted to targets, and this task is learned without them")
     _check(task, module, inputs["train"][:2])
     flops += count_flops(module, inputs["test"][:1])
     reads_networks = encoded is None or _returns_networks(modules["encoder"])
@@ -172,13 +176,16 @@ def _build(run: Run, stage: Stage, problem: Problem, device: torch.device) -> nn
 
 def _check(task: Task, module: nn.Module, inputs: Tensor) -> None:
     with torch.no_grad():
-        predictions = task.learner(module, inputs).eval()(inputs)
-    if not task.fits(predictions, len(inputs)):
+        outputs = module.eval()(inputs)
+    if not task.fits(outputs, len(inputs)):
         expected = f"{len(inputs)} networks and {task.outputs} outputs each"
         raise ValueError(
-            f"the module's output has shape {tuple(predictions.shape)}, which does not fit "
-            f"{expected}"
+            f"the module's output has shape {tuple(outputs.shape)}, which does not fit {expected}"
         )
+    with torch.no_grad():
+        predictions = task.learner(module, inputs).eval()(inputs)
+    if not task.answers(predictions, len(inputs)):
+        raise ValueError(f"predictions of shape {tuple(predictions.shape)} do not fit {task.name}")
 
 
 def _encoder_trainer(

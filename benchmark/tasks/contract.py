@@ -33,6 +33,8 @@ class Task(ABC):
         target: Column of targets in the task's datasets: "label", "target" or "target_image".
         quality: Column of the networks' quality: "psnr" or "train_accuracy"; None where it does
             not matter. Users' own networks have none, and do for every task.
+        several: Number of targets of each network, where there are more than one; else 0.
+        self_supervised: Whether modules learn without targets, by what `learner` puts around them.
     """
 
     name: ClassVar[str]
@@ -41,6 +43,7 @@ class Task(ABC):
     target: ClassVar[str]
     quality: ClassVar[str | None] = "psnr"
     several: ClassVar[int] = 0
+    self_supervised: ClassVar[bool] = False
 
     def __init__(self, dataset: WeightDataset) -> None:
         columns = dataset.manifest.columns
@@ -112,9 +115,13 @@ class Task(ABC):
             targets: Targets of the same split.
         """
 
-    def fits(self, predictions: Tensor, networks: int) -> bool:
-        """Return whether predictions for this number of networks have the task's shape."""
-        return predictions.shape == (networks, self.outputs)
+    def fits(self, outputs: Tensor, networks: int) -> bool:
+        """Return whether a module's outputs for this number of networks have the task's shape."""
+        return outputs.shape == (networks, self.outputs)
+
+    def answers(self, predictions: Tensor, networks: int) -> bool:
+        """Return whether what a learner predicts for so many networks has the task's shape."""
+        return self.fits(predictions, networks)
 
     def further(self, test: Outcome) -> Mapping[str, float]:  # noqa: ARG002
         """Compute further metrics of the test split, by name, for the record."""

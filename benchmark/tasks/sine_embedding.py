@@ -44,7 +44,7 @@ class Probe(nn.Module):
         self._is_fitted = False
 
     def train(self, mode: bool = True) -> Probe:
-        """Set the mode. What is trained on needs another probe."""
+        """Set the mode. After training the probe is fitted anew."""
         self._is_fitted &= not mode
         return super().train(mode)
 
@@ -58,8 +58,11 @@ class Probe(nn.Module):
     @torch.no_grad()
     def _fit(self) -> None:
         features = torch.cat([self.body(part) for part in self.inputs.split(1000)])
-        inverse = torch.linalg.pinv(_with_constant(features).double())
-        self.coefficients.copy_(inverse @ self.targets.double())
+        if features.isfinite().all():
+            inverse = torch.linalg.pinv(_with_constant(features).double())
+            self.coefficients.copy_(inverse @ self.targets.double())
+        else:
+            self.coefficients.fill_(torch.nan)
         self._is_fitted = True
 
 
@@ -81,6 +84,7 @@ class SineEmbedding(Task):
     target = "target"
     outputs = 16
     several = 2
+    self_supervised = True
 
     def learner(self, module: nn.Module, weights: Tensor) -> nn.Module:
         targets = self.targets("train")[: len(weights)].to(weights.device)
@@ -103,5 +107,5 @@ class SineEmbedding(Task):
     def outcome(self, predictions: Tensor, targets: Tensor) -> Outcome:
         return Outcome((predictions - targets).square().mean(dim=1).cpu().numpy())
 
-    def fits(self, predictions: Tensor, networks: int) -> bool:
+    def answers(self, predictions: Tensor, networks: int) -> bool:
         return predictions.shape == (networks, self.several)
