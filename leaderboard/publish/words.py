@@ -59,8 +59,10 @@ DATASETS = {
     "cifar10-contrast-mini": "CIFAR-10 contrast",
     "mnist-gs-mini": "MNIST CNNs",
     "sine-inr-mini": "sine waves",
+    "sine-inr-dws-rebuilt": "sine waves of DWSNets, rebuilt",
 }
-"""Headings of the columns of suite mini, which need not say what the suite says of all of them."""
+"""Headings of columns other than the datasets' titles: those of suite mini need not say what the
+suite says of all of them."""
 
 
 UNITS = {"accuracy": "%", "kendall_tau": "tau", "r2": "R2", "mse": "MSE"}
