@@ -224,7 +224,8 @@ A result is printed but not ranked where
 
 - it comes from no commit, or from a tree with uncommitted changes;
 - it is on a dataset that the catalogue pins neither by a fingerprint nor, where networks are
-  rebuilt, by a recipe and published statistics ([REBUILT.md](REBUILT.md));
+  rebuilt, by a recipe and published statistics, or those of what a paper's public program makes
+  ([REBUILT.md](REBUILT.md));
 - its code has changed since. A record holds a digest of the syntax of its method, task and arm,
   with what they import of the project, and of what every run goes through: reading the dataset,
   seeds, training loop, encoding, predictions and metrics. Docstrings, comments and layout do not

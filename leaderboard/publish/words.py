@@ -44,7 +44,8 @@ TASKS = {
         "Embedding of sine waves",
         "Each network computes a wave a sin(b x). A method learns, without being told a and b, to "
         "recognise a network that is disturbed among others, and then a linear function of what it "
-        "learned is fitted to a and b. The score is a mean squared error, so lower is better.",
+        "learned is fitted to a and b, by which the checkpoint is chosen, too. The score is a mean "
+        "squared error, so lower is better; a guess of the mean has 8.3.",
     ),
     "winning-ticket": TaskWords("Winning tickets", ""),
 }
