@@ -217,7 +217,7 @@ def test_changed_code_is_run_again(finished: tuple[Path, str, str], tmp_path: Pa
         (("run", "inr-sorting"), "suite 'mini' has no task 'inr-sorting'"),
         (
             ("run", "inr-classification", "--suite", "maxi"),
-            "unknown suite 'maxi'; known: dws, mini",
+            "unknown suite 'maxi'; known: dws-sine, dws, mini",
         ),
         (
             ("run", "inr-classification", "--datasets", "imagenet"),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from nft import siren, symmetry
 from nft.network import LayerSpec, NetworkSpec
 
+torch.manual_seed(0)  # modules are made below where tests are collected
 POINTS = torch.randn(16, 2, generator=torch.Generator().manual_seed(0))
 IMAGES = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
