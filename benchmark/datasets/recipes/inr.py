@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -96,23 +96,6 @@ class Shard:
     source: Literal["train", "test"]
     rows: range
     copy: int
-
-
-def shards_of_runs(runs: Mapping[str, int], split: str, rows: int) -> list[Shard]:
-    """Divide a split into files of `rows` runs, which are numbered through all splits in turn."""
-    names = list(runs)
-    first = sum(runs[name] for name in names[: names.index(split)])
-    stop = first + runs[split]
-    return [
-        Shard("train", range(start, min(start + rows, stop)), 0)
-        for start in range(first, stop, rows)
-    ]
-
-
-def fewer_runs(runs: Mapping[str, int], networks: int) -> dict[str, int]:
-    """Reduce the splits to about that many networks in all, in the same proportions."""
-    whole = sum(runs.values())
-    return {split: max(2, count * networks // whole) for split, count in runs.items()}
 
 
 class InrRecipe(BaseModel):

@@ -10,8 +10,6 @@ momentum, since these trainings are shorter.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,12 +18,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from benchmark.datasets import cards
-from benchmark.datasets.recipes.inr import Shard, fewer_runs, round_mantissa, shards_of_runs
+from benchmark.datasets.recipes.inr import Shard, round_mantissa
+from benchmark.datasets.recipes.runs import RunRecipe
 from benchmark.datasets.sources import ImageSource, images
 from benchmark.datasets.storage import Columns, Manifest, Split
 from benchmark.runs.environment import can_compile
@@ -101,7 +100,7 @@ class HyperParameters:
         return HyperParameters(*(column.to(device) for column in vars(self).values()))
 
 
-class ZooRecipe(BaseModel):
+class ZooRecipe(RunRecipe):
     """A zoo of CNNs that read grey images in [0, 1].
 
     side: of the images, in pixels.
@@ -111,7 +110,6 @@ class ZooRecipe(BaseModel):
     runs: networks of each of our splits; a network is a training run, so the splits are by run.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     side: int = Field(gt=1)
     channels: tuple[int, ...]
     classes: int = Field(gt=1)
@@ -126,9 +124,6 @@ class ZooRecipe(BaseModel):
     train_fractions: tuple[float, ...]
     precision: Literal["float32", "float64"]
     significant_bits: int = Field(ge=4, le=24)
-    shard_rows: int = Field(gt=0)
-    seed: int = Field(ge=0)
-    runs: dict[str, int]
 
     @property
     def spec(self) -> NetworkSpec:
@@ -140,30 +135,6 @@ class ZooRecipe(BaseModel):
 
     def columns(self, source: ImageSource) -> Columns:  # noqa: ARG002
         return Columns(self.spec, (), "train_accuracy")
-
-    @property
-    def networks(self) -> int:
-        """The number of networks in all splits."""
-        return sum(self.runs.values())
-
-    def shards(self, split: str) -> list[Shard]:
-        """Divide a split into files; the runs are numbered through all splits in turn."""
-        return shards_of_runs(self.runs, split, self.shard_rows)
-
-    def limited(self, networks: int) -> ZooRecipe:
-        """Reduce the recipe to about that many networks in all, in the same proportions."""
-        return self.model_copy(
-            update={
-                "runs": fewer_runs(self.runs, networks),
-                "shard_rows": min(self.shard_rows, 500),
-            }
-        )
-
-    def digest(self, source: ImageSource, shard: Shard) -> str:
-        """SHA-256 of all that determines a shard; a file that carries it is not made again."""
-        settings = self.model_dump(mode="json", exclude={"runs", "shard_rows"})
-        parts = [settings, source.model_dump(mode="json"), shard.rows.start, shard.rows.stop]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def card(self, folder: Path, source: ImageSource, manifest: Manifest) -> str:
         """The body of the card of a dataset that this recipe made."""
