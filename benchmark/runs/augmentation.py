@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import pi
 
 import torch
@@ -13,10 +12,8 @@ from benchmark.datasets.storage import WeightDataset
 from benchmark.disturbance import disturbed
 from benchmark.errors import UserError
 from benchmark.runs.plan import Run
+from benchmark.tasks.contract import Augmentation
 from nft.network import NetworkSpec
-
-Augmentation = Callable[[Tensor, Tensor], Tensor]
-"""A function of a batch's weights `[batch, parameters]` and its rows of the split `[batch]`."""
 
 TRANSLATION = 0.25  # of the image's half side
 ROTATION = pi / 4

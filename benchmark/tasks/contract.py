@@ -13,7 +13,7 @@ from benchmark.datasets.storage import WeightDataset
 from benchmark.errors import UserError
 from benchmark.record.predictions import Outcome
 
-Change = Callable[[Tensor, Tensor], Tensor]
+Augmentation = Callable[[Tensor, Tensor], Tensor]
 """A function of a batch's weights `[batch, parameters]` and its rows of the split `[batch]`."""
 
 
@@ -89,7 +89,7 @@ class Task(ABC):
         """
         return module
 
-    def reading(self, change: Change | None) -> Change | None:
+    def reading(self, change: Augmentation | None) -> Augmentation | None:
         """Return how training networks are changed each time they are read.
 
         Args:

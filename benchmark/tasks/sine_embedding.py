@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from benchmark.disturbance import disturbed
 from benchmark.record.predictions import Outcome
-from benchmark.tasks.contract import Change, Task
+from benchmark.tasks.contract import Augmentation, Task
 
 TEMPERATURE = 0.1
 SHIFT = 0.2  # of a tensor's standard deviation
@@ -90,7 +90,7 @@ class SineEmbedding(Task):
         targets = self.targets("train")[: len(weights)].to(weights.device)
         return Probe(module, self.outputs, weights, targets).to(weights.device)
 
-    def reading(self, change: Change | None) -> Change | None:
+    def reading(self, change: Augmentation | None) -> Augmentation | None:
         def views(flat: Tensor, rows: Tensor) -> Tensor:
             # As published, the disturbed view has its neurons in the order that they have.
             read = flat if change is None else change(flat, rows)
